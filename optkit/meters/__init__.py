@@ -1,0 +1,1 @@
+"""What is read off a run. One file a meter."""

@@ -1,0 +1,1 @@
+"""Outputs and answers to one score per example. One file a metric."""

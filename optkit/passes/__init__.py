@@ -1,0 +1,78 @@
+"""What a pass is. One file a pass; the file name is the word a recipe uses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from optkit.artifact import Artifact
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from optkit.datasets import Examples
+
+Progress = Callable[[str, int, int], None]
+"""`(what, done, total)`: how far a piece of work has come."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a pass may use besides the artifact it reads: nothing else reaches it."""
+
+    original: Artifact
+    """The model the whole chain started from."""
+    examples: "Examples | None" = None
+    """What it draws: calibration or training examples, as it declares in `draws`."""
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 0
+    progress: Progress = silent
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str, value: Any) -> None:
+        """Record a fact about this run: it goes into the lineage and the report. JSON values only."""
+        self.notes[name] = value
+
+
+class Pass(BaseModel):
+    """Reads one artifact and writes a better one; never edits the one it reads.
+
+    Fields are the parameters that a recipe may set; each has bounds, a default and a description.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    takes: ClassVar[str] = "onnx"
+    gives: ClassVar[str] = "onnx"
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Extras, such as "torch"."""
+    draws: ClassVar[str | None] = None
+    """"calibration" or "training" examples; None draws nothing."""
+    draws_if_given: ClassVar[bool] = False
+    """It can work without the examples it draws."""
+    revision: ClassVar[int] = 1
+    """Raised when results change, which refreshes caches."""
+
+    def run(self, source: Artifact, target: Path, job: Job) -> None:
+        """Read `source`, write the result to `target`. Raises NothingPaid, ModelError, DataError or any OptkitError."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it runs")
+
+
+class OnnxPass(Pass):
+    """A pass whose author writes only `edit`; loading, saving and metadata are done here."""
+
+    def edit(self, model: "ir.Model", job: Job) -> "ir.Model":
+        """A better model; the one given may be changed in place."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it edits")
+
+    def run(self, source: Artifact, target: Path, job: Job) -> None:
+        from optkit.formats.onnx import load_model, save_model
+
+        save_model(self.edit(load_model(source.path), job), target)

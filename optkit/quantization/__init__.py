@@ -1,0 +1,1 @@
+"""Integers in place of floats: statistics, ranges, node choice, Q/DQ insertion, and which variant pays."""

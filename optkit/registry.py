@@ -1,0 +1,52 @@
+"""The file name is the registry: `passes/cast_half.py` is the word `cast_half` is the class `CastHalf`."""
+
+import difflib
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any
+
+from optkit.errors import UsageError
+
+
+@cache
+def members(family: str) -> tuple[str, ...]:
+    """The words of a family, sorted, without importing any of its modules."""
+    spec = find_spec(f"optkit.{family}")
+    folders = spec.submodule_search_locations if spec else None
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_")))
+
+
+def plugins(family: str) -> tuple[str, ...]:
+    """Words that installed packages add through the entry point group `optkit.FAMILY`; they cannot shadow ours."""
+    return tuple(sorted({e.name for e in entry_points(group=f"optkit.{family}")} - set(members(family))))
+
+
+def load(family: str, word: str) -> Any:
+    """The class that `word` names in `family`. Raises UsageError with the nearest word when there is none."""
+    if word in members(family):
+        return getattr(import_module(f"optkit.{family}.{word}"), class_name(word))
+    for entry in entry_points(group=f"optkit.{family}", name=word):
+        return entry.load()
+    known = (*members(family), *plugins(family))
+    raise UsageError(f"no {singular(family)} is called {word!r}", hint=suggestion(word, known))
+
+
+def class_name(word: str) -> str:
+    """`quantize_static` → `QuantizeStatic`."""
+    return "".join(part.capitalize() for part in word.split("_"))
+
+
+def singular(family: str) -> str:
+    return {"passes": "pass", "datasets": "data set"}.get(family, family.removesuffix("s"))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Name the nearest known word and what is allowed."""
+    allowed = sorted(known)
+    near = difflib.get_close_matches(word, allowed, n=1)
+    listing = "known: " + ", ".join(allowed)
+    return f"did you mean {near[0]!r}? {listing}" if near else listing

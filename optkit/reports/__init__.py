@@ -1,0 +1,1 @@
+"""A report as text. One file a form; they compute nothing."""

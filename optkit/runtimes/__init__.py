@@ -1,0 +1,51 @@
+"""Open a model on a device and run batches through it. One file a runtime."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Feed = Mapping[str, "np.ndarray[tuple[int, ...], np.dtype[np.generic]]"]
+    Outputs = dict[str, "np.ndarray[tuple[int, ...], np.dtype[np.generic]]"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a model: name, numpy dtype name, and dimensions (a name or None where it may vary)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+
+
+class Session(Protocol):
+    """A model that is loaded on a device and ready to answer."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    def run(self, feed: "Feed", outputs: Sequence[str] | None = None) -> "Outputs":
+        """Answer one batch; named outputs only, or all."""
+        ...
+
+    def bind(self, feed: "Feed") -> Callable[[], None]:
+        """A call that answers `feed` again and again with inputs and outputs already on the device, and returns when it is done."""
+        ...
+
+    def placement(self) -> dict[str, int]:
+        """Nodes per execution provider after the runtime's own optimization."""
+        ...
+
+
+def open_session(model: Path | bytes, device: str = "cpu", threads: int = 1) -> Session:
+    """Open a model on a device: `cpu`, `cuda`, `openvino`, or the name of any ONNX Runtime provider.
+
+    Raises UsageError when the device is not there (with what to install) and ModelError when the model does not load.
+    `threads` 0 leaves the number to the runtime.
+    """
+    from optkit.runtimes.onnxruntime import open_onnx
+
+    return open_onnx(model, device, threads)
