@@ -1,0 +1,176 @@
+"""ONNX models through ONNX Runtime, on any of its execution providers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from optkit.errors import DataError, ModelError, OptkitError
+from optkit.runtimes import Port
+from optkit.runtimes._feeds import as_array, dtype_of, mismatch
+from optkit.runtimes._placement import RECORD_PLACEMENT, count_nodes
+from optkit.runtimes._providers import Provider, find_provider
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FATAL = 4
+"""ONNX Runtime's log level that prints nothing short of a crash: what goes wrong reaches the user as an error of ours."""
+
+
+class OnnxSession:
+    """A model opened by ONNX Runtime on one device."""
+
+    def __init__(self, session: ort.InferenceSession, provider: Provider, where: str) -> None:
+        self.raw = session
+        """ONNX Runtime's own session, for what this class does not offer."""
+        self.provider = provider
+        self.where = where
+        self.inputs = tuple(_port(each) for each in session.get_inputs())
+        self.outputs = tuple(_port(each) for each in session.get_outputs())
+        self._names = [port.name for port in self.outputs]
+
+    def run(self, feed: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Answer one batch; named outputs only, or all. Raises DataError when the feed does not fit, ModelError when the model fails."""
+        names = self._names if outputs is None else self._known(outputs)
+        try:
+            answers = self.raw.run(names, {name: np.asarray(array) for name, array in feed.items()})
+        except Exception as error:  # ONNX Runtime's errors have no common ancestor
+            raise self._explained(error, feed) from error
+        return {name: as_array(answer) for name, answer in zip(names, answers, strict=True)}
+
+    def bind(self, feed: Mapping[str, Array]) -> Callable[[], None]:
+        """A call that answers `feed` again and again with inputs and outputs already on the device, and returns when it is done.
+
+        Where a value cannot be bound (text, sequences) the call passes it each time. Raises as `run` does: the feed is tried once.
+        """
+        if not all(port.dtype in _BINDABLE for port in self.inputs + self.outputs) or mismatch(self.inputs, feed):
+            self.run(feed)
+            whole, names, raw = {name: np.asarray(array) for name, array in feed.items()}, self._names, self.raw
+            return lambda: raw.run(names, whole) and None
+        try:
+            binding = self._binding(feed)
+            self.raw.run_with_iobinding(binding)
+        except Exception as error:
+            raise self._explained(error, feed) from error
+        return self._bound_call(binding)
+
+    def placement(self) -> dict[str, int]:
+        """Nodes of the model per execution provider, subgraphs included."""
+        return count_nodes(self.raw)
+
+    def end_profile(self) -> Path:
+        """Stop profiling and name the JSON file that holds it; only where the session was opened with `profile`."""
+        return Path(self.raw.end_profiling())
+
+    def _binding(self, feed: Mapping[str, Array]) -> ort.IOBinding:
+        binding, kind, index = self.raw.io_binding(), self.provider.memory, self.provider.index
+        for port in self.inputs:
+            value = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(feed[port.name]), kind, index)
+            binding.bind_ortvalue_input(port.name, value)
+        for port in self.outputs:
+            binding.bind_output(port.name, kind, index)
+        return binding
+
+    def _bound_call(self, binding: ort.IOBinding) -> Callable[[], None]:
+        run = self.raw.run_with_iobinding
+        if self.provider.memory == "cpu":
+            return lambda: run(binding)
+
+        def run_and_wait() -> None:
+            run(binding)
+            binding.synchronize_outputs()
+
+        binding.synchronize_inputs()
+        return run_and_wait
+
+    def _known(self, outputs: Sequence[str]) -> list[str]:
+        for name in outputs:
+            if name not in self._names:
+                raise ModelError(f"the model has no output {name!r}", where=self.where, hint="its outputs: " + ", ".join(self._names))
+        return list(outputs)
+
+    def _explained(self, error: Exception, feed: Mapping[str, Array]) -> OptkitError:
+        found = mismatch(self.inputs, feed)
+        if found:
+            return DataError(found, where=self.where, hint="the model's inputs: " + ", ".join(map(show_port, self.inputs)))
+        return ModelError(f"it fails while running: {cause(error)}", where=self.where)
+
+
+def open_onnx(
+    model: Path | bytes,
+    device: str = "cpu",
+    threads: int = 1,
+    *,
+    optimize: bool = True,
+    profile: Path | None = None,
+    config: Mapping[str, str] | None = None,
+    optimized_to: Path | None = None,
+) -> OnnxSession:
+    """Open an ONNX model, given as a path or as bytes, on a device with `threads` threads (0: the runtime decides).
+
+    `optimize=False` runs the graph as it is written. `profile` is where a profile starts its file name (see `end_profile`),
+    `config` adds session configuration entries, `optimized_to` saves the graph as ONNX Runtime rewrote it.
+    Raises UsageError when the device is not there and ModelError when the model does not load.
+    """
+    ort.set_default_logger_severity(FATAL)
+    where = "the model" if isinstance(model, bytes) else str(model)
+    provider = find_provider(device)
+    options = _options(threads, optimize, profile, config or {}, optimized_to)
+    try:
+        session = provider.open(model if isinstance(model, bytes) else str(model), options)
+    except OptkitError:
+        raise
+    except Exception as error:  # ONNX Runtime's errors have no common ancestor
+        raise _not_loaded(model, where, provider, error) from error
+    return OnnxSession(session, provider, where)
+
+
+def _options(
+    threads: int, optimize: bool, profile: Path | None, config: Mapping[str, str], optimized_to: Path | None
+) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = FATAL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+    # idle threads of one session otherwise spin on the cores that the next session needs
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry(RECORD_PLACEMENT, "1")
+    for key, value in config.items():
+        options.add_session_config_entry(key, value)
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    if optimized_to is not None:
+        options.optimized_model_filepath = str(optimized_to)
+    return options
+
+
+def _not_loaded(model: Path | bytes, where: str, provider: Provider, error: Exception) -> ModelError:
+    if isinstance(model, Path) and not model.exists():
+        return ModelError("there is no such file", where=where)
+    place = "" if provider.word == "cpu" else f" on {provider.word}"
+    return ModelError(f"ONNX Runtime cannot load it{place}: {cause(error)}", where=where)
+
+
+def cause(error: Exception) -> str:
+    """An ONNX Runtime error in one line: without its code, its source file and what repeats the path."""
+    text = str(error).split("\n")[0]
+    text = text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text
+    return text if len(text) <= 300 else text[:297] + "…"
+
+
+def show_port(port: Port) -> str:
+    """`tokens int64[batch, 128]`."""
+    return f"{port.name} {port.dtype}[{', '.join('?' if size is None else str(size) for size in port.shape)}]"
+
+
+def _port(node: Any) -> Port:
+    return Port(node.name, dtype_of(node.type), tuple(size if size is None or size != "" else None for size in node.shape or ()))
+
+
+_BINDABLE = frozenset(["bool", "float16", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))])
