@@ -5,11 +5,13 @@ import pkgutil
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @cache
@@ -22,15 +24,21 @@ def members(family: str) -> tuple[str, ...]:
 
 def plugins(family: str) -> tuple[str, ...]:
     """Words that installed packages add through the entry point group `optkit.FAMILY`; they cannot shadow ours."""
-    return tuple(sorted({e.name for e in entry_points(group=f"optkit.{family}")} - set(members(family))))
+    return tuple(sorted(set(_entries(family)) - set(members(family))))
+
+
+def _entries(family: str) -> "dict[str, EntryPoint]":
+    from importlib.metadata import entry_points  # half of what `optkit --help` would cost
+
+    return {entry.name: entry for entry in entry_points(group=f"optkit.{family}")}
 
 
 def load(family: str, word: str) -> Any:
     """The class that `word` names in `family`. Raises UsageError with the nearest word when there is none."""
     if word in members(family):
         return getattr(import_module(f"optkit.{family}.{word}"), class_name(word))
-    for entry in entry_points(group=f"optkit.{family}", name=word):
-        return entry.load()
+    if word in plugins(family):
+        return _entries(family)[word].load()
     known = (*members(family), *plugins(family))
     raise UsageError(f"no {singular(family)} is called {word!r}", hint=suggestion(word, known))
 

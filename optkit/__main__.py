@@ -1,0 +1,5 @@
+"""`python -m optkit`."""
+
+from optkit.cli import main
+
+main()

@@ -1,0 +1,110 @@
+"""Where every error ends: in words on stderr and an exit code. What nobody foresaw leaves a file to report it with."""
+
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+import click
+
+from optkit.errors import OptkitError
+
+USER_CAN_MEND, BUG, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
+
+# what the system says when it is not optkit's fault, and what to do about it
+SYSTEM_ERRORS = {
+    errno.ENOSPC: ("the disk is full", "free some space, or write somewhere else"),
+    getattr(errno, "EDQUOT", -1): ("the disk quota is used up", "free some space, or write somewhere else"),
+    errno.EFBIG: ("the file would be larger than this system allows", "write somewhere else, or raise the limit (ulimit -f)"),
+    errno.EROFS: ("this place is read-only", "write somewhere else"),
+    errno.EACCES: ("no permission", "check who may read and write there"),
+    errno.EPERM: ("no permission", "check who may read and write there"),
+    errno.ENOENT: ("there is no such file or folder", "check the path"),
+    errno.EISDIR: ("this is a folder", "name a file"),
+    errno.ENOTDIR: ("this is a file, not a folder", "check the path"),
+    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
+    errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n)"),
+}
+
+
+def guarded(work: Callable[[], object]) -> NoReturn:
+    """Do `work` and exit: with the number it returns or 0, or as the error says."""
+    try:
+        with _ending_cleanly_when_told_to():
+            code = work()
+            sys.stdout.flush()
+    except (KeyboardInterrupt, click.Abort):
+        _end("interrupted", INTERRUPTED)
+    except click.ClickException as error:
+        _end(_usage(error), error.exit_code if isinstance(error, click.UsageError) else USER_CAN_MEND)
+    except OptkitError as error:
+        _end(str(error), error.exit_code)
+    except BrokenPipeError:
+        # whoever read our output has gone; without this, Python would complain when it flushes at exit
+        _discard_output()
+        sys.exit(BROKEN_PIPE)
+    except Exception as error:
+        told = _not_our_fault(error)
+        _end(told, USER_CAN_MEND) if told else _end(_bug_report(error), BUG)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _ending_cleanly_when_told_to() -> Iterator[None]:
+    """Let SIGTERM unwind like an exception, so that half-made files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _usage(error: click.ClickException) -> str:
+    if not isinstance(error, click.UsageError) or error.ctx is None or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.format_message()
+    text = error.format_message().rstrip(".")
+    hint = "" if "\nhint: " in text else f"\nhint: {error.ctx.command_path} --help shows what it takes"
+    return f"{error.ctx.command_path}: {text[0].lower()}{text[1:]}{hint}"
+
+
+def _not_our_fault(error: Exception) -> str | None:
+    if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
+        what, hint = SYSTEM_ERRORS[error.errno]
+        return str(OptkitError(what, where=None if error.filename is None else os.fsdecode(error.filename), hint=hint))
+    # ONNX Runtime reports exhausted memory as a RuntimeError of its own
+    if isinstance(error, MemoryError) or any(words in str(error) for words in ("bad_alloc", "bad allocation", "Failed to allocate memory")):
+        return str(OptkitError("there is not enough memory", hint="use fewer examples, a smaller batch, or a machine with more memory"))
+    return None
+
+
+def _bug_report(error: Exception) -> str:
+    from optkit.commands._bug_report import write_bug_report
+
+    what = f"optkit has a bug: {type(error).__name__}: {error}"
+    try:
+        return f"{what}\nhint: please report it with this file: {write_bug_report(error)}"
+    except OSError:
+        return f"{what}\nhint: please report it; no report could be written, because the temporary folder is full or read-only"
+
+
+def _end(text: str, code: int) -> NoReturn:
+    # stdout may be what failed (a full disk, a closed pipe): it must not speak again at exit
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _discard_output()
+    with suppress(OSError):
+        click.echo(text, err=True)
+    sys.exit(code)
+
+
+def _discard_output() -> None:
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,85 @@
+"""How far work has come, on stderr: a bar with the time left for whatever takes more than two seconds, and nothing in pipes."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from optkit.passes import Progress
+
+SHOWN_AFTER = 1.0
+"""Seconds: work that ends sooner shows nothing, so that a bar does not flash up."""
+
+
+@contextmanager
+def progress_display(quiet: bool = False) -> Iterator["Progress"]:
+    """A `(what, done, total)` to call as work goes on. Shows nothing when quiet, or when stderr is no terminal."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda what, done, total: None
+        return
+    display = _Display()
+    try:
+        yield display.update
+    finally:
+        display.close()
+
+
+def say(text: str, verbose: bool) -> None:
+    """A remark on stderr for those who asked for more."""
+    if verbose:
+        click.echo(text, err=True)
+
+
+class _Display:
+    """One bar at a time. It appears from a timer, so that one long piece of work without updates shows too."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.timer: threading.Timer | None = None
+        self.bars: Bars | None = None
+        self.bar: TaskID | None = None
+        self.latest = ("", 0, 0)
+        self.closed = False
+
+    def update(self, what: str, done: int, total: int) -> None:
+        with self.lock:
+            renewed = what != self.latest[0]
+            self.latest = (what, done, total)
+            if self.timer is None:
+                self.timer = threading.Timer(SHOWN_AFTER, self._show)
+                self.timer.daemon = True
+                self.timer.start()
+            if self.bars is not None and self.bar is not None:
+                if renewed:  # the time left is that of this piece of work
+                    self.bars.reset(self.bar, description=what, total=total or None, completed=done)
+                else:
+                    self.bars.update(self.bar, completed=done, total=total or None)
+
+    def close(self) -> None:
+        with self.lock:
+            self.closed = True
+            if self.timer is not None:
+                self.timer.cancel()
+            if self.bars is not None:
+                self.bars.stop()
+
+    def _show(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with self.lock:
+            if self.closed:
+                return
+            self.bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+            what, done, total = self.latest
+            self.bar = self.bars.add_task(what, completed=done, total=total or None)
+            self.bars.start()
