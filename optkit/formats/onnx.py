@@ -53,6 +53,17 @@ def digest_of(path: Path) -> str:
     return total.hexdigest()
 
 
+def rename_model(path: Path, name: str) -> Path:
+    """Give a model file another name in its folder; weights beside it become `NAME.data`."""
+    old, target = model_files(path), path.with_name(name)
+    if len(old) == 1:
+        return path.rename(target)
+    ir.save(load_model(path), target, external_data=f"{name}.data")
+    for file in set(old) - {target, path.with_name(f"{name}.data")}:
+        file.unlink()
+    return target
+
+
 def _external_tensors(model: ir.Model) -> list[ir.ExternalTensor]:
     found = []
     for graph in (model.graph, *model.graph.subgraphs()):

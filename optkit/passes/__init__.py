@@ -37,7 +37,10 @@ class Job:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def note(self, name: str, value: Any) -> None:
-        """Record a fact about this run: it goes into the lineage and the report. JSON values only."""
+        """Record a fact about this run: it goes into the lineage, the report and the model's metadata. JSON values only.
+
+        Names that begin with `measured` hold what was timed on this machine: they stay out of the file, whose bytes must not vary.
+        """
         self.notes[name] = value
 
 
@@ -76,3 +79,9 @@ class OnnxPass(Pass):
         from optkit.formats.onnx import load_model, save_model
 
         save_model(self.edit(load_model(source.path), job), target)
+
+
+def word_of(step: Pass | type[Pass]) -> str:
+    """The recipe's word for a pass: `QuantizeStatic` → `quantize_static`."""
+    name = (step if isinstance(step, type) else type(step)).__name__
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")

@@ -1,0 +1,117 @@
+"""How a model came to be, written into the model itself: the entry `optkit` of its metadata.
+
+The entry is the last thing in the file, appended after everything else was written; it holds the sha256 of what stands before it,
+so any later change shows. Nothing in it depends on time: the same input, recipe, data, seed and versions give the same bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from optkit.artifact import Artifact, Made
+from optkit.errors import ModelError
+from optkit.formats.onnx import model_files
+
+KEY = "optkit"
+SCHEMA = 1
+MEASURED = "measured"
+"""Notes whose names begin so hold times read on one machine: they reach the report, never the file."""
+
+
+def stamp(path: Path, original: Artifact, lineage: tuple[Made, ...]) -> None:
+    """Append the manifest to a model file; its other metadata stay."""
+    earlier = _strip(path)
+    manifest = {
+        "schema": SCHEMA,
+        "source": {"file": original.path.name, "digest": original.digest},
+        "steps": [*(earlier or {}).get("steps", ()), *map(_step, lineage)],
+        "content": _file_digest(path),
+        "weights": {file.name: _file_digest(file) for file in model_files(path)[1:]},
+    }
+    with path.open("ab") as stream:
+        stream.write(_entry(manifest))
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest in a model file; None where there is none. Raises ModelError when the file is no model."""
+    return _manifest_of(_parse(path))
+
+
+def changes(path: Path) -> list[str]:
+    """What no longer agrees with the manifest, in sentences; empty where all is as optkit wrote it."""
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise ModelError("it holds no manifest of optkit", where=str(path), hint="only models that optkit made can be verified")
+    entry, data = _entry(manifest), path.read_bytes()
+    found = []
+    if not data.endswith(entry) or _sha256(data[: -len(entry)]) != manifest.get("content"):
+        found.append(f"{path.name} was changed after optkit wrote it")
+    for name, digest in manifest.get("weights", {}).items():
+        file = path.parent / name
+        if not file.is_file():
+            found.append(f"{name}, which holds weights, is not beside it")
+        elif _file_digest(file) != digest:
+            found.append(f"{name}, which holds weights, was changed after optkit wrote it")
+    return found
+
+
+def _step(made: Made) -> dict[str, Any]:
+    return {
+        "pass": made.by,
+        "parameters": dict(made.parameters),
+        "source": made.source,
+        "data": made.data,
+        "versions": dict(made.versions),
+        "seed": made.seed,
+        "notes": {name: value for name, value in made.notes.items() if not name.startswith(MEASURED)},
+    }
+
+
+def _strip(path: Path) -> dict[str, Any] | None:
+    """Take an earlier manifest out of a file, so that there is only one."""
+    model = _parse(path)
+    kept = [entry for entry in model.metadata_props if entry.key != KEY]
+    if len(kept) == len(model.metadata_props):
+        return None
+    earlier = _manifest_of(model)
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return earlier
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path, load_external_data=False)
+    except Exception as error:  # the parser raises whatever the bytes made it do
+        raise ModelError("this is not an ONNX model, or it is damaged", where=str(path)) from error
+
+
+def _manifest_of(model: onnx.ModelProto) -> dict[str, Any] | None:
+    for entry in model.metadata_props:
+        if entry.key == KEY:
+            try:
+                found = json.loads(entry.value)
+            except ValueError:
+                return None
+            return found if isinstance(found, dict) else None
+    return None
+
+
+def _entry(manifest: Mapping[str, Any]) -> bytes:
+    """The bytes of a model that has nothing but this entry: appended to a model they add it, as protobuf messages merge."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return bytes(onnx.ModelProto(metadata_props=[onnx.StringStringEntryProto(key=KEY, value=text)]).SerializeToString())
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,217 @@
+"""The only loop that runs passes. It keeps the contract for them: cached, checked, atomic, deterministic."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from optkit import records
+from optkit.artifact import Artifact, Made
+from optkit.datasets import Examples
+from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder, publish
+from optkit.errors import DataError, OptkitError, PassFailed, UsageError
+from optkit.formats.onnx import digest_of, model_files, rename_model
+from optkit.manifest import stamp
+from optkit.passes import Job, Pass, Progress, silent, word_of
+from optkit.soundness import Behaviour, complaint, observe
+from optkit.store import Store
+from optkit.versions import processor_mark, versions_for
+
+NAME = "model.onnx"
+"""What every step calls its result, so that kept steps serve targets of any name."""
+
+
+def optimize(
+    source: Artifact,
+    steps: Sequence[Pass],
+    *,
+    target: Path,
+    examples: Mapping[str, Examples] | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    seed: int = 0,
+    cache: Store | None = None,
+    progress: Progress = silent,
+    force: bool = False,
+    wheres: Sequence[str | None] = (),
+) -> Artifact:
+    """Run passes one after the other and write the result to `target`, which appears only when everything is right.
+
+    `examples` holds the data by split (`calibration`, `training`, `evaluation`); a pass gets the split that it draws, and every
+    result is tried on what there is. `cache` keeps finished steps. `wheres` names each step's place in a recipe (`file:line`).
+    Raises UsageError (the output cannot be written), DataError (examples are missing), PassFailed (a pass broke, or what it made is
+    unsound), and whatever OptkitError a pass has to say, such as NothingPaid. Nothing is left behind then.
+    """
+    if not steps:
+        raise UsageError("there is nothing to do: no pass is named", hint="`optkit passes` lists them")
+    check_output(target, source.path, force=force)
+    given = dict(examples or {})
+    _check_draws(steps, given, wheres)
+    chain = _Chain(source, tuple(steps), given, device, threads, seed, cache, progress, tuple(wheres))
+    with draft_folder(target.parent) as folder:
+        try:
+            made = chain.make(folder)
+            path = rename_model(made.path, target.name)
+            stamp(path, source, made.lineage)
+            made = replace(made, path=path, digest=digest_of(path))
+            old = _weights(target)
+            publish(made.path, model_files(made.path)[1:], target)
+        except OSError as error:
+            raise disk_error(error, target.parent) from error
+    for file in set(old) - set(_weights(target)):
+        file.unlink(missing_ok=True)
+    return replace(made, path=target)
+
+
+def step_key(source: str, step: Pass, data: str | None, device: str, threads: int, seed: int) -> str:
+    """What decides a step's result, as one hash: under it the result is kept. `source` and `data` are digests."""
+    facts = {
+        "source": source,
+        "pass": f"{type(step).__module__}.{type(step).__qualname__}",
+        "revision": step.revision,
+        "parameters": step.model_dump(mode="json"),
+        "versions": versions_for(step.needs),
+        "data": data,
+        "device": device,
+        "threads": threads,
+        "seed": seed,
+        "processor": processor_mark(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def drawn(step: Pass, examples: Mapping[str, Examples]) -> Examples | None:
+    """The examples that a pass gets: those of the split that it draws."""
+    return examples.get(step.draws) if step.draws else None
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """One run over all steps, with everything that stays the same from step to step."""
+
+    original: Artifact
+    steps: tuple[Pass, ...]
+    examples: Mapping[str, Examples]
+    device: str
+    threads: int
+    seed: int
+    cache: Store | None
+    progress: Progress
+    wheres: tuple[str | None, ...]
+    seen: dict[str, Behaviour | None] = field(default_factory=dict)
+    """How models behaved that were tried already, by digest."""
+
+    def make(self, folder: Path) -> Artifact:
+        artifact = self.original
+        for i, step in enumerate(self.steps):
+            self.progress(f"step {i + 1} of {len(self.steps)}: {word_of(step)}", 0, 0)
+            place = folder / str(i)
+            place.mkdir()
+            key = step_key(artifact.digest, step, self._data_digest(step), self.device, self.threads, self.seed)
+            kept = self._take(key, artifact, place / NAME)
+            if kept is None:
+                kept = self._run(i, artifact, place / NAME)
+                self._keep(key, kept)
+            artifact = kept
+        return artifact
+
+    def _run(self, i: int, source: Artifact, target: Path) -> Artifact:
+        step = self.steps[i]
+        before = self._observe(source)
+        data = drawn(step, self.examples)
+        job = Job(self.original, data, self.device, self.threads, self.seed, self.progress)
+        try:
+            step.run(source, target, job)
+        except OptkitError:
+            raise
+        except Exception as error:  # whatever a pass or a library under it raises
+            if isinstance(error, OSError) and error.errno in FULL | FORBIDDEN:
+                raise
+            raise self._failed(i, f"{type(error).__name__}: {error}") from error
+        made = Made(
+            by=word_of(step),
+            parameters=step.model_dump(mode="json"),
+            source=source.digest,
+            data=data.digest if data else None,
+            versions=versions_for(step.needs),
+            seed=self.seed,
+            notes=job.notes,
+        )
+        if not target.is_file():
+            raise self._failed(i, "it wrote no model")
+        result = Artifact(target, step.gives, digest_of(target), (*source.lineage, made))
+        self._check(i, source, before, result)
+        return result
+
+    def _check(self, i: int, source: Artifact, before: Behaviour | None, result: Artifact) -> None:
+        if digest_of(source.path) != source.digest:
+            raise self._failed(i, "it changed the model that it reads")
+        try:
+            after = self._observe(result)
+        except OptkitError as error:
+            raise self._failed(i, f"its result does not run: {error.what}") from error
+        if found := complaint(before, after):
+            raise self._failed(i, found)
+
+    def _observe(self, artifact: Artifact) -> Behaviour | None:
+        if artifact.digest not in self.seen:
+            self.seen[artifact.digest] = observe(artifact.path, self._tried_on, self.device, self.threads)
+        return self.seen[artifact.digest]
+
+    @property
+    def _tried_on(self) -> Examples | None:
+        return next((self.examples[split] for split in ("evaluation", "calibration", "training") if split in self.examples), None)
+
+    def _data_digest(self, step: Pass) -> str | None:
+        data = drawn(step, self.examples)
+        return data.digest if data else None
+
+    def _take(self, key: str, source: Artifact, target: Path) -> Artifact | None:
+        if self.cache is None or (facts := self.cache.take(key, target.parent)) is None:
+            return None
+        try:
+            kept: dict[str, Any] = json.loads(facts)
+            if digest_of(target) != kept["digest"]:
+                raise ValueError("damaged")
+            made = records.read_record(Made, json.dumps(kept["made"]))
+        except (OptkitError, OSError, ValueError, KeyError):
+            self.cache.drop(key)
+            for file in target.parent.iterdir():
+                file.unlink()
+            return None
+        return Artifact(target, kept["format"], kept["digest"], (*source.lineage, made))
+
+    def _keep(self, key: str, artifact: Artifact) -> None:
+        if self.cache is not None:
+            facts = {"format": artifact.format, "digest": artifact.digest, "made": records.plain(artifact.lineage[-1])}
+            self.cache.keep(key, model_files(artifact.path), json.dumps(facts, indent=2))
+
+    def _failed(self, i: int, why: str) -> PassFailed:
+        before = [word_of(step) for step in self.steps[:i]]
+        parameters = self.steps[i].model_dump(mode="json", exclude_defaults=True)
+        where = self.wheres[i] if i < len(self.wheres) else None
+        return PassFailed(word_of(self.steps[i]), parameters, before, why, where=where, hint=_FAILED_HINT)
+
+
+_FAILED_HINT = "leave this pass out, or set its parameters otherwise"
+
+
+def _check_draws(steps: Sequence[Pass], examples: Mapping[str, Examples], wheres: Sequence[str | None]) -> None:
+    for i, step in enumerate(steps):
+        if step.draws and not step.draws_if_given and step.draws not in examples:
+            where = wheres[i] if i < len(wheres) else None
+            raise DataError(
+                f"the pass {word_of(step)} needs {step.draws} examples",
+                where=where,
+                hint="give them with --data, or as `data:` in the recipe",
+            )
+
+
+def _weights(model: Path) -> tuple[Path, ...]:
+    """The files beside a model that hold its weights; none where there is no readable model."""
+    try:
+        return model_files(model)[1:] if model.is_file() else ()
+    except OptkitError:
+        return ()
