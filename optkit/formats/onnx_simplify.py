@@ -1,0 +1,218 @@
+"""A smaller graph that says the same: constants folded, batch norms folded into convolutions, dead and identity nodes gone.
+
+The steps come from onnx-ir and onnxscript. Rules that trust declared shapes, write operators of a later opset than the
+model's or take 1e-9 for zero are left out. Every step works on a copy: one that fails on an unusual graph is skipped.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+from onnxscript.optimizer import fold_constants
+from onnxscript.rewriter import RewritePass, RewriteRule
+from onnxscript.rewriter.rules import common as rules
+
+log = logging.getLogger(__name__)
+
+Step = Callable[[ir.Model], object]
+
+LARGEST_GROWTH = 4096
+"""Bytes that folding one node may add to the file: a folded Expand or Range must not blow it up."""
+MOST_ROUNDS = 5
+NOT_CONSTANT = frozenset({"Bernoulli", "ConstantOfShape", "DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
+"""Random draws, sizes stored as sizes, and quantization that must stay visible."""
+RANDOM = frozenset({"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
+
+
+def simplify(model: ir.Model) -> ir.Model:
+    """An equal model with fewer nodes; the one given is not changed.
+
+    Kept: opset, inputs and outputs (names, types, shapes, order), metadata, quantization operators, custom operators. Constant
+    nodes become initializers of the graph they stand in, also in branches and loop bodies. Declared shapes that contradict the inputs are
+    dropped; missing ones are inferred.
+    """
+    ports = [(v.shape, v.type) for v in model.graph.outputs]
+    with _quiet_libraries():
+        for step in (_inline_functions, _free_constant_inputs, _lift_constants, _forget_stale_shapes):
+            model = _try_step(step, model)
+        for _ in range(MOST_ROUNDS):
+            before = model
+            for step in (_fold_constants, _rewrite, _lift_constants, _merge_equal_nodes, _remove_unused):
+                model = _try_step(step, model)
+            if _outline(model) == _outline(before):
+                break
+        for step in (_name_all, _forget_history, _infer_shapes):
+            model = _try_step(step, model)
+    for value, (shape, kind) in zip(model.graph.outputs, ports, strict=True):
+        value.shape, value.type = shape, kind
+    return model
+
+
+def _try_step(step: Step, model: ir.Model) -> ir.Model:
+    changed = model.clone()
+    try:
+        step(changed)
+    except Exception as error:  # a library that trips over an unusual graph must not stop the others
+        log.debug("simplify: skipped %s: %s", getattr(step, "__name__", type(step).__name__), error)
+        return model
+    return changed
+
+
+def _outline(model: ir.Model) -> tuple[int, int]:
+    graphs = tuple(model.graphs())
+    return sum(len(g) for g in graphs), sum(len(g.initializers) for g in graphs)
+
+
+def _inline_functions(model: ir.Model) -> None:
+    if model.functions:
+        common.InlinePass()(model)
+
+
+def _free_constant_inputs(model: ir.Model) -> None:
+    """Old exporters list every weight as an input that may be overridden, which makes nothing constant."""
+    weights = model.graph.initializers.values()
+    if weights and (model.ir_version < 4 or all(v.is_graph_input() for v in weights)):
+        common.RemoveInitializersFromInputsPass()(model)
+        model.ir_version = max(model.ir_version, 4)
+
+
+def _lift_constants(model: ir.Model) -> None:
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+
+
+def _forget_stale_shapes(model: ir.Model) -> None:
+    """Declared shapes are trusted, as ONNX Runtime does, unless one contradicts what follows from the inputs.
+
+    That happens when only the inputs were edited, to free the batch axis of a model exported with batch 1.
+    """
+    fresh = model.clone()
+    _forget_shapes(fresh)
+    free: set[str] = set()
+    for number, value in enumerate(fresh.graph.inputs):
+        if value.shape is not None:
+            value.shape = ir.Shape([size if isinstance(size, int) else f"free_{number}_{axis}" for axis, size in enumerate(value.shape)])
+            free.update(str(size) for size in value.shape if not isinstance(size, int))
+    _infer_shapes(fresh)
+    for graph, other in zip(model.graphs(), fresh.graphs(), strict=True):
+        for node, twin in zip(graph, other, strict=True):
+            for value, inferred in zip(node.outputs, twin.outputs, strict=True):
+                if _contradicts(value.shape, inferred.shape, free):
+                    _forget_shapes(model)
+                    return
+
+
+def _contradicts(declared: ir.Shape | None, inferred: ir.Shape | None, free: set[str]) -> bool:
+    if declared is None or inferred is None:
+        return False
+    return len(declared) != len(inferred) or any(
+        isinstance(here, int) and (there != here if isinstance(there, int) else str(there) in free)
+        for here, there in zip(declared, inferred, strict=True)
+    )
+
+
+def _forget_shapes(model: ir.Model) -> None:
+    for graph in model.graphs():
+        if graph is not model.graph:
+            for value in graph.inputs:
+                value.shape = None
+        for node in graph:
+            for value in node.outputs:
+                value.shape = None
+
+
+def _fold_constants(model: ir.Model) -> None:
+    fold_constants(model, onnx_shape_inference=True, input_size_limit=8192, output_size_limit=1024, should_fold=_worth_folding)
+
+
+def _worth_folding(node: ir.Node) -> bool | None:
+    """Whether the result is no larger than what it makes superfluous; None leaves it to the size limits."""
+    if node.domain not in ("", "ai.onnx") or node.op_type in NOT_CONSTANT or node.op_type in RANDOM:
+        return False
+    grown = 0
+    for value in node.outputs:
+        if value.shape is None or value.dtype is None or not all(isinstance(size, int) for size in value.shape):
+            return None
+        grown += int(value.dtype.itemsize * _product(value.shape))
+    for value in {v for v in node.inputs if v is not None}:
+        if value.const_value is not None and all(user is node for user, _ in value.uses()):
+            grown -= value.const_value.nbytes
+    return grown <= LARGEST_GROWTH
+
+
+def _product(shape: ir.Shape) -> int:
+    total = 1
+    for size in shape:
+        total *= int(str(size))
+    return total
+
+
+def _rewrite(model: ir.Model) -> None:
+    RewritePass(_RULES)(model)
+
+
+_RULES: tuple[RewriteRule, ...] = (
+    rules.fuse_batchnorm_into_conv_rule,
+    rules.fuse_batchnorm_into_conv_transpose_rule,
+    rules.fuse_batchnorm_into_gemm_rule,
+    rules.no_op_cast_rule,
+    rules.no_op_transpose_rule,
+    rules.transpose_transpose_rule,
+)
+
+
+def _share_small_integers(model: ir.Model) -> None:
+    """One initializer for equal axes and shapes, so that the nodes they feed become equal. Weights stay apart: each has its range."""
+    for graph in model.graphs():
+        first: dict[tuple[str, bytes], ir.Value] = {}
+        for name, value in list(graph.initializers.items()):
+            tensor = value.const_value
+            if tensor is None or tensor.dtype != ir.DataType.INT64 or tensor.size > 16 or value.is_graph_input() or value.is_graph_output():
+                continue
+            kept = first.setdefault((str(tensor.shape), tensor.tobytes()), value)
+            if kept is not value:
+                value.replace_all_uses_with(kept)
+                graph.initializers.pop(name)
+
+
+def _merge_equal_nodes(model: ir.Model) -> None:
+    _share_small_integers(model)
+    if not any(node.op_type in RANDOM or node.domain for node in model.graph):
+        common.CommonSubexpressionEliminationPass()(model)
+
+
+def _remove_unused(model: ir.Model) -> None:
+    common.RemoveUnusedNodesPass()(model)
+    common.RemoveUnusedOpsetsPass()(model)
+
+
+def _name_all(model: ir.Model) -> None:
+    common.NameFixPass()(model)
+
+
+def _forget_history(model: ir.Model) -> None:
+    """The libraries note on every value what it was folded from; that is of no use in the file."""
+    for graph in model.graphs():
+        values = [*graph.initializers.values(), *(v for node in graph for v in node.outputs)]
+        for holder in (*graph, *values):
+            for key in [k for k in holder.metadata_props if k.startswith(("pkg.onnxscript.optimizer", "pkg.onnxscript.rewriter"))]:
+                del holder.metadata_props[key]
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """They log warnings on ordinary models, such as that an operator with two outputs was not folded."""
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
