@@ -1,12 +1,12 @@
 """Where every error ends: in words on stderr and an exit code. What nobody foresaw leaves a file to report it with."""
 
-import errno
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -14,21 +14,6 @@ import click
 from optkit.errors import OptkitError
 
 USER_CAN_MEND, BUG, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
-
-# what the system says when it is not optkit's fault, and what to do about it
-SYSTEM_ERRORS = {
-    errno.ENOSPC: ("the disk is full", "free some space, or write somewhere else"),
-    getattr(errno, "EDQUOT", -1): ("the disk quota is used up", "free some space, or write somewhere else"),
-    errno.EFBIG: ("the file would be larger than this system allows", "write somewhere else, or raise the limit (ulimit -f)"),
-    errno.EROFS: ("this place is read-only", "write somewhere else"),
-    errno.EACCES: ("no permission", "check who may read and write there"),
-    errno.EPERM: ("no permission", "check who may read and write there"),
-    errno.ENOENT: ("there is no such file or folder", "check the path"),
-    errno.EISDIR: ("this is a folder", "name a file"),
-    errno.ENOTDIR: ("this is a file, not a folder", "check the path"),
-    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
-    errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n)"),
-}
 
 
 def guarded(work: Callable[[], object]) -> NoReturn:
@@ -49,7 +34,7 @@ def guarded(work: Callable[[], object]) -> NoReturn:
         sys.exit(BROKEN_PIPE)
     except Exception as error:
         told = _not_our_fault(error)
-        _end(told, USER_CAN_MEND) if told else _end(_bug_report(error), BUG)
+        _end(str(told), USER_CAN_MEND) if told else _end(_bug_report(error), BUG)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -74,13 +59,16 @@ def _usage(error: click.ClickException) -> str:
     return f"{error.ctx.command_path}: {text[0].lower()}{text[1:]}{hint}"
 
 
-def _not_our_fault(error: Exception) -> str | None:
-    if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
-        what, hint = SYSTEM_ERRORS[error.errno]
-        return str(OptkitError(what, where=None if error.filename is None else os.fsdecode(error.filename), hint=hint))
-    # ONNX Runtime reports exhausted memory as a RuntimeError of its own
+def _not_our_fault(error: Exception) -> OptkitError | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        from optkit.draft import disk_error
+
+        told = disk_error(error, Path(os.fsdecode(error.filename) if error.filename else "output"))
+        told.hint = told.hint or "check the path, and who may read and write there"
+        return told
+    # ONNX Runtime reports exhausted memory as an error of its own
     if isinstance(error, MemoryError) or any(words in str(error) for words in ("bad_alloc", "bad allocation", "Failed to allocate memory")):
-        return str(OptkitError("there is not enough memory", hint="use fewer examples, a smaller batch, or a machine with more memory"))
+        return OptkitError("there is not enough memory", hint="use fewer examples, a smaller batch, or a machine with more memory")
     return None
 
 

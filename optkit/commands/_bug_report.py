@@ -5,9 +5,9 @@ import shlex
 import sys
 import tempfile
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("optkit", "click", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxscript", "pydantic", "rich", "ruamel.yaml", "scipy", "torch")
+from optkit.needs import EXTRAS
+from optkit.versions import versions_for
 
 
 def write_bug_report(error: BaseException) -> str:
@@ -15,14 +15,7 @@ def write_bug_report(error: BaseException) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="optkit-bug-", suffix=".txt", delete=False, encoding="utf-8") as file:
         file.write(f"command: {shlex.join(sys.argv)}\n")
         file.write(f"python: {platform.python_version()} on {platform.platform()} ({platform.machine()})\n")
-        file.writelines(f"{name}: {_version(name)}\n" for name in PACKAGES)
+        file.writelines(f"{name}: {number}\n" for name, number in versions_for(tuple(EXTRAS)).items())
         file.write("\n")
         file.writelines(traceback.format_exception(error))
         return file.name
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

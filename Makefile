@@ -1,0 +1,55 @@
+# make test        everything: style, types, all tests, in an environment of its own (.venv)
+# make test-fast   the same without the slow tests: under a minute
+# make demo        quantize a sample model, compare, gate: what optkit is for, in an environment of its own (.venv-demo)
+# make golden      write the expected help texts and reports anew; read the difference before committing it
+# make clean       remove the environments and caches
+
+.PHONY: test test-fast style golden demo clean
+.DEFAULT_GOAL := test
+MAKEFLAGS += --no-print-directory
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# the first interpreter that is new enough and can make environments; PYTHON=… overrides
+CAN_MAKE_VENV := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+define find-python
+for python in $(PYTHON) python3 python python3.13 python3.12 python3.11 ""; do \
+  if [ -z "$$python" ]; then \
+    echo "optkit needs Python 3.11 or newer with pip and venv (Debian: apt install python3-venv); found none" >&2; \
+    echo "hint: make PYTHON=/path/to/python3.11" >&2; exit 2; \
+  fi; \
+  if "$$python" -c '$(CAN_MAKE_VENV)' >/dev/null 2>&1; then break; fi; \
+done
+endef
+
+test: .venv/ready style
+	.venv/bin/pytest
+
+test-fast: .venv/ready style
+	.venv/bin/pytest -m "not slow"
+
+style: .venv/ready
+	.venv/bin/ruff check --quiet
+	.venv/bin/ruff format --quiet --check
+	.venv/bin/mypy --no-error-summary
+
+golden: .venv/ready
+	.venv/bin/pytest --quiet --update-golden tests/golden
+
+.venv/ready: pyproject.toml constraints.txt
+	@echo "installing optkit and what its tests need into .venv"
+	@rm -f $@; $(find-python); "$$python" -m venv .venv
+	@.venv/bin/pip install --quiet -c constraints.txt -e '.[dev,openvino,images,text]'
+	@touch $@
+
+demo: .venv-demo/ready
+	@sh sample_models/demo.sh
+
+.venv-demo/ready: pyproject.toml constraints.txt $(shell find optkit recipes -name '*.py' -o -name '*.yaml' -o -name '*.j2' -o -name '*.json')
+	@echo "installing optkit into .venv-demo"
+	@rm -f $@; $(find-python); "$$python" -m venv .venv-demo
+	@.venv-demo/bin/pip install --quiet -c constraints.txt .
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-demo demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

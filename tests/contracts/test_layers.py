@@ -1,0 +1,104 @@
+"""Imports only go down: cli and commands → the verbs → the families → records → errors."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import optkit
+
+ROOM = Path(optkit.__file__).parent
+
+LAYERS = {
+    4: "cli __main__ commands api",
+    3: "recipe plan optimize manifest soundness prove inspection measure compare gate report search space pareto",
+    2: "passes quantization formats datasets metrics runtimes scenarios meters reports samplers workers",
+    1: "artifact samples store stats records units draft versions",
+    0: "errors registry needs",
+}
+LEVEL = {room: level for level, rooms in LAYERS.items() for room in rooms.split()}
+FAMILIES = frozenset(LAYERS[2].split())
+SIDEWAYS = {("passes", "formats"), ("passes", "quantization"), ("quantization", "formats"), ("quantization", "runtimes")}
+"""Which family may use which."""
+LAZY = frozenset({"optkit"})
+"""`import optkit` offers the Python API, and loads it on first use."""
+
+
+def modules() -> dict[str, Path]:
+    files = {file: file.relative_to(ROOM.parent).with_suffix("") for file in sorted(ROOM.rglob("*.py"))}
+    return {".".join(path.parts).removesuffix(".__init__"): file for file, path in files.items()}
+
+
+MODULES = modules()
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
+
+
+def imports(file: Path) -> Iterator[tuple[str, int]]:
+    """Every module of optkit that a file imports when it runs, inside functions too; imports for annotations only do not count."""
+
+    def walk(node: ast.AST) -> Iterator[tuple[str, int]]:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            return
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: write the whole name, optkit.…"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else str(node.module), node.lineno
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child)
+
+    return (found for found in walk(ast.parse(file.read_text(encoding="utf-8"))) if found[0].split(".")[0] == "optkit")
+
+
+def complaint(importer: str, imported: str) -> str | None:
+    here, there = room_of(importer), room_of(imported)
+    if imported == "optkit" or here == there or importer in LAZY:
+        return None
+    if LEVEL[there] > LEVEL[here]:
+        return f"{here} (level {LEVEL[here]}) imports {there} (level {LEVEL[there]}): imports only go down"
+    if {here, there} <= FAMILIES and (here, there) not in SIDEWAYS:
+        return f"{here} imports {there}: families do not know each other"
+    return None
+
+
+def test_every_room_has_a_level() -> None:
+    assert {room_of(module) for module in MODULES} - {"optkit"} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "optkit"])
+def test_imports_only_go_down(module: str) -> None:
+    found = [(complaint(module, imported), line) for imported, line in imports(MODULES[module])]
+    assert [f"{MODULES[module].name}:{line}: {what}" for what, line in found if what] == []
+
+
+def test_no_room_reaches_itself() -> None:
+    """Rooms of one level may use each other, but never in a circle."""
+    edges: dict[str, set[str]] = {}
+    for module, file in MODULES.items():
+        reached = {room_of(imported) for imported, _ in imports(file)} - {room_of(module), "optkit"}
+        edges.setdefault(room_of(module), set()).update(reached)
+
+    def circle(path: tuple[str, ...]) -> tuple[str, ...] | None:
+        for following in edges.get(path[-1], ()):
+            if following in path:
+                return (*path, following)
+            if longer := circle((*path, following)):
+                return longer
+        return None
+
+    edges.pop("optkit")
+    assert [found for room in edges if (found := circle((room,)))] == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [("optkit.units", "optkit.compare"), ("optkit.metrics.top1", "optkit.runtimes"), ("optkit.recipe", "optkit.commands.run")],
+)
+def test_a_wrong_import_is_seen(importer: str, imported: str) -> None:
+    assert complaint(importer, imported)
