@@ -1,0 +1,74 @@
+"""A bar for a person at a terminal, nothing for a pipe."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from optkit.commands._progress import progress_display, say
+
+pty = pytest.importorskip("pty", reason="needs a pseudo terminal")
+
+WORK = """
+import sys, time
+from optkit.commands import _progress
+_progress.SHOWN_AFTER = float(sys.argv[1])
+with _progress.progress_display(quiet=sys.argv[2] == "quiet") as progress:
+    progress("calibrating", 0, 4)
+    time.sleep(0.3)
+    for done in (1, 2):
+        progress("calibrating", done, 4)
+    progress("comparing", 1, 8)
+    time.sleep(0.2)
+print("rich" in sys.modules)
+"""
+
+
+def at_a_terminal(shown_after: float, quiet: str = "", **environment: str) -> tuple[str, str]:
+    """stdout, and what a terminal got from stderr."""
+    ours, theirs = pty.openpty()
+    settings = {**os.environ, "TERM": "xterm", "COLUMNS": "100", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", WORK, str(shown_after), quiet], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True, env=settings
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    os.close(ours)
+    return done.stdout, seen.decode()
+
+
+def test_long_work_shows_what_is_done_and_how_far_it_is() -> None:
+    out, seen = at_a_terminal(0.05)
+    assert "calibrating" in seen
+    assert "comparing" in seen
+    assert "1/8" in seen
+    assert out == "True\n"
+
+
+def test_colour_can_be_declined() -> None:
+    _, seen = at_a_terminal(0.05, NO_COLOR="1")
+    assert "comparing" in seen
+    assert "\x1b[3" not in seen
+
+
+@pytest.mark.parametrize(("shown_after", "quiet", "term"), [(30, "", "xterm"), (0.05, "quiet", "xterm"), (0.05, "", "dumb")])
+def test_short_or_quiet_work_shows_nothing_and_does_not_load_rich(shown_after: float, quiet: str, term: str) -> None:
+    assert at_a_terminal(shown_after, quiet, TERM=term) == ("False\n", "")
+
+
+def test_a_pipe_gets_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_display() as progress:
+        progress("calibrating", 1, 2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_remarks_are_for_those_who_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    say("because", verbose=False)
+    say("therefore", verbose=True)
+    assert capfd.readouterr() == ("", "therefore\n")
