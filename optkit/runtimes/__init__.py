@@ -49,3 +49,10 @@ def open_session(model: Path | bytes, device: str = "cpu", threads: int = 1) -> 
     from optkit.runtimes.onnxruntime import open_onnx
 
     return open_onnx(model, device, threads)
+
+
+def available_devices() -> tuple[str, ...]:
+    """Every word that names a device on this machine, `cpu` first."""
+    from optkit.runtimes._providers import available_words
+
+    return available_words()

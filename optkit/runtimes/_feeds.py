@@ -31,13 +31,15 @@ def as_array(answer: Any) -> Array:
 def mismatch(ports: Sequence[Port], feed: Mapping[str, Array]) -> str | None:
     """What is wrong with a feed, in one sentence, or None when it fits."""
     for port in ports:
+        if port.name not in feed and port.dtype.startswith("optional("):
+            continue
         if port.name not in feed:
             return f"input {port.name!r} is missing; given: {', '.join(feed) or 'nothing'}"
     for name in feed:
         if name not in {port.name for port in ports}:
             return f"the model has no input {name!r}"
     sizes: dict[str, tuple[str, int]] = {}
-    for port in ports:
+    for port in (port for port in ports if port.name in feed):
         array = np.asarray(feed[port.name])
         given = "str" if array.dtype.kind in "OUS" else array.dtype.name
         if given != port.dtype and "(" not in port.dtype:

@@ -1,5 +1,6 @@
 """ONNX models through ONNX Runtime, on any of its execution providers."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,10 +159,9 @@ def _not_loaded(model: Path | bytes, where: str, provider: Provider, error: Exce
 
 
 def cause(error: Exception) -> str:
-    """An ONNX Runtime error in one line: without its code, its source file and what repeats the path."""
-    text = str(error).split("\n")[0]
-    text = text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text
-    return text if len(text) <= 300 else text[:297] + "…"
+    """An ONNX Runtime error in one line: without its code, source positions and what repeats the path."""
+    text = _NOISE.sub("", " ".join(str(error).split()))
+    return text if len(text) <= 300 else text[:299] + "…"
 
 
 def show_port(port: Port) -> str:
@@ -173,4 +173,11 @@ def _port(node: Any) -> Port:
     return Port(node.name, dtype_of(node.type), tuple(size if size is None or size != "" else None for size in node.shape or ()))
 
 
+_NOISE = re.compile(
+    r"""^\[ONNXRuntimeError\]\ :\ \d+\ :\ \w+\ :\ (?:Load\ model\ from\ .*?failed:)?   # the code and the path
+    | Check\ '[^']*'\ failed\ at\ \S+:\d+:\s                                        # OpenVINO's source positions
+    | /\S+\.(?:h|cc|cpp):\d+:?\s(?:[^()]*\([^()]*\)\s)?                            # ONNX Runtime's, with the function
+    """,
+    re.VERBOSE,
+)
 _BINDABLE = frozenset(["bool", "float16", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))])
