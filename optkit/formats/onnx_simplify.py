@@ -5,14 +5,15 @@ model's or take 1e-9 for zero are left out. Every step works on a copy: one that
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import onnx_ir as ir
 from onnx_ir.passes import common
 from onnxscript.optimizer import fold_constants
 from onnxscript.rewriter import RewritePass, RewriteRule
 from onnxscript.rewriter.rules import common as rules
+
+from optkit.formats.onnx_quiet import quiet_graph_libraries
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,11 @@ def simplify(model: ir.Model) -> ir.Model:
     """An equal model with fewer nodes; the one given is not changed.
 
     Kept: opset, inputs and outputs (names, types, shapes, order), metadata, quantization operators, custom operators. Constant
-    nodes become initializers of the graph they stand in, also in branches and loop bodies. Declared shapes that contradict the inputs are
-    dropped; missing ones are inferred.
+    nodes become initializers of the graph they stand in, also in branches and loop bodies. Declared shapes that contradict the
+    inputs are dropped; missing ones are inferred.
     """
     ports = [(v.shape, v.type) for v in model.graph.outputs]
-    with _quiet_libraries():
+    with quiet_graph_libraries():
         for step in (_inline_functions, _free_constant_inputs, _lift_constants, _forget_stale_shapes):
             model = _try_step(step, model)
         for _ in range(MOST_ROUNDS):
@@ -202,17 +203,3 @@ def _forget_history(model: ir.Model) -> None:
 
 def _infer_shapes(model: ir.Model) -> None:
     common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """They log warnings on ordinary models, such as that an operator with two outputs was not folded."""
-    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -20,8 +20,7 @@ def simplified(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def answers(proto: onnx.ModelProto, **feed: Array) -> list[Array]:
-    found: list[Array] = ReferenceEvaluator(proto).run(None, feed)
-    return found
+    return list(ReferenceEvaluator(proto).run(None, feed))
 
 
 def read(text: str, **weights: Array) -> onnx.ModelProto:
