@@ -54,7 +54,7 @@ def optimize(
         try:
             made = chain.make(folder)
             path = rename_model(made.path, target.name)
-            stamp(path, source, made.lineage)
+            stamp(path, source, made.lineage[len(source.lineage) :])
             made = replace(made, path=path, digest=digest_of(path))
             old = _weights(target)
             publish(made.path, model_files(made.path)[1:], target)

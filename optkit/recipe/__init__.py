@@ -1,0 +1,98 @@
+"""What to do with a model, said in a file: which passes, on which data, how to measure it, and what it may cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from optkit.gate import Limits
+from optkit.passes import Pass
+
+SYNTHETIC = "synthetic"
+"""The word that stands for made-up inputs in place of data."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass with the parameters that the recipe gives it."""
+
+    word: str
+    pass_: Pass
+    """The pass itself, with its parameters checked."""
+    where: str
+    """`file:line`."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where examples come from, by split. With one source for all (`whole`), it is divided: no example serves two purposes."""
+
+    calibration: str | None = None
+    training: str | None = None
+    evaluation: str | None = None
+    whole: str | None = None
+    synthetic: bool = False
+    """Inputs are made up; what is measured is then fidelity, never accuracy."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How original and result are compared."""
+
+    devices: tuple[str, ...] = ("cpu",)
+    batches: tuple[int, ...] = (1,)
+    threads: int = 1
+    """0 leaves the number to the runtime."""
+    seconds: float = 5.0
+    """For each model on each device at each batch size."""
+    metrics: tuple[str, ...] = ()
+    output: str | None = None
+    """The output that carries the answer, where a model has several."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe without mistakes of spelling, type or range. Paths are absolute, or relative to the current folder."""
+
+    name: str
+    model: Path
+    steps: tuple[Step, ...]
+    data: Data = Data()
+    measure: Measure = Measure()
+    gate: Limits | None = None
+    seed: int = 0
+    output: Path | None = None
+    """The folder for model and reports; None leaves it to the command."""
+    lines: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """`file:line` of each key, such as `data.calibration`."""
+
+    def where(self, key: str) -> str:
+        """`file:line` of a key, or of the key that it would stand in."""
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
+        return self.lines.get(key, self.name)
+
+
+def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file. `overrides` are changes such as `passes.0.ratio=0.4`; paths in them are relative to the current folder.
+
+    Raises RecipeError with every mistake at once, or UsageError when there is no such file.
+    """
+    from optkit.recipe.reading import recipe_from, recipe_text
+
+    path = Path(path)
+    return recipe_from(recipe_text(path), str(path), path.parent, overrides)
+
+
+def read_recipe_text(text: str, overrides: Sequence[str] = (), *, name: str = "recipe", folder: Path | None = None) -> Recipe:
+    """Read a recipe from text; its relative paths start at `folder`. Raises RecipeError with every mistake at once."""
+    from optkit.recipe.reading import recipe_from
+
+    return recipe_from(text, name, folder or Path(), overrides)
+
+
+def describe(step: Pass) -> Mapping[str, Any]:
+    """The parameters of a pass that differ from their defaults, as JSON values."""
+    given: dict[str, Any] = step.model_dump(mode="json", exclude_defaults=True)
+    return given

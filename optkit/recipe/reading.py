@@ -1,0 +1,165 @@
+"""Text → Recipe. Every mistake is found in one reading."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from optkit.errors import OptkitError, Problem, RecipeError, UsageError
+from optkit.gate import Limits
+from optkit.passes import Pass
+from optkit.recipe import SYNTHETIC, Data, Measure, Recipe, Step
+from optkit.recipe.keys import RecipeKeys
+from optkit.recipe.lines import Lines, read_lines
+from optkit.recipe.overrides import apply
+from optkit.recipe.problems import problems_of
+from optkit.registry import load, members, plugins, suggestion
+
+FROM_OPTION = "--set "
+
+
+def recipe_text(path: Path) -> str:
+    """The text of a recipe file. Raises UsageError when it cannot be read as one."""
+    if path.is_dir() or not path.exists():
+        what = "this is a folder, not a recipe" if path.is_dir() else "there is no such file"
+        raise UsageError(what, where=str(path), hint="`optkit recipes` lists ready ones; `optkit init MODEL` writes one for a model")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            "this is not a recipe, which is YAML text", where=str(path), hint="for a model, use `optkit init MODEL`"
+        ) from error
+
+
+def recipe_from(text: str, name: str, folder: Path, overrides: Sequence[str]) -> Recipe:
+    """Read a recipe whose relative paths start at `folder`. Raises RecipeError with every mistake."""
+    lines = read_lines(text, name)
+    apply(lines, overrides)
+    values = lines.values
+    if not isinstance(values, dict):
+        what = "it is empty" if values is None else "it is no list of keys and values"
+        raise RecipeError(lines.problems or [Problem(f"{name}:1", what, "a recipe has at least `model:` and `passes:`")])
+    data = values.get("data")
+    if isinstance(data, str):
+        values = {**values, "data": {}}
+    keys = _keys(values, lines)
+    steps = _steps(values.get("passes"), lines)
+    lines.problems.extend(_unknown_metrics(values.get("measure"), lines))
+    if lines.problems or keys is None:
+        raise RecipeError(sorted(lines.problems, key=lambda problem: _line_number(problem.where)))
+    paths = _Paths(lines, folder)
+    return Recipe(
+        name=name,
+        model=Path(paths.file(keys.model, "model")),
+        steps=steps,
+        data=_data(data, keys, paths),
+        measure=_measure(keys),
+        gate=None if keys.gate is None else Limits(**keys.gate.model_dump()),
+        seed=keys.seed,
+        output=None if keys.output is None else Path(paths.file(keys.output, "output")),
+        lines={".".join(map(str, place)): where for place, where in lines.places.items()},
+    )
+
+
+def _keys(values: dict[str, Any], lines: Lines) -> RecipeKeys | None:
+    given = {key: value for key, value in values.items() if value is not None or key in ("model", "passes")}
+    try:
+        return RecipeKeys.model_validate_json(json.dumps(given), strict=True)
+    except ValidationError as error:
+        lines.problems.extend(problems_of(error, RecipeKeys, lines, (), "the recipe"))
+        return None
+
+
+def _steps(items: Any, lines: Lines) -> tuple[Step, ...]:
+    found = [_step(item, i, lines) for i, item in enumerate(items)] if isinstance(items, list) else []
+    return tuple(step for step in found if step)
+
+
+def _step(item: Any, i: int, lines: Lines) -> Step | None:
+    where = lines.where(("passes", i))
+    if isinstance(item, str):
+        item = {item: None}
+    if not isinstance(item, dict) or len(item) != 1:
+        lines.problems.append(_not_a_step(item, where))
+        return None
+    [(word, given)] = item.items()
+    try:
+        kind: type[Pass] = load("passes", word)
+    except OptkitError as error:
+        lines.problems.append(Problem(where, error.what, error.hint))
+        return None
+    if not isinstance(given, dict | None):
+        lines.problems.append(Problem(where, f"{word}: expected parameters, not {given!r}", f"`optkit passes {word}` shows them"))
+        return None
+    try:
+        return Step(word, kind.model_validate_json(json.dumps(given or {}), strict=True), where)
+    except ValidationError as error:
+        lines.problems.extend(problems_of(error, kind, lines, ("passes", i, word), f"pass {word}"))
+        return None
+
+
+def _not_a_step(item: Any, where: str) -> Problem:
+    if not isinstance(item, dict) or not item:
+        return Problem(where, f"expected the name of a pass, not {item!r}", suggestion("", members("passes")))
+    word, *rest = item
+    if item[word] is None:
+        return Problem(
+            where, f"{rest[0]!r} stands beside {word!r}, not inside it", f"indent the parameters of {word} further than its name"
+        )
+    return Problem(where, f"one step names {len(item)} passes: {', '.join(item)}", "start each with a dash of its own")
+
+
+def _unknown_metrics(measure: Any, lines: Lines) -> list[Problem]:
+    known = (*members("metrics"), *plugins("metrics"))
+    given = measure.get("metrics") if isinstance(measure, dict) else None
+    found = []
+    for i, metric in enumerate(given if isinstance(given, list) else [given]):
+        if isinstance(metric, str) and ":" not in metric and metric not in known:
+            hint = f"{suggestion(metric, known)}, or module:function"
+            found.append(Problem(lines.where(("measure", "metrics", i)), f"no metric is called {metric!r}", hint))
+    return found
+
+
+class _Paths:
+    """Paths of a recipe are relative to it; those given as options are relative to where the command is run."""
+
+    def __init__(self, lines: Lines, folder: Path) -> None:
+        self.lines, self.folder = lines, folder
+
+    def file(self, text: str, *place: str) -> str:
+        if self.lines.where(place).startswith(FROM_OPTION):
+            return text
+        return str(self.folder / Path(text).expanduser())
+
+    def data(self, text: str | None, *place: str) -> str | None:
+        """A source of data: a path, or `module:callable`, which is no path."""
+        return text if text is None or _is_callable(text) else self.file(text, *place)
+
+
+def _is_callable(text: str) -> bool:
+    module, colon, name = text.partition(":")
+    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def _data(whole: Any, keys: RecipeKeys, paths: _Paths) -> Data:
+    if whole == SYNTHETIC:
+        return Data(synthetic=True)
+    if isinstance(whole, str):
+        return Data(whole=paths.data(whole, "data"))
+    given = keys.data
+    calibration = paths.data(given.calibration, "data", "calibration")
+    training = paths.data(given.training, "data", "training")
+    evaluation = paths.data(given.evaluation, "data", "evaluation")
+    return Data(calibration, training, evaluation)
+
+
+def _measure(keys: RecipeKeys) -> Measure:
+    given = keys.measure.model_dump()
+    return Measure(seconds=given.pop("time"), **given)
+
+
+def _line_number(where: str) -> int:
+    number = where.rpartition(":")[2]
+    return int(number) if number.isdecimal() and not where.startswith(FROM_OPTION) else 10**9
