@@ -1,0 +1,26 @@
+"""How much more data would decide."""
+
+from math import ceil, inf, isfinite
+
+from optkit.stats.interval import Z
+
+POWER = 0.8
+Z_POWER = 0.8416212335729143
+"""The normal quantile of `POWER`."""
+MOST = 100_000_000
+"""More than anyone will measure: as good as never."""
+
+
+def more_needed(n: int, distance: float, half_width: float) -> int | None:
+    """How many more examples or rounds would decide, or None when none would.
+
+    `distance` is how far the estimate is from the limit, `half_width` how far the 95 % interval reaches from the estimate towards it.
+    Normal approximation: the interval shrinks with the square root of n, so that n·(half_width / distance)² units bring its end to the
+    limit. With just as many, the next estimate falls short of deciding half of the time; this is what decides with 80 % power if the
+    truth is where the estimate is: n·((z₀.₉₇₅ + z₀.₈)/z₀.₉₇₅ · half_width / distance)² (Cohen 1988, "Statistical Power Analysis").
+    """
+    if not (isfinite(distance) and isfinite(half_width)) or n < 2 or distance == 0:
+        return None
+    factor = abs(half_width / distance) * (Z + Z_POWER) / Z
+    total = n * factor * factor if factor < 1e6 else inf
+    return max(1, ceil(total - n)) if total <= MOST else None

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optkit.stats import ratio
+from optkit.stats.ratio import ratio_of_medians, ratio_of_quantiles
+
+
+def times(seed: int, rounds: int, k: int, scale: float = 1.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return scale * 1e-3 * np.exp(rng.normal(0, 0.05, (rounds, 1)) + rng.normal(0, 0.05, (rounds, k)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 6), st.integers(1, 6))
+def test_the_estimate_is_the_ratio_of_the_medians_of_all_values(seed: int, rounds: int, k: int, other: int) -> None:
+    before, after = times(seed, rounds, k), times(seed + 1, rounds, other)
+    assert ratio_of_medians(before, after).value == pytest.approx(np.median(after) / np.median(before), rel=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_quantiles_are_numpys_averaged_inverse_of_the_distribution(share: float) -> None:
+    before, after = times(0, 20, 50), times(1, 20, 31)
+    expected = np.quantile(after, share, method="averaged_inverted_cdf") / np.quantile(before, share, method="averaged_inverted_cdf")
+    assert ratio_of_quantiles(before, after, share).value == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_round_drawn_twice_counts_twice() -> None:
+    rows = times(3, 4, 7)
+    drawn = np.array([[2, 0, 1, 1], [0, 4, 0, 0]])
+    expected = [np.median(np.repeat(rows, counts, axis=0)) for counts in drawn]
+    assert ratio._Pooled(rows).quantiles(0.5, drawn) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_slow_machine_in_some_rounds_hits_both_and_cancels() -> None:
+    noise = np.linspace(1, 3, 30)[:, None]
+    found = ratio_of_medians(times(0, 30, 20) * noise, times(1, 30, 20, 0.5) * noise)
+    assert 0.46 < found.low < 0.5 < found.high < 0.54
+
+
+def test_the_same_times_on_both_sides_are_exactly_even() -> None:
+    found = ratio_of_medians(times(0, 10, 9), times(0, 10, 9))
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
+def test_a_seed_gives_the_same_interval_and_another_seed_nearly_the_same() -> None:
+    before, after = times(0, 20, 9), times(1, 20, 9, 0.7)
+    first, again, other = (ratio_of_medians(before, after, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert first.low == pytest.approx(other.low, rel=0.01)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_claims() -> None:
+    covered = 0
+    for seed in range(100):
+        found = ratio_of_medians(times(2 * seed, 12, 10), times(2 * seed + 1, 12, 10, 0.8), seed)
+        covered += found.low <= 0.8 <= found.high
+    assert covered >= 90
+
+
+def test_rounds_of_unequal_length_are_pooled() -> None:
+    before = [np.array([1.0, 2.0, 3.0]), np.array([4.0])]
+    after = [np.array([2.0]), np.array([4.0, 6.0])]
+    assert ratio_of_medians(before, after).value == 4 / 2.5
+
+
+def test_one_round_bounds_nothing() -> None:
+    found = ratio_of_medians(times(0, 1, 9), times(1, 1, 9))
+    assert (found.low, found.high) == (0.0, np.inf)
+
+
+def test_thinning_hardly_moves_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = times(0, 10, 300), times(1, 10, 211, 0.6)
+    full = ratio_of_medians(before, after)
+    monkeypatch.setattr(ratio, "MOST_VALUES", 1000)
+    thin = ratio_of_medians(before, after)
+    assert (thin.value, thin.low, thin.high) == pytest.approx((full.value, full.low, full.high), rel=3e-3)
+
+
+def test_rounds_that_do_not_pair_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 rounds before and 2 after"):
+        ratio_of_medians(times(0, 3, 2), times(0, 2, 2))
