@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from optkit.stats.draws import drawn_counts, group_numbers
-from optkit.stats.interval import Z, Interval, of_draws
+from optkit.stats.interval import Interval, Z, of_draws
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -80,7 +80,8 @@ class _Ranked:
         below = (negatives[:, self.first[self.positive]] + negatives[:, self.past[self.positive]]) / 2
         won = (ranked[:, self.positive] * below).sum(axis=1)
         pairs = ranked[:, self.positive].sum(axis=1) * negatives[:, -1]
-        return np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+        values: Array = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+        return values
 
 
 def _paired(after: Array, before: Array) -> Array:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from math import sqrt
 
-from optkit.stats.interval import Z, Interval
+from optkit.stats.interval import Interval, Z
 
 
 def paired_share_difference(gained: int, lost: int, n: int) -> Interval:

@@ -1,0 +1,30 @@
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from optkit.stats.power import more_needed
+
+
+def test_with_so_many_the_test_decides_four_times_of_five() -> None:
+    deviation, distance, n = 1.0, 0.05, 400
+    total = n + (more_needed(n, distance, 1.959964 * deviation / np.sqrt(n)) or 0)
+    power = stats.norm.sf(1.959964 - distance * np.sqrt(total) / deviation)
+    assert power == pytest.approx(0.8, abs=0.001)
+
+
+@given(st.integers(2, 10_000), st.floats(0.001, 1), st.floats(1.0, 100))
+def test_an_estimate_nearer_to_the_limit_needs_more(n: int, distance: float, times: float) -> None:
+    near, far = more_needed(n, distance / 2, distance * times), more_needed(n, distance, distance * times)
+    assert far is not None
+    assert near is None or near > far >= 1
+
+
+@pytest.mark.parametrize(
+    ("n", "distance", "half"), [(100, 0.0, 0.1), (100, 1e-9, 1.0), (1, 0.1, inf), (5, inf, 0.1), (100, float("nan"), 1.0)]
+)
+def test_where_no_amount_decides_it_says_none(n: int, distance: float, half: float) -> None:
+    assert more_needed(n, distance, half) is None
