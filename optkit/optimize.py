@@ -141,19 +141,16 @@ class _Chain:
         )
         if not target.is_file():
             raise self._failed(i, "it wrote no model")
-        result = Artifact(target, step.gives, digest_of(target), (*source.lineage, made))
-        self._check(i, source, before, result)
-        return result
-
-    def _check(self, i: int, source: Artifact, before: Behaviour | None, result: Artifact) -> None:
         if digest_of(source.path) != source.digest:
             raise self._failed(i, "it changed the model that it reads")
         try:
+            result = Artifact(target, step.gives, digest_of(target), (*source.lineage, made))
             after = self._observe(result)
         except OptkitError as error:
             raise self._failed(i, f"its result does not run: {error.what}") from error
         if found := complaint(before, after):
             raise self._failed(i, found)
+        return result
 
     def _observe(self, artifact: Artifact) -> Behaviour | None:
         if artifact.digest not in self.seen:
