@@ -1,9 +1,11 @@
 """The file name is the registry: `passes/cast_half.py` is the word `cast_half` is the class `CastHalf`."""
 
 import difflib
+import os
 import pkgutil
+import sys
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -58,3 +60,28 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, allowed, n=1)
     listing = "known: " + ", ".join(allowed)
     return f"did you mean {near[0]!r}? {listing}" if near else listing
+
+
+def import_named(word: str) -> Any:
+    """What `module:name` refers to, looked for in the current folder too. Raises UsageError when it cannot be had."""
+    module_name, _, name = word.partition(":")
+    folder = os.getcwd()
+    added = folder not in sys.path
+    if added:
+        sys.path.insert(0, folder)
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # the user's module may raise anything while it is imported
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
+            hint = f"looked in {folder} and the installed packages"
+            raise UsageError(f"there is no module {error.name!r}", where=word, hint=hint) from error
+        raise UsageError(f"importing {module_name!r} raised {type(error).__name__}: {error}", where=word, hint="mend the module") from error
+    finally:
+        if added:
+            sys.path.remove(folder)
+    try:
+        return reduce(getattr, name.split("."), module)
+    except AttributeError as error:
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        hint = suggestion(name, known) if known else f"define {name} in it"
+        raise UsageError(f"module {module_name!r} has nothing called {name!r}", where=word, hint=hint) from error

@@ -1,70 +1,42 @@
 """Examples to calibrate with, to train on and to evaluate on. One file a kind of source."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
+from optkit.datasets._examples import Array, Examples
+from optkit.datasets._fit import Input, fit_examples
+from optkit.datasets._source import Source, parse_source
+from optkit.errors import DataError, UsageError
 
-Array = np.ndarray[Any, np.dtype[Any]]
+__all__ = ["Array", "Examples", "Input", "fit_examples", "read_examples"]
 
 
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Feeds for a model, with labels where they are known.
+def read_examples(data: str, inputs: Sequence[Input], *, needs_labels: bool = False) -> Examples:
+    """Read what `--data` names and fit it to the inputs of a model.
 
-    `arrays` has one array per model input, the first axis being the examples. Inputs named in `whole` (all or none, in practice)
-    have one axis more than the model's input, or are scalars there: each example is one whole feed and is never batched.
+    Raises DataError when the data cannot be read or does not fit, UsageError when DATA names nothing optkit reads; two lines each.
     """
+    source = parse_source(data)
+    arrays = _read(source, inputs)
+    if any(len(array) == 0 for array in arrays.values()) and source.rows != slice(None):
+        raise DataError("the slice selects no examples", where=data, hint=f"{source.place} has fewer; try a smaller start")
+    return fit_examples(data, arrays, inputs, needs_labels=needs_labels)
 
-    source: str
-    """What the user called it, for messages."""
-    arrays: Mapping[str, Array]
-    labels: Array | None = None
-    groups: Array | None = None
-    """Examples with the same number depend on each other (frames of one clip)."""
-    whole: bool = False
-    synthetic: bool = False
-    """Made up: what is measured on it is fidelity, never accuracy."""
 
-    def __len__(self) -> int:
-        return len(next(iter(self.arrays.values())))
+def _read(source: Source, inputs: Sequence[Input]) -> dict[str, Array]:
+    path = Path(source.place)
+    if not path.exists():
+        raise _missing(source, path)
+    if path.suffix == ".npz":
+        from optkit.datasets import npz
 
-    def take(self, rows: slice | Array) -> "Examples":
-        """The examples that a slice or an index array picks."""
-        return Examples(
-            self.source,
-            {name: array[rows] for name, array in self.arrays.items()},
-            None if self.labels is None else self.labels[rows],
-            None if self.groups is None else self.groups[rows],
-            self.whole,
-            self.synthetic,
-        )
+        return npz.read(source, inputs)
+    raise UsageError("this is no data that optkit reads", where=source.text, hint="give an .npz file")
 
-    def spread(self, count: int) -> "Examples":
-        """At most `count` examples, evenly spaced."""
-        if count >= len(self):
-            return self
-        return self.take(np.linspace(0, len(self) - 1, count).round().astype(np.int64))
 
-    def feeds(self, batch: int = 1) -> Iterator[dict[str, Array]]:
-        """The examples in order, `batch` at a time; one whole feed at a time where examples are whole feeds."""
-        if self.whole:
-            for i in range(len(self)):
-                yield {name: np.asarray(array[i]) for name, array in self.arrays.items()}
-            return
-        for i in range(0, len(self), batch):
-            yield {name: array[i : i + batch] for name, array in self.arrays.items()}
-
-    @cached_property
-    def digest(self) -> str:
-        """sha256 over names, shapes, types and bytes of inputs and labels."""
-        import hashlib
-
-        total = hashlib.sha256()
-        for name, array in [*sorted(self.arrays.items()), ("labels", self.labels), ("groups", self.groups)]:
-            if array is not None:
-                total.update(f"{name}{array.dtype.str}{array.shape}".encode())
-                total.update(np.ascontiguousarray(array).tobytes())
-        return total.hexdigest()
+def _missing(source: Source, path: Path) -> DataError:
+    beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    hint = f"did you mean {path.parent / near[0]}?" if near else "check the path; it is relative to the current folder"
+    return DataError("there is no such file or folder", where=source.text, hint=hint)

@@ -1,0 +1,48 @@
+"""How often a model gives the same answer as the original."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from optkit.metrics import Metric
+from optkit.metrics._answer import Array, is_float, pair, positions
+
+TOLERANCE = 0.05
+"""Single values that are no probabilities are alike within this share of the original's value, or this much where it is below 1."""
+
+
+class Agreement(Metric):
+    """The share of an example's positions that have the same answer: 0 or 1 where there is one position.
+
+    Where a position has scores of several classes, the answer is the class with the highest score (the first of equals). Where it
+    has a single value, two values within 0 and 1 agree on the same side of one half (both are taken for probabilities), other
+    values within 5 %. Integers, truth values and text agree when they are equal. NaN agrees with NaN only.
+    """
+
+    name = "agreement"
+    unit = "ratio"
+    better = "higher"
+    needs = "reference"
+    lossless = 1.0
+
+    def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
+        answer, original = pair(outputs, reference, self.output)
+        if not is_float(original):
+            alike = (answer == original).reshape(len(answer), -1)
+        else:
+            a, b = positions(answer).astype(np.float64), positions(original).astype(np.float64)
+            alike = _same_class(a, b) if a.shape[2] > 1 else _same_value(a[:, :, 0], b[:, :, 0])
+        return np.asarray(alike.mean(axis=1, dtype=np.float64))
+
+
+def _same_class(a: Array, b: Array) -> Array:
+    broken_a, broken_b = np.isnan(a).any(axis=2), np.isnan(b).any(axis=2)
+    return np.asarray((broken_a == broken_b) & (broken_a | (a.argmax(axis=2) == b.argmax(axis=2))))
+
+
+def _same_value(a: Array, b: Array) -> Array:
+    probabilities = (a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)
+    with np.errstate(invalid="ignore"):
+        close = np.abs(a - b) <= TOLERANCE * np.maximum(1, np.abs(b))
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.asarray(np.where(probabilities, (a > 0.5) == (b > 0.5), close | same))
