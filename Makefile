@@ -44,7 +44,7 @@ golden: .venv/ready
 demo: .venv-demo/ready
 	@sh sample_models/demo.sh
 
-.venv-demo/ready: pyproject.toml constraints.txt $(shell find optkit recipes -name '*.py' -o -name '*.yaml' -o -name '*.j2' -o -name '*.json')
+.venv-demo/ready: pyproject.toml constraints.txt $(shell find optkit recipes -type f ! -name '*.pyc')
 	@echo "installing optkit into .venv-demo"
 	@rm -f $@; $(find-python); "$$python" -m venv .venv-demo
 	@.venv-demo/bin/pip install --quiet -c constraints.txt .
