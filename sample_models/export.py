@@ -1,0 +1,67 @@
+"""Writes a PyTorch module as a plain ONNX file: opset 18, readable names, no traces of the exporter, the same bytes every time."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnx
+import torch
+
+
+def export(model: torch.nn.Module, inputs: dict[str, torch.Tensor], axes: tuple[str, ...], output: str, path: Path) -> None:
+    """`inputs` are examples by input name; `axes` names the leading axes of each, which may have any length."""
+    program = torch.onnx.export(
+        model.eval(),
+        kwargs=inputs,
+        dynamo=True,
+        opset_version=18,
+        input_names=list(inputs),
+        output_names=[output],
+        dynamic_shapes={name: dict(enumerate(axes)) for name in inputs},
+        verbose=False,
+    )
+    assert program is not None
+    exported = program.model_proto
+    nodes, names = rename(exported.graph, set(model.state_dict()))
+    values = [onnx.helper.make_tensor_value_info(v.name, v.type.tensor_type.elem_type, lengths(v)) for v in exported.graph.input]
+    answers = [onnx.helper.make_tensor_value_info(v.name, v.type.tensor_type.elem_type, lengths(v)) for v in exported.graph.output]
+    weights = [onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(w), names[w.name]) for w in exported.graph.initializer]
+    graph = onnx.helper.make_graph(nodes, path.parent.name, values, answers, weights)
+    plain = onnx.helper.make_model(graph, opset_imports=exported.opset_import, ir_version=exported.ir_version, producer_name="pytorch")
+    onnx.checker.check_model(plain, full_check=True)
+    path.write_bytes(plain.SerializeToString(deterministic=True))
+
+
+def rename(graph: onnx.GraphProto, learned: set[str]) -> tuple[list[onnx.NodeProto], dict[str, str]]:
+    """Nodes named `module/Operator` after the module they were traced from, with the new names of all values.
+
+    A value is named after the node that computes it; a constant that the exporter made, after the first node that reads it.
+    """
+    seen: Counter[str] = Counter()
+    names = {value: value for value in (*learned, *(value.name for value in (*graph.input, *graph.output)))}
+    nodes = []
+    for node in graph.node:
+        module = module_of(node)
+        seen[f"{module}/{node.op_type}"] += 1
+        repeat = seen[f"{module}/{node.op_type}"]
+        name = f"{module}/{node.op_type}" + (f"_{repeat}" if repeat > 1 else "")
+        for position, value in enumerate(node.input):
+            transposed_weight = node.op_type == "MatMul" and position == 1
+            names.setdefault(value, f"{module}.weight" if transposed_weight else f"{name}/constant_{position}")
+        for value in node.output:
+            names.setdefault(value, name)
+        renamed = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=name, attribute=node.attribute)
+        renamed.input.extend(names[value] for value in node.input)
+        renamed.output.extend(names[value] for value in node.output)
+        nodes.append(renamed)
+    return nodes, names
+
+
+def module_of(node: onnx.NodeProto) -> str:
+    scopes = {prop.key: prop.value for prop in node.metadata_props}.get("pkg.torch.onnx.name_scopes", "[]")
+    return next((scope for scope in reversed(ast.literal_eval(scopes)[:-1]) if scope and not scope.startswith("_")), "model")
+
+
+def lengths(value: onnx.ValueInfoProto) -> Iterable[int | str]:
+    return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
