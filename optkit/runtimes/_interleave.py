@@ -42,7 +42,7 @@ def interleaved_times(
         if number >= rounds[0] and time.perf_counter() - start >= seconds * (1 - WARM_UP_SHARE):
             break
         for i in order.permutation(len(calls)):
-            times[i].append(_block(calls[i], repeats[i], read))
+            times[i].append(timed_block(calls[i], repeats[i], read))
         if progress is not None:
             spent = min(1.0, (time.perf_counter() - start) / max(seconds * (1 - WARM_UP_SHARE), 1e-9))
             progress("timing", round(100 * spent), 100)
@@ -59,7 +59,8 @@ def _warm_up(call: Callable[[], None], seconds: float) -> float:
     return best
 
 
-def _block(call: Callable[[], None], repeats: int, read: Callable[[], float]) -> Array:
+def timed_block(call: Callable[[], None], repeats: int, read: Callable[[], float]) -> Array:
+    """Seconds of each of `repeats` calls in a row, as the clock `read` tells them."""
     marks = np.empty(repeats + 1)
     marks[0] = read()
     for k in range(repeats):

@@ -1,0 +1,93 @@
+"""Run models side by side on each device: interleaved, on the same examples, raw values kept.
+
+The only place where runtimes, examples, metrics and meters meet.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optkit.artifact import Artifact
+from optkit.samples import Samples
+
+if TYPE_CHECKING:
+    from optkit.datasets import Examples
+    from optkit.metrics import Metric
+
+Progress = Callable[[str, int, int], None]
+"""`(what, done, total)`: how far a piece of work has come."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a measurement was made: speeds are comparable only on equal machines."""
+
+    system: str
+    processor: str
+    cores: int
+    """Physical cores that this process may use."""
+    features: tuple[str, ...]
+    """Instruction sets that decide INT8 speed: avx2, avx512_vnni, avx_vnni, amx_int8, neon_dotprod, …"""
+    versions: Mapping[str, str]
+    """python, optkit, onnxruntime, numpy, …"""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything read off one model on one device at one batch size.
+
+    What does not depend on the batch size (answers, load time) is in the first measurement of a device, what does not depend on the
+    device (file size) in the first of all.
+    """
+
+    model: Artifact
+    name: str
+    """What tables call it: the shortest part of the path that tells the models apart."""
+    device: str
+    batch: int
+    threads: int
+    machine: Machine
+    samples: tuple[Samples, ...]
+    nodes: Mapping[str, int]
+    """Nodes per execution provider; those that fell back to another provider show here."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def measure(
+    models: Sequence[Artifact],
+    examples: "Examples",
+    metrics: Sequence["Metric"] | None = None,
+    *,
+    devices: Sequence[str] = ("cpu",),
+    batches: Sequence[int] = (1,),
+    threads: int = 1,
+    seconds: float = 10.0,
+    seed: int = 0,
+    output: str | None = None,
+    meters: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> tuple[Measurement, ...]:
+    """Measure all models on each device at each batch size; the first model is the reference that fidelity is taken to.
+
+    `metrics` None measures what suits the labels and the answers, with the fidelity metrics; `output` then names the output that
+    carries the answer where there are several. `meters` are words of that family, all by default. `seconds` is the time given to the
+    interleaved timing of one device and batch size, half of which is added for cold starts. `threads` 0 leaves the number to the
+    runtime. In the result all models of one device and batch size follow each other, in the order given.
+
+    Raises UsageError for a device that is not there, ModelError for a model that does not load or run or whose reference answers
+    are NaN, and DataError for examples that do not fit a model.
+    """
+    from optkit.measure._side_by_side import Asked, measure_all
+
+    asked = Asked(tuple(devices), tuple(batches), threads, seconds, seed, output, None if meters is None else tuple(meters))
+    return measure_all(models, examples, metrics, asked, progress)
+
+
+def detect_machine() -> Machine:
+    """This machine."""
+    from optkit.measure._machine import detect
+
+    return detect()

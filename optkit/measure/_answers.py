@@ -1,0 +1,155 @@
+"""Every model's answers to every example, scored batch by batch; no answer is kept longer than it takes to score it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optkit.datasets import Examples
+from optkit.errors import ModelError
+from optkit.measure import Progress
+from optkit.measure._feeds import batches_of, fitted, is_fixed
+from optkit.metrics import Metric, default_metrics
+from optkit.runtimes import Session
+from optkit.samples import Samples
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Answer = Mapping[str, Array]
+
+SCORED_TOGETHER = 128
+"""Examples: metrics take as long for a few as for one."""
+LARGEST_HELD = 32 * 2**20
+"""Bytes of answers kept for that, of all models."""
+
+
+class Scoring:
+    """Collects the answers of all models to some examples, scores them together, and keeps the scores."""
+
+    def __init__(self, examples: Examples, metrics: Sequence[Metric] | None, models: Sequence[str], output: str | None) -> None:
+        self.examples = examples
+        self.metrics = metrics
+        self.models = models
+        self.output = output
+        self.scores: list[dict[str, list[Array]]] = [{} for _ in models]
+        self.finite: list[list[Array]] = [[] for _ in models]
+        self.held: list[tuple[slice, list[Answer]]] = []
+
+    def add(self, rows: slice, answers: list[Answer]) -> None:
+        """Take the answers of all models to the examples `rows`."""
+        if self.held and _form(self.held[-1][1]) != _form(answers):
+            self.flush()
+        self.held.append((rows, answers))
+        size = sum(array.nbytes for _, kept in self.held for answer in kept for array in answer.values())
+        if rows.stop - self.held[0][0].start >= SCORED_TOGETHER or size > LARGEST_HELD:
+            self.flush()
+
+    def flush(self) -> None:
+        """Score what is held."""
+        if not self.held:
+            return
+        rows = slice(self.held[0][0].start, self.held[-1][0].stop)
+        joined = [_joined([answers[i] for _, answers in self.held]) for i in range(len(self.models))]
+        self.held = []
+        labels, reference = self.examples.labels, joined[0]
+        if self.metrics is None:
+            self.metrics = default_metrics(labels, reference, self.output)
+        self._check_finite(rows, joined)
+        for i, answer in enumerate(joined):
+            for metric in self.metrics:
+                score = metric.score(answer, None if labels is None else labels[rows], reference)
+                self.scores[i].setdefault(metric.name, []).append(score)
+
+    def samples(self) -> list[tuple[Samples, ...]]:
+        """The scores of every model."""
+        self.flush()
+        complete = all(bool(part.all()) for parts in self.finite for part in parts)
+        found = []
+        for scores, finite in zip(self.scores, self.finite, strict=True):
+            of_model = [self._samples(metric, np.concatenate(scores[metric.name])) for metric in self.metrics or ()]
+            if not complete:
+                values = tuple(np.concatenate(finite).astype(float).tolist())
+                of_model.insert(0, Samples("finite", "ratio", "higher", values, "example", groups=self._groups()))
+            found.append(tuple(of_model))
+        return found
+
+    def _samples(self, metric: Metric, values: Array) -> Samples:
+        labels = self.examples.labels if metric.summary == "auroc" else None
+        truth = () if labels is None else tuple(labels.reshape(len(values)).astype(float).tolist())
+        kept = tuple(values.astype(float).tolist())
+        return Samples(metric.name, metric.unit, metric.better, kept, "example", metric.summary, truth, self._groups())
+
+    def _groups(self) -> tuple[int, ...]:
+        if self.examples.groups is None:
+            return ()
+        return tuple(np.unique(self.examples.groups, return_inverse=True)[1].ravel().tolist())
+
+    def _check_finite(self, rows: slice, answers: Sequence[Answer]) -> None:
+        reference = answers[0]
+        for name, array in self._floats(reference).items():
+            broken = np.isnan(array).reshape(len(array), -1).any(axis=1)
+            if broken.any():
+                at = rows.start + (int(broken.argmax()) if len(array) == rows.stop - rows.start else 0)
+                what = f"its output {name!r} is NaN for example {at} of {self.examples.source}"
+                raise ModelError(what, where=self.models[0], hint="a model to compare with must answer; check the data and the model")
+        for i, answer in enumerate(answers):
+            fine = np.ones(rows.stop - rows.start, bool)
+            for name, array in self._floats(answer).items():
+                fine &= _finite_rows(array, reference.get(name), len(fine))
+            self.finite[i].append(fine)
+
+    def _floats(self, answer: Answer) -> dict[str, Array]:
+        names = answer if self.output is None else [name for name in answer if name == self.output]
+        return {name: answer[name] for name in names if answer[name].dtype.kind == "f"}
+
+
+def score_all(
+    sessions: Sequence[Session],
+    names: Sequence[str],
+    examples: Examples,
+    metrics: Sequence[Metric] | None,
+    batch: int,
+    output: str | None,
+    progress: Progress,
+) -> list[tuple[Samples, ...]]:
+    """The samples of every metric for every model, the first being the reference; `metrics` None chooses what suits data and answers.
+
+    Where some answer of a model is NaN, or infinite where the reference is not, every model also gets samples `finite`: 1 for a
+    sound answer, 0 for a broken one. Raises ModelError when the reference's answers are NaN.
+    """
+    scoring = Scoring(examples, metrics, names, output)
+    fixed = any(map(is_fixed, sessions))
+    for rows, feed in batches_of(examples, batch, fixed):
+        count = rows.stop - rows.start
+        answers = [session.run(fitted(feed, session.inputs)) for session in sessions]
+        scoring.add(rows, [_rows_of(answer, examples.whole, count, fixed) for answer in answers])
+        progress("answers", rows.stop, len(examples))
+    return scoring.samples()
+
+
+def _rows_of(answer: Answer, whole: bool, count: int, filled: bool) -> Answer:
+    if whole:
+        return {name: array[None] for name, array in answer.items()}
+    if filled:  # what repeats answered is left out
+        return {name: array[:count] if array.ndim else array for name, array in answer.items()}
+    return answer
+
+
+def _form(answers: Sequence[Answer]) -> tuple[object, ...]:
+    """What answers must have in common to be joined."""
+    return tuple((name, array.shape[1:] if array.ndim else None) for answer in answers for name, array in answer.items())
+
+
+def _joined(parts: Sequence[Answer]) -> Answer:
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([np.atleast_1d(part[name]) for part in parts]) for name in parts[0]}
+
+
+def _finite_rows(array: Array, reference: Array | None, rows: int) -> Array:
+    """Per example, whether every value is finite, or infinite as the reference's is."""
+    fine = np.isfinite(array)
+    if reference is not None and reference.shape == array.shape and reference.dtype.kind == "f":
+        fine |= np.isinf(array) & ~np.isfinite(reference)
+    if len(array) != rows:  # no axis of examples: all share the fault
+        return np.full(rows, bool(fine.all()))
+    return np.asarray(fine.reshape(rows, -1).all(axis=1))

@@ -1,0 +1,89 @@
+"""Cold starts: each in a process of its own, models in turns."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+import optkit
+from optkit.errors import ModelError, OptkitError
+from optkit.measure import Progress
+from optkit.meters import Fresh
+
+FEWEST, MOST = 3, 7
+"""Processes per model: three show an odd one out."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def cold_starts(
+    models: Sequence[Path], feeds: Sequence[Mapping[str, Array]], device: str, threads: int, seconds: float, progress: Progress
+) -> list[list[Fresh]]:
+    """Start every model with its feed in fresh processes, in turns and in alternating order, for about `seconds`.
+
+    Raises what the model raised in its process, and ModelError when the process itself died.
+    """
+    found: list[list[Fresh]] = [[] for _ in models]
+    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+        requests = _requests(Path(folder), models, feeds, device, threads)
+        start = time.perf_counter()
+        for turn in range(MOST):
+            order = range(len(models)) if turn % 2 == 0 else reversed(range(len(models)))
+            for i in order:
+                found[i].append(_start(requests[i], models[i]))
+            progress("cold starts", turn + 1, MOST)
+            if turn + 1 >= FEWEST and time.perf_counter() - start >= seconds:
+                break
+    return found
+
+
+def _requests(folder: Path, models: Sequence[Path], feeds: Sequence[Mapping[str, Array]], device: str, threads: int) -> list[str]:
+    warm = folder / "warm.onnx"
+    warm.write_bytes(_smallest_model())
+    requests = []
+    for i, (model, feed) in enumerate(zip(models, feeds, strict=True)):
+        stored = folder / f"feed{i}.npz"
+        # text as fixed-width characters, which need no pickle
+        arrays: dict[str, Any] = {name: array.astype(np.str_) if array.dtype.kind == "O" else array for name, array in feed.items()}
+        np.savez(stored, **arrays)
+        asked = {"model": str(model.absolute()), "warm": str(warm), "device": device, "threads": threads, "feed": str(stored)}
+        requests.append(json.dumps(asked))
+    return requests
+
+
+def _start(request: str, model: Path) -> Fresh:
+    room = str(Path(optkit.__file__).parent.parent)
+    known = os.environ.get("PYTHONPATH")
+    surroundings = {**os.environ, "PYTHONPATH": f"{room}{os.pathsep}{known}" if known else room}
+    # -P: the current folder may hold modules with the names of ours
+    command = [sys.executable, "-P", "-m", "optkit.runtimes._fresh", request]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
+    if done.returncode == 0:
+        return Fresh(**json.loads(done.stdout.splitlines()[-1]))
+    raise _failed(done, model)
+
+
+def _failed(done: "subprocess.CompletedProcess[str]", model: Path) -> OptkitError:
+    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    try:
+        said = json.loads(last)
+        return ModelError(said["what"], where=said["where"], hint=said["hint"])
+    except (ValueError, TypeError, KeyError):
+        ended = f"was ended by signal {-done.returncode}" if done.returncode < 0 else f"ended with exit code {done.returncode}"
+        hint = "is there enough memory?" if done.returncode == -9 else last
+        return ModelError(f"a fresh process that ran it {ended}", where=str(model), hint=hint)
+
+
+def _smallest_model() -> bytes:
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Abs", ["x"], ["y"])], "smallest", value[:1], value[1:])
+    opsets = [onnx.helper.make_opsetid("", 13)]
+    return bytes(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())

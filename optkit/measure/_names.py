@@ -1,0 +1,25 @@
+"""What tables call several models."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def distinguishing_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """The shortest end of each path that no other has; a file given twice is numbered."""
+    whole = [path.absolute().parts for path in paths]
+    names = [_shortest(parts, [other for other in whole if other != parts]) for parts in whole]
+    counts, seen = Counter(names), Counter[str]()
+    for i, name in enumerate(names):
+        seen[name] += 1
+        if counts[name] > 1:
+            names[i] = f"{name} ({seen[name]})"
+    return tuple(names)
+
+
+def _shortest(parts: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
+    for length in range(1, len(parts)):
+        end = parts[-length:]
+        if all(other[-length:] != end for other in others):
+            return "/".join(end)
+    return "/".join(parts)

@@ -1,0 +1,127 @@
+"""The order of a measurement: for each device the answers; for each batch size the timing and the cold starts."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from optkit.artifact import Artifact
+from optkit.datasets import Examples
+from optkit.errors import DataError, UsageError
+from optkit.formats.onnx import model_size
+from optkit.measure import Measurement, Progress, detect_machine
+from optkit.measure._answers import score_all
+from optkit.measure._feeds import Feed, check_batch, fitted, timed_feeds
+from optkit.measure._fresh import cold_starts
+from optkit.measure._names import distinguishing_names
+from optkit.measure._timing import SLOW, Array, Calls, Opener, time_rounds
+from optkit.meters import Fresh, Meter, Readings
+from optkit.metrics import Metric
+from optkit.registry import load, members
+from optkit.runtimes import Port, open_session
+from optkit.samples import Samples
+
+COLD_SHARE = 0.5
+"""Of the time given for timing, spent on cold starts besides."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `measure` was asked to do."""
+
+    devices: tuple[str, ...]
+    batches: tuple[int, ...]
+    threads: int
+    seconds: float
+    seed: int
+    output: str | None
+    meters: tuple[str, ...] | None
+
+
+def measure_all(
+    models: Sequence[Artifact], examples: Examples, metrics: Sequence[Metric] | None, asked: Asked, progress: Progress
+) -> tuple[Measurement, ...]:
+    """See `optkit.measure.measure`."""
+    if not models:
+        raise UsageError("there is no model to measure")
+    if len(examples) == 0:
+        raise DataError("it holds no examples", where=examples.source)
+    words = members("meters") if asked.meters is None else asked.meters
+    meters: list[Meter] = [load("meters", word)() for word in words]
+    found: list[Measurement] = []
+    for device in asked.devices:
+        found += _OnDevice(device, models, examples, asked, progress).measure(metrics, meters, first=not found)
+    return tuple(found)
+
+
+class _OnDevice:
+    """All models on one device."""
+
+    def __init__(self, device: str, models: Sequence[Artifact], examples: Examples, asked: Asked, progress: Progress) -> None:
+        self.device = device
+        self.models = models
+        self.names = distinguishing_names([model.path for model in models])
+        self.examples = examples
+        self.asked = asked
+        self.progress = progress
+        self.inputs: list[Sequence[Port]] = []
+
+    def measure(self, metrics: Sequence[Metric] | None, meters: Sequence[Meter], *, first: bool) -> Iterator[Measurement]:
+        """The measurements of all batch sizes; `first` when no device came before."""
+        machine, threads = detect_machine(), self.asked.threads
+        answers, nodes = self._answer(metrics)
+        for number, batch in enumerate(self.asked.batches):
+            due = [meter for meter in meters if _is_due(meter, number == 0, first and number == 0)]
+            read = self._read(batch, due)
+            for model, name, scored, metered, placed in zip(self.models, self.names, answers, read, nodes, strict=True):
+                samples = (*(scored if number == 0 else ()), *metered)
+                yield Measurement(model, name, self.device, batch, threads, machine, samples, placed)
+
+    def _answer(self, metrics: Sequence[Metric] | None) -> tuple[list[tuple[Samples, ...]], list[dict[str, int]]]:
+        """The scores of every model, and where its nodes run."""
+        asked = self.asked
+        sessions = [open_session(model.path, self.device, asked.threads) for model in self.models]
+        self.inputs = [session.inputs for session in sessions]
+        for batch in asked.batches:
+            for session, name in zip(sessions, self.names, strict=True):
+                check_batch(batch, self.examples, session, name)
+        scored = score_all(sessions, self.names, self.examples, metrics, asked.batches[0], asked.output, self._told(""))
+        return scored, [session.placement() for session in sessions]
+
+    def _read(self, batch: int, meters: Sequence[Meter]) -> list[list[Samples]]:
+        """What the meters read, per model; nothing is run that none of them needs."""
+        feeds, wanted, asked = timed_feeds(self.examples, batch), {meter.needs for meter in meters}, self.asked
+        told = self._told(f", batch {batch}")
+        rounds: list[list[Array]] = [[] for _ in self.models]
+        fresh: list[list[Fresh]] = [[] for _ in self.models]
+        if "rounds" in wanted:
+            openers = [self._opener(i, feeds) for i in range(len(self.models))]
+            rounds = time_rounds(openers, asked.seconds, asked.seed, told)
+        if "fresh" in wanted:
+            paths, first = [model.path for model in self.models], [fitted(feeds[0], ports) for ports in self.inputs]
+            fresh = cold_starts(paths, first, self.device, asked.threads, asked.seconds * COLD_SHARE, told)
+        readings = [
+            Readings(batch, model_size(model.path), times, starts) for model, times, starts in zip(self.models, rounds, fresh, strict=True)
+        ]
+        return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings]
+
+    def _opener(self, number: int, feeds: Sequence[Feed]) -> Opener:
+        path, inputs = self.models[number].path, self.inputs[number]
+
+        def open_and_bind() -> Calls:
+            session = open_session(path, self.device, self.asked.threads)
+            calls: list[Callable[[], None]] = []
+            start = time.perf_counter()
+            for feed in feeds:
+                calls.append(session.bind(fitted(feed, inputs)))
+                if time.perf_counter() - start > SLOW:
+                    break
+            return calls
+
+        return open_and_bind
+
+    def _told(self, which: str) -> Progress:
+        return lambda what, done, total: self.progress(f"{what} on {self.device}{which}", done, total)
+
+
+def _is_due(meter: Meter, first_of_device: bool, first_of_all: bool) -> bool:
+    return {"batch": True, "device": first_of_device, "model": first_of_all}[meter.depends_on]

@@ -1,0 +1,66 @@
+"""A process that opens one model, answers one batch and says what that took: `python -m optkit.runtimes._fresh REQUEST`.
+
+REQUEST is JSON: model, device, threads, feed (an .npz file with one batch) and warm (a tiny model with one input `x` of one float).
+The answer is one line of JSON on stdout. Only a process that does nothing else can tell a model's peak memory and its cold start.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optkit.errors import OptkitError
+from optkit.runtimes._memory import forget_peak, nvidia_memory_used, peak, resident
+from optkit.runtimes._providers import Provider
+from optkit.runtimes.onnxruntime import open_onnx
+
+REFUSED = 2
+"""Exit code for an error that the user can mend; its text is on stderr."""
+
+
+def cold_start(model: Path, warm: Path, device: str, threads: int, feed: dict[str, Any]) -> dict[str, float | int | None]:
+    """Seconds to load and to the first answer, and bytes of memory for both. Raises as `open_onnx` and `OnnxSession.run` do."""
+    # the runtime and the provider load their libraries with the first model, whichever it is
+    provider = _load_libraries(warm, device, threads)
+    index = provider.index if provider.memory == "cuda" else None
+    device_before = None if index is None else nvidia_memory_used(index)
+    forget_peak()
+    before, start = resident(), time.perf_counter()
+    session = open_onnx(model, device, threads)
+    opened = time.perf_counter()
+    session.run(feed)
+    answered = time.perf_counter()
+    device_after = None if index is None else nvidia_memory_used(index)
+    return {
+        "load": opened - start,
+        "first": answered - opened,
+        "memory": max(0, peak() - before),
+        "device_memory": None if device_before is None or device_after is None else max(0, device_after - device_before),
+    }
+
+
+def _load_libraries(warm: Path, device: str, threads: int) -> Provider:
+    session = open_onnx(warm, device, threads)
+    session.run({"x": np.zeros(1, np.float32)})
+    return session.provider
+
+
+def main(request: str) -> int:
+    """Do what `request` says; the exit code."""
+    asked = json.loads(request)
+    try:
+        with np.load(asked["feed"]) as stored:
+            feed = dict(stored)
+        found = cold_start(Path(asked["model"]), Path(asked["warm"]), asked["device"], asked["threads"], feed)
+    except OptkitError as error:
+        print(json.dumps({"what": error.what, "where": error.where, "hint": error.hint}), file=sys.stderr)
+        return REFUSED
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,56 @@
+"""Memory of this process, and of an NVIDIA device."""
+
+import ctypes
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+
+
+def resident() -> int:
+    """Bytes of main memory that this process occupies now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def forget_peak() -> None:
+    """Let `peak` start from now; only Linux can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak() -> int:
+    """The most bytes of main memory that this process has occupied, since `forget_peak` or since it started."""
+    if _STATUS.exists():
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+class _DeviceMemory(ctypes.Structure):
+    _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
+
+
+def nvidia_memory_used(index: int) -> int | None:
+    """Bytes in use on an NVIDIA device by all processes, as the driver's management library (NVML) says; None without a driver."""
+    try:
+        nvml = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
+    except OSError:
+        return None
+    device, memory = ctypes.c_void_p(), _DeviceMemory()
+    if nvml.nvmlInit_v2() != 0:
+        return None
+    found = nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device)) == 0
+    read = found and nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) == 0
+    nvml.nvmlShutdown()
+    return int(memory.used) if read else None
