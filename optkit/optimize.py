@@ -82,6 +82,29 @@ def step_key(source: str, step: Pass, data: str | None, device: str, threads: in
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def kept_steps(
+    source: str,
+    steps: Sequence[Pass],
+    examples: Mapping[str, Examples],
+    *,
+    device: str = "cpu",
+    threads: int = 1,
+    seed: int = 0,
+    cache: Store | None = None,
+) -> tuple[bool, ...]:
+    """Which steps a run would take from the cache: up to the first that is not there. `source` is the model's digest."""
+    found: list[bool] = []
+    for step in steps:
+        data = drawn(step, examples)
+        key = step_key(source, step, data.digest if data else None, device, threads, seed)
+        facts = cache.facts(key) if cache is not None else None
+        if facts is None:
+            break
+        source = json.loads(facts)["digest"]
+        found.append(True)
+    return (*found, *[False] * (len(steps) - len(found)))
+
+
 def drawn(step: Pass, examples: Mapping[str, Examples]) -> Examples | None:
     """The examples that a pass gets: those of the split that it draws."""
     return examples.get(step.draws) if step.draws else None

@@ -49,14 +49,19 @@ class Store:
     limit: int = DEFAULT_LIMIT
     """Bytes."""
 
-    def __contains__(self, key: object) -> bool:
-        return (self.place / str(key) / _FACTS).is_file()
+    def facts(self, key: str) -> str | None:
+        """The facts kept under `key`; None where there are none."""
+        try:
+            return (self.place / key / _FACTS).read_text(encoding="utf-8")
+        except OSError:
+            return None
 
     def take(self, key: str, into: Path) -> str | None:
         """Copy the files kept under `key` to the folder `into` and return the facts kept with them; None where there are none."""
-        folder = self.place / key
+        folder, facts = self.place / key, self.facts(key)
+        if facts is None:
+            return None
         try:
-            facts = (folder / _FACTS).read_text(encoding="utf-8")
             for file in folder.iterdir():
                 if file.name != _FACTS:
                     shutil.copyfile(file, into / file.name)

@@ -23,10 +23,10 @@ def into(tmp_path: Path) -> Path:
 
 def test_what_was_kept_is_taken_back(tmp_path: Path, files: list[Path], into: Path) -> None:
     store = Store(tmp_path / "deep" / "cache")
-    assert "key" not in store
+    assert store.facts("key") is None
     assert store.take("key", into) is None
     store.keep("key", files, "the facts")
-    assert "key" in store
+    assert store.facts("key") == "the facts"
     assert store.take("key", into) == "the facts"
     assert {file.name: file.read_bytes() for file in into.iterdir()} == {file.name: file.read_bytes() for file in files}
 

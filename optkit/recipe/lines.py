@@ -1,5 +1,6 @@
 """YAML to plain values, remembering the line of every key and item."""
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,8 @@ def read_lines(text: str, file: str) -> Lines:
     lines = Lines(file)
     yaml = YAML(typ="safe", pure=True)
     try:
-        root = yaml.compose(text)
+        with warnings.catch_warnings(action="ignore"):  # an anchor may be used anew: the last one counts
+            root = yaml.compose(text)
         if root is not None:
             lines.values = _Reader(lines, yaml).read(root, ())
     except MarkedYAMLError as error:
@@ -93,7 +95,8 @@ def _too_large(node: Any) -> Exception:
 
 
 def _syntax(error: Any, file: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    # a bracket that is never closed: the line that opens it says more than the end of the file
+    mark = error.context_mark if "flow" in (error.context or "") else error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else 1
     hints = {
         "mapping values are not allowed": "check the indentation, and put text that holds a colon in quotes",

@@ -102,7 +102,7 @@ def _step(item: Any, i: int, lines: Lines) -> Step | None:
 
 def _not_a_step(item: Any, where: str) -> Problem:
     if not isinstance(item, dict) or not item:
-        return Problem(where, f"expected the name of a pass, not {item!r}", suggestion("", members("passes")))
+        return Problem(where, f"expected the name of a pass, not {item!r}", suggestion("", (*members("passes"), *plugins("passes"))))
     word, *rest = item
     if item[word] is None:
         return Problem(

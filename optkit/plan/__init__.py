@@ -1,0 +1,107 @@
+"""Recipe → Plan: whether its steps fit together and everything they need is there, before anything is run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from optkit.draft import check_folder
+from optkit.errors import MissingLibrary, OptkitError, Problem, RecipeError
+from optkit.needs import EXTRAS, has
+from optkit.passes import Pass
+from optkit.recipe import Recipe
+
+FORMATS = {".onnx": "onnx", ".pt2": "torch", ".pt": "torch"}
+"""What a file name says of its format."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe that can be run."""
+
+    recipe: Recipe
+    steps: tuple[Pass, ...]
+    wheres: tuple[str, ...]
+    """`file:line` of each step."""
+    formats: tuple[str, ...]
+    """Of the model, and after each step."""
+    extras: tuple[str, ...]
+    """What must be installed, all of it there."""
+    draws: tuple[str, ...]
+    """The splits of data that steps draw from."""
+
+    @property
+    def device(self) -> str:
+        """Where steps run and their results are tried: the first that is measured."""
+        return self.recipe.measure.devices[0]
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Check what can be checked without running anything.
+
+    Raises RecipeError with every problem at once; MissingLibrary where a missing library is the only one.
+    """
+    steps = tuple(step.pass_ for step in recipe.steps)
+    missing = list(_missing_extras(recipe))
+    problems = [*_files(recipe), *_chain(recipe), *_data(recipe), *_output(recipe)]
+    if len(missing) == 1 and not problems:
+        raise MissingLibrary(missing[0].what, where=missing[0].where, hint=missing[0].hint)
+    if problems or missing:
+        raise RecipeError([*problems, *missing])
+    return Plan(
+        recipe=recipe,
+        steps=steps,
+        wheres=tuple(step.where for step in recipe.steps),
+        formats=(_format(recipe), *(step.gives for step in steps)),
+        extras=tuple(dict.fromkeys(extra for step in steps for extra in step.needs)),
+        draws=tuple(dict.fromkeys(step.draws for step in steps if step.draws)),
+    )
+
+
+def _files(recipe: Recipe) -> Iterator[Problem]:
+    if not recipe.model.is_file():
+        what = f"there is no model {recipe.model}" if not recipe.model.exists() else f"{recipe.model} is a folder, not a model"
+        yield Problem(recipe.where("model"), what, "paths are relative to the recipe; --model takes another")
+
+
+def _chain(recipe: Recipe) -> Iterator[Problem]:
+    at, of = _format(recipe), "the model"
+    for step in recipe.steps:
+        if step.pass_.takes != at:
+            what = f"{step.word} takes a {step.pass_.takes} model, and {of} is {at}"
+            yield Problem(step.where, what, "change the order of the passes, or leave this one out")
+        at, of = step.pass_.gives, f"what {step.word} gives"
+
+
+def _missing_extras(recipe: Recipe) -> Iterator[Problem]:
+    for step in recipe.steps:
+        for extra in step.pass_.needs:
+            if not has(extra):
+                what = f"the pass {step.word} needs {EXTRAS[extra]}, which is not installed"
+                yield Problem(step.where, what, f"pip install 'optkit[{extra}]'")
+
+
+def _data(recipe: Recipe) -> Iterator[Problem]:
+    given = recipe.data
+    for step in recipe.steps:
+        split = step.pass_.draws
+        if split is None or step.pass_.draws_if_given or given.whole or getattr(given, split):
+            continue
+        what = f"the pass {step.word} needs {split} examples"
+        hint = "made-up inputs will not do" if given.synthetic else f"say where they are: data: {{{split}: FILE}}"
+        yield Problem(step.where, what, hint)
+    if not (given.whole or given.evaluation or given.calibration or given.synthetic):
+        what = "there is no data to compare original and result on"
+        yield Problem(recipe.where("data"), what, "add data: {evaluation: FILE}, or data: synthetic for made-up inputs")
+
+
+def _output(recipe: Recipe) -> Iterator[Problem]:
+    """The folder is made when it is not there; the one that it stands in must be."""
+    if recipe.output is None:
+        return
+    try:
+        check_folder(recipe.output if recipe.output.exists() else recipe.output.parent)
+    except OptkitError as error:
+        yield Problem(recipe.where("output"), f"{error.where}: {error.what}", error.hint)
+
+
+def _format(recipe: Recipe) -> str:
+    return FORMATS.get(recipe.model.suffix, "onnx")

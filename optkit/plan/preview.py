@@ -1,0 +1,99 @@
+"""What a plan would do: its model, its data, and which steps are already there. Nothing is run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optkit.artifact import Artifact
+from optkit.datasets import Examples
+from optkit.formats import read_artifact
+from optkit.optimize import kept_steps
+from optkit.passes import word_of
+from optkit.plan import Plan
+from optkit.plan.splits import read_splits, remarks
+from optkit.runtimes import open_session
+from optkit.store import Store
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a plan works on, read and found to fit together."""
+
+    source: Artifact
+    examples: Mapping[str, Examples]
+    remarks: tuple[str, ...]
+    """What a reader of the results must know of the data."""
+
+
+@dataclass(frozen=True)
+class StepSeen:
+    """One step of a preview."""
+
+    word: str
+    parameters: Mapping[str, Any]
+    """Those that differ from their defaults."""
+    kept: bool
+    """Its result is in the cache."""
+
+
+@dataclass(frozen=True)
+class SplitSeen:
+    """The data of one split."""
+
+    source: str
+    examples: int
+    labelled: bool
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What `optkit check` says."""
+
+    recipe: str
+    model: str
+    digest: str
+    data: Mapping[str, SplitSeen]
+    """By split; empty where inputs are made up."""
+    steps: tuple[StepSeen, ...]
+    extras: tuple[str, ...]
+    devices: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def gather(plan: Plan) -> Material:
+    """Read the model and its data, and open the model on every device that is to be measured.
+
+    Raises ModelError, DataError, or UsageError for a device that is not there.
+    """
+    recipe = plan.recipe
+    source = read_artifact(recipe.model)
+    sessions = [open_session(recipe.model, device, recipe.measure.threads) for device in recipe.measure.devices]
+    examples = read_splits(recipe, sessions[0].inputs)
+    return Material(source, examples, tuple(remarks(recipe, examples)))
+
+
+def preview(plan: Plan, cache: Store | None) -> Preview:
+    """Look at everything that a run would use."""
+    recipe, material = plan.recipe, gather(plan)
+    kept = kept_steps(
+        material.source.digest,
+        plan.steps,
+        material.examples,
+        device=plan.device,
+        threads=recipe.measure.threads,
+        seed=recipe.seed,
+        cache=cache,
+    )
+    return Preview(
+        recipe=recipe.name,
+        model=str(recipe.model),
+        digest=material.source.digest,
+        data={split: SplitSeen(each.source, len(each), each.labels is not None) for split, each in material.examples.items()},
+        steps=tuple(
+            StepSeen(word_of(step), step.model_dump(mode="json", exclude_defaults=True), there)
+            for step, there in zip(plan.steps, kept, strict=True)
+        ),
+        extras=plan.extras,
+        devices=recipe.measure.devices,
+        remarks=material.remarks,
+    )
