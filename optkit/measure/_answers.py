@@ -122,7 +122,8 @@ def score_all(
         count = rows.stop - rows.start
         answers = [session.run(fitted(feed, session.inputs)) for session in sessions]
         scoring.add(rows, [_rows_of(answer, examples.whole, count, fixed) for answer in answers])
-        progress("answers", rows.stop, len(examples))
+        if rows.stop * 100 // len(examples) > rows.start * 100 // len(examples):
+            progress("answers", rows.stop, len(examples))
     return scoring.samples()
 
 

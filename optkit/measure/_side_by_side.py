@@ -13,11 +13,11 @@ from optkit.measure._answers import score_all
 from optkit.measure._feeds import Feed, check_batch, fitted, timed_feeds
 from optkit.measure._fresh import cold_starts
 from optkit.measure._names import distinguishing_names
-from optkit.measure._timing import SLOW, Array, Calls, Opener, time_rounds
 from optkit.meters import Fresh, Meter, Readings
 from optkit.metrics import Metric
 from optkit.registry import load, members
 from optkit.runtimes import Port, open_session
+from optkit.runtimes._rounds import SLOW, Array, Calls, Opener, time_rounds
 from optkit.samples import Samples
 
 COLD_SHARE = 0.5
@@ -95,7 +95,7 @@ class _OnDevice:
         fresh: list[list[Fresh]] = [[] for _ in self.models]
         if "rounds" in wanted:
             openers = [self._opener(i, feeds) for i in range(len(self.models))]
-            rounds = time_rounds(openers, asked.seconds, asked.seed, told)
+            rounds = time_rounds(openers, seconds=asked.seconds, seed=asked.seed, progress=told)
         if "fresh" in wanted:
             paths, first = [model.path for model in self.models], [fitted(feeds[0], ports) for ports in self.inputs]
             fresh = cold_starts(paths, first, self.device, asked.threads, asked.seconds * COLD_SHARE, told)

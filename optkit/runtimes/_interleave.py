@@ -8,6 +8,8 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[str, int, int], None]
+Clock = Literal["wall", "thread"]
+CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.perf_counter, "thread": time.thread_time}
 
 SHORTEST_BLOCK = 2e-3
 """Seconds. Shorter blocks measure the change from one model to the next (caches, clock) more than the model."""
@@ -21,7 +23,7 @@ def interleaved_times(
     seconds: float,
     rounds: tuple[int, int] = (5, 200),
     seed: int = 0,
-    clock: Literal["wall", "thread"] = "wall",
+    clock: Clock = "wall",
     progress: Progress | None = None,
 ) -> list[Array]:
     """Seconds of every repetition, per call an array [rounds, k]; row r of all calls was measured in the same round.
@@ -31,7 +33,7 @@ def interleaved_times(
     takes longer than `seconds`, at most `rounds[1]`. `clock="thread"` counts only the time that the calling thread was computing,
     which is right for calls that run in it alone and keeps other load on the machine out of the result.
     """
-    read = time.perf_counter if clock == "wall" else time.thread_time
+    read = CLOCKS[clock]
     once = [_warm_up(call, seconds * WARM_UP_SHARE / len(calls)) for call in calls]
     block = max(SHORTEST_BLOCK, min(0.05, seconds / len(calls) / rounds[1]))
     repeats = [max(1, min(10_000, round(block / max(each, 1e-7)))) for each in once]

@@ -34,9 +34,9 @@ class OnnxSession:
 
     def run(self, feed: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Answer one batch; named outputs only, or all. Raises DataError when the feed does not fit, ModelError when the model fails."""
-        names = self._names if outputs is None else self._known(outputs)
+        names = self._known(outputs) if outputs else self._names
         try:
-            answers = self.raw.run(names, {name: np.asarray(array) for name, array in feed.items()})
+            answers = self.raw.run(names, _arrays(feed))
         except Exception as error:  # ONNX Runtime's errors have no common ancestor
             raise self._explained(error, feed) from error
         return {name: as_array(answer) for name, answer in zip(names, answers, strict=True)}
@@ -46,16 +46,16 @@ class OnnxSession:
 
         Where a value cannot be bound (text, sequences) the call passes it each time. Raises as `run` does: the feed is tried once.
         """
-        if not all(port.dtype in _BINDABLE for port in self.inputs + self.outputs) or mismatch(self.inputs, feed):
-            self.run(feed)
-            whole, names, raw = {name: np.asarray(array) for name, array in feed.items()}, self._names, self.raw
-            return lambda: raw.run(names, whole) and None
+        arrays = _arrays(feed)
+        if not all(port.dtype in _BINDABLE for port in self.inputs + self.outputs) or mismatch(self.inputs, arrays):
+            self.run(arrays)
+            return lambda: self.raw.run(self._names, arrays) and None
         try:
-            binding = self._binding(feed)
-            self.raw.run_with_iobinding(binding)
+            call = self._bound(arrays)
+            call()
         except Exception as error:
             raise self._explained(error, feed) from error
-        return self._bound_call(binding)
+        return call
 
     def placement(self) -> dict[str, int]:
         """Nodes of the model per execution provider, subgraphs included."""
@@ -65,25 +65,23 @@ class OnnxSession:
         """Stop profiling and name the JSON file that holds it; only where the session was opened with `profile`."""
         return Path(self.raw.end_profiling())
 
-    def _binding(self, feed: Mapping[str, Array]) -> ort.IOBinding:
+    def _bound(self, arrays: Mapping[str, Array]) -> Callable[[], None]:
         binding, kind, index = self.raw.io_binding(), self.provider.memory, self.provider.index
-        for port in self.inputs:
-            value = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(feed[port.name]), kind, index)
+        values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(arrays[port.name]), kind, index) for port in self.inputs]
+        for port, value in zip(self.inputs, values, strict=True):
             binding.bind_ortvalue_input(port.name, value)
         for port in self.outputs:
             binding.bind_output(port.name, kind, index)
-        return binding
-
-    def _bound_call(self, binding: ort.IOBinding) -> Callable[[], None]:
         run = self.raw.run_with_iobinding
-        if self.provider.memory == "cpu":
-            return lambda: run(binding)
+        if kind == "cpu":
+            # the binding does not own what it reads: the values live as long as the call
+            return lambda _=values: run(binding)  # type: ignore[misc]
+        binding.synchronize_inputs()
 
         def run_and_wait() -> None:
             run(binding)
             binding.synchronize_outputs()
 
-        binding.synchronize_inputs()
         return run_and_wait
 
     def _known(self, outputs: Sequence[str]) -> list[str]:
@@ -156,6 +154,11 @@ def _not_loaded(model: Path | bytes, where: str, provider: Provider, error: Exce
         return ModelError("there is no such file", where=where)
     place = "" if provider.word == "cpu" else f" on {provider.word}"
     return ModelError(f"ONNX Runtime cannot load it{place}: {cause(error)}", where=where)
+
+
+def _arrays(feed: Mapping[str, Array]) -> dict[str, Array]:
+    """Scalars that numpy hands out are no arrays, and ONNX Runtime takes nothing else."""
+    return {name: np.asarray(array) for name, array in feed.items()}
 
 
 def cause(error: Exception) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optkit.measure import Progress
-from optkit.runtimes._interleave import SHORTEST_BLOCK, timed_block
+from optkit.runtimes._interleave import CLOCKS, SHORTEST_BLOCK, Clock, Progress, timed_block
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Calls = Sequence[Callable[[], None]]
@@ -26,7 +25,9 @@ LAPS = 10
 """Turns that each model should have in a round."""
 
 
-def time_rounds(openers: Sequence[Opener], seconds: float, seed: int, progress: Progress) -> list[list[Array]]:
+def time_rounds(
+    openers: Sequence[Opener], *, seconds: float, seed: int = 0, clock: Clock = "wall", progress: Progress | None = None
+) -> list[list[Array]]:
     """Per model, per round: the seconds of every query, in order.
 
     Where a model's memory happens to lie changes its speed by some percent for as long as it is open (two sessions of one file differ),
@@ -42,9 +43,10 @@ def time_rounds(openers: Sequence[Opener], seconds: float, seed: int, progress: 
         if number and pace.reopen:
             opened.calls.clear()  # the old sessions are closed before the new ones take their memory
             opened = _open(openers, dice)
-        for i, values in enumerate(_round(opened.calls, pace, dice)):
+        for i, values in enumerate(_round(opened.calls, pace, dice, CLOCKS[clock])):
             times[i].append(values)
-        progress("timing", number + 1, pace.rounds)
+        if progress is not None:
+            progress("timing", number + 1, pace.rounds)
     return times
 
 
@@ -98,13 +100,13 @@ def _pace(opened: _Opened, seconds: float) -> _Pace:
     return _Pace(rounds, reopen, per_round, [max(1, round(block / max(once, 1e-7))) for once in opened.once])
 
 
-def _round(calls: Sequence[Calls], pace: _Pace, dice: np.random.Generator) -> list[Array]:
+def _round(calls: Sequence[Calls], pace: _Pace, dice: np.random.Generator, read: Callable[[], float]) -> list[Array]:
     """Laps over all models, one feed after the other, until the round's time is over."""
     laps: list[list[Array]] = [[] for _ in calls]
     feeds, start, lap = dice.permutation(min(map(len, calls))), time.perf_counter(), 0
     while lap == 0 or time.perf_counter() - start < pace.per_round:
         feed = feeds[lap % len(feeds)]
         for i in dice.permutation(len(calls)):
-            laps[i].append(timed_block(calls[i][feed], pace.repeats[i], time.perf_counter))
+            laps[i].append(timed_block(calls[i][feed], pace.repeats[i], read))
         lap += 1
     return [np.concatenate(blocks) for blocks in laps]
