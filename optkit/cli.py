@@ -25,6 +25,12 @@ class Subcommands(click.Group):
         command: click.Command = import_module(f"optkit.commands.{cmd_name}").command
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The first sentence of each, whole: click would cut it at the edge of the terminal."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(limit=200)) for name, command in commands.items() if command])
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] in members("commands") or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
