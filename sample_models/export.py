@@ -2,7 +2,6 @@
 
 import ast
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
@@ -63,5 +62,5 @@ def module_of(node: onnx.NodeProto) -> str:
     return next((scope for scope in reversed(ast.literal_eval(scopes)[:-1]) if scope and not scope.startswith("_")), "model")
 
 
-def lengths(value: onnx.ValueInfoProto) -> Iterable[int | str]:
+def lengths(value: onnx.ValueInfoProto) -> list[int | str | None]:
     return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]

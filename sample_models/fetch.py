@@ -71,7 +71,8 @@ def download(name: str, source: dict[str, Any], folder: Path) -> Path:
         raise FetchFailed(f"{name}: {command[0]} is not on this machine\nhint: {hint}") from error
     except (subprocess.CalledProcessError, StopIteration) as error:
         said = str(getattr(error, "stderr", "")).strip().splitlines() or ["no file came"]
-        hint = "check the network, or pass a downloaded package: --from FILE"
+        first = "run apt-get update, " if source.get("debian") else ""
+        hint = f"{first}check the network, or pass a downloaded package: fetch.py {name} --from FILE"
         raise FetchFailed(f"{name}: {source['package']} could not be downloaded: {said[-1]}\nhint: {hint}") from error
 
 
@@ -143,6 +144,8 @@ def main() -> int:
         except FetchFailed as failed:
             print(failed, file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            return 130
         except OSError as error:
             print(f"{name}: {FETCHED} cannot be written: {error.strerror}\nhint: free some space or mend its permissions", file=sys.stderr)
             return 2
