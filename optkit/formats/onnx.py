@@ -1,8 +1,11 @@
 """ONNX files: read, write, digest. Weights outside the file (external data) are part of the model."""
 
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
 from optkit.errors import ModelError
@@ -13,25 +16,49 @@ LARGEST_FILE = 2**31 - 2**20
 
 def load_model(path: Path) -> ir.Model:
     """Read a model; weights in external files stay on disk until they are used. Raises ModelError."""
+    proto = load_proto(path)
     try:
-        model = ir.load(path)
+        model = ir.from_proto(proto)
+    except Exception as error:  # whatever the graph made it do
+        raise _unreadable(path) from error
+    ir.external_data.set_base_dir(model.graph, path.parent)
+    return model
+
+
+def load_proto(path: Path) -> onnx.ModelProto:
+    """Read a model as protobuf; weights in external files are not read, nor need they be there. Raises ModelError."""
+    if not path.exists():
+        raise ModelError("there is no such file", where=str(path))
+    if path.is_dir():
+        raise ModelError("this is a folder, not a model file", where=str(path), hint="name the .onnx file in it")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise ModelError(f"it cannot be read: {error.strerror}", where=str(path)) from error
     except Exception as error:  # the parser raises whatever the bytes made it do
         raise _unreadable(path) from error
-    if not model.graph.outputs or model.ir_version < 1:
+    if not model.graph.output or model.ir_version < 1 or not model.opset_import:  # the opset stands last: it shows what was cut off
         raise _unreadable(path)
     return model
 
 
 def save_model(model: ir.Model, path: Path) -> None:
-    """Write a model; the same model gives the same bytes. Over 2 GB the weights go to `NAME.data` beside it."""
-    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
-    ir.save(model, path, external_data=f"{path.name}.data" if size > LARGEST_FILE else None)
+    """Write a model as one file; the same model gives the same bytes. Over 2 GB the weights go to `NAME.data` beside it."""
+    _bring_in_constants(model)
+    if sum(tensor.nbytes for tensor in _tensors(model)) > LARGEST_FILE:
+        ir.save(model, path, external_data=f"{path.name}.data")
+        return
+    ir.external_data.load_to_model(model)
+    ir.save(model, path)
 
 
 def model_files(path: Path) -> tuple[Path, ...]:
-    """The model file and the external data files it names."""
+    """The model file and the external data files it names. Raises ModelError when those are not in its folder."""
     folder = path.parent
-    names = {str(t.location) for t in _external_tensors(load_model(path))}
+    names = {str(t.location) for t in _tensors(load_model(path)) if isinstance(t, ir.ExternalTensor)}
+    for name in names:
+        if not Path(os.path.normpath(folder / name)).is_relative_to(os.path.normpath(folder)):
+            raise ModelError(f"it keeps weights outside its folder, in {name}", where=str(path), hint="put the weights beside the model")
     return (path, *sorted(folder / name for name in names))
 
 
@@ -64,11 +91,21 @@ def rename_model(path: Path, name: str) -> Path:
     return target
 
 
-def _external_tensors(model: ir.Model) -> list[ir.ExternalTensor]:
-    found = []
-    for graph in (model.graph, *model.graph.subgraphs()):
-        found += [v.const_value for v in graph.initializers.values() if isinstance(v.const_value, ir.ExternalTensor)]
-    return found
+def _tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    """Every stored tensor: initializers and constants, in branches and loop bodies too."""
+    for graph in model.graphs():
+        yield from (value.const_value for value in graph.initializers.values() if value.const_value is not None)
+        for node in graph:
+            yield from (attr.as_tensor() for attr in node.attributes.values() if attr.type == ir.AttributeType.TENSOR and not attr.is_ref())
+
+
+def _bring_in_constants(model: ir.Model) -> None:
+    """onnx-ir moves initializers only; a constant in an outside file would go on pointing into the source's folder."""
+    for node in (node for graph in model.graphs() for node in graph):
+        for name, attr in node.attributes.items():
+            if attr.type == ir.AttributeType.TENSOR and not attr.is_ref() and isinstance(attr.as_tensor(), ir.ExternalTensor):
+                (tensor,) = ir.external_data.convert_tensors_from_external([attr.as_tensor()])
+                node.attributes[name] = ir.AttrTensor(name, tensor)
 
 
 def _unreadable(path: Path) -> ModelError:
