@@ -14,12 +14,12 @@ def _adapter(record: Any) -> "TypeAdapter[Any]":
     from pydantic import ConfigDict, TypeAdapter, with_config
 
     if not hasattr(record, "__pydantic_config__"):
-        with_config(ConfigDict(ser_json_inf_nan="constants"))(record)
+        with_config(ConfigDict(ser_json_inf_nan="strings"))(record)
     return TypeAdapter(record)
 
 
 def write_record(record: object, indent: int | None = 2) -> str:
-    """A record as JSON text."""
+    """A record as JSON text; numbers that JSON has no word for are written as "NaN", "Infinity" and "-Infinity", and read back."""
     return _adapter(type(record)).dump_json(record, indent=indent).decode()
 
 

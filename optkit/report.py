@@ -1,10 +1,15 @@
 """The record a command leaves: everything measured, compared and judged, as saved in report.json."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from optkit.compare import Comparison
+from optkit.errors import UsageError
 from optkit.gate import Verdict
 from optkit.measure import Measurement
+from optkit.records import read_record, write_record
 
 SCHEMA = 1
 
@@ -23,3 +28,50 @@ class Report:
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     """Sentences for the reader: what passes chose, what they left alone and why."""
+
+
+def save_report(report: Report, path: Path) -> None:
+    """Write report.json. The folder exists; a file that is there is replaced."""
+    path.write_text(write_record(report, indent=None) + "\n", encoding="utf-8")
+
+
+def load_report(path: Path) -> Report:
+    """Read what `save_report` wrote. Raises UsageError when there is no such file, it is no report, or it is of another schema."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError("there is no such file", where=str(path), hint="optkit compare --report FILE writes one") from None
+    except UnicodeDecodeError:
+        raise _no_report(path) from None
+    return parse_report(text, path)
+
+
+def parse_report(text: str, path: Path) -> Report:
+    """A report from JSON text; `path` is for messages. Raises UsageError."""
+    from pydantic import ValidationError
+
+    schema = _schema_of(text, path)
+    if schema != SCHEMA:
+        newer = "it was written by a newer optkit: update" if schema > SCHEMA else "measure again to write a new one"
+        raise UsageError(f"this report has schema {schema}, and this optkit reads schema {SCHEMA}", where=str(path), hint=newer)
+    try:
+        return read_record(Report, text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"the report is damaged at {place}: {first['msg']}", where=str(path), hint="measure again") from error
+
+
+def _schema_of(text: str, path: Path) -> int:
+    try:
+        found: Any = json.loads(text)
+    except ValueError:
+        raise _no_report(path) from None
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if not isinstance(schema, int) or "comparisons" not in found:
+        raise _no_report(path)
+    return schema
+
+
+def _no_report(path: Path) -> UsageError:
+    return UsageError("this is no report of optkit", where=str(path), hint="optkit compare --report FILE writes one")

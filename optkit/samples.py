@@ -5,6 +5,18 @@ from typing import Literal
 
 Better = Literal["higher", "lower"]
 
+FIDELITY = {"agreement": 1.0, "cosine": 1.0, "sqnr": 120.0, "finite": 1.0}
+"""Metrics that compare a model with the original instead of with the truth, and what the original scores against itself."""
+COSTS = frozenset(("latency", "throughput", "first_inference", "load_time", "memory", "device_memory", "size"))
+"""What meters read off a run; a comparison has `latency_median`, `latency_p90`, `latency_p99`. Every other metric is accuracy."""
+
+
+def kind_of(metric: str) -> Literal["accuracy", "fidelity", "cost"]:
+    """What a metric of samples or of a comparison tells: whether answers are right, whether they stayed the same, or what they cost."""
+    if metric in FIDELITY:
+        return "fidelity"
+    return "cost" if metric in COSTS or metric.startswith("latency_") else "accuracy"
+
 
 @dataclass(frozen=True)
 class Samples:

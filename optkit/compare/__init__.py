@@ -1,0 +1,96 @@
+"""Two measurements to differences with intervals. Pure: the same measurements give the same comparison."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from optkit.samples import Better
+
+if TYPE_CHECKING:
+    from optkit.measure import Measurement
+
+Says = Literal["better", "worse", "same", "undecided"]
+"""`same`: a difference of consequence is excluded (or both are equal by count); `undecided`: the interval spans both directions."""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """One metric, before against after. `gain`, `low` and `high` are relative to before; positive is better.
+
+    They are NaN where before is 0, which nothing is relative to, or where values are not finite; `low` and `high` are infinite where
+    a single round or group says nothing of how much they differ.
+    """
+
+    metric: str
+    device: str
+    batch: int
+    unit: str
+    better: Better
+    before: float
+    after: float
+    gain: float
+    low: float
+    high: float
+    verdict: Says
+    method: str
+    n: int
+    """Independent units that the interval rests on (examples, groups or rounds); 1 where the value is exact."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that makes a number less trustworthy, and what to do about it."""
+
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All differences between two models."""
+
+    before: str
+    after: str
+    deltas: tuple[Delta, ...]
+    warnings: tuple[Warned, ...] = ()
+
+
+def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Comparison:
+    """What differs between two models that were measured in turns on the same examples, device and batch size.
+
+    Scores are paired by example, times by round. Latency gives three deltas, `latency_median`, `latency_p90` and `latency_p99`, the
+    latter two only when there are enough runs (`stats.order.runs_needed`: 100 and 1000). Throughput, load time and memory are compared
+    by their medians, file sizes exactly. Relative bounds of scores take the score before as given.
+
+    A difference is `better` or `worse` when its whole 95 % interval is beyond the band of no consequence (`BANDS`: 1 % for latency and
+    throughput, 5 % for load time and memory, nothing for scores and sizes), and `same` when the whole interval is within it.
+
+    Raises ValueError when the two were not measured on the same device and batch size, or not on the same examples or rounds.
+    """
+    from optkit.compare._deltas import deltas_of
+    from optkit.compare._doubts import doubts_of
+
+    if (before.device, before.batch) != (after.device, after.batch):
+        here, there = (f"{m.device} at batch {m.batch}" for m in (before, after))
+        raise ValueError(f"{before.name} was measured on {here}, {after.name} on {there}")
+    deltas = deltas_of(before, after, seed)
+    return Comparison(before.name, after.name, deltas, doubts_of(before, after, deltas))
+
+
+def compare_all(measurements: Sequence["Measurement"], seed: int = 0) -> tuple[Comparison, ...]:
+    """One comparison for each model after the first, over all devices and batch sizes, from what `measure` returns.
+
+    In there, all models of one device and batch size follow each other, in the same order each time.
+    """
+    places: dict[tuple[str, int], list[Measurement]] = {}
+    for found in measurements:
+        places.setdefault((found.device, found.batch), []).append(found)
+    rows = list(places.values())
+    pairs = [[compare(row[0], row[i], seed) for row in rows] for i in range(1, len(rows[0]) if rows else 0)]
+    return tuple(_joined(each) for each in pairs)
+
+
+def _joined(parts: Sequence[Comparison]) -> Comparison:
+    deltas = tuple(delta for part in parts for delta in part.deltas)
+    warnings = tuple(dict.fromkeys(warned for part in parts for warned in part.warnings))
+    return Comparison(parts[0].before, parts[0].after, deltas, warnings)

@@ -1,0 +1,176 @@
+"""Samples of two models to differences: which statistic suits which samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optkit.compare import Delta, Says
+from optkit.samples import FIDELITY, Better, Samples
+from optkit.stats.interval import Interval
+from optkit.stats.order import runs_needed
+from optkit.stats.paired import auroc, auroc_difference, mean_difference, median_difference
+from optkit.stats.proportions import paired_share_difference, share
+from optkit.stats.ratio import ratio_of_quantiles
+
+if TYPE_CHECKING:
+    from optkit.measure import Measurement
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+BANDS = {"latency": 0.01, "throughput": 0.01, "load_time": 0.05, "first_inference": 0.05, "memory": 0.05, "device_memory": 0.05}
+"""Relative differences of no consequence. Two sessions of the same file differ by up to 1 % for as long as they live (where their
+memory happens to lie), which no number of rounds averages out; a fresh process loads from caches that differ more, and gets its memory
+in pages and arenas. Scores and sizes have none: every example and byte counts."""
+FIDELITY_BAND = 0.001
+QUANTILES = (("latency_median", 0.5), ("latency_p90", 0.9), ("latency_p99", 0.99))
+
+
+@dataclass(frozen=True)
+class _Found:
+    metric: str
+    before: float
+    after: float
+    gain: Interval
+    """Relative to before, positive being better."""
+    method: str
+    n: int
+    equal: bool = False
+    """The values are the same, one by one."""
+
+
+def deltas_of(before: "Measurement", after: "Measurement", seed: int) -> tuple[Delta, ...]:
+    """All differences, in the order in which the samples were taken."""
+    firsts = {samples.metric: samples for samples in before.samples}
+    found = []
+    for second in after.samples:
+        first = firsts.get(second.metric) or _perfect(second)
+        if first is not None:
+            found += [_delta(each, second, after.device, after.batch) for each in _differences(first, second, seed)]
+    return tuple(found)
+
+
+def rounds_of(samples: Samples) -> list[Array]:
+    """The values of each round; without groups every value is a round of its own."""
+    values = np.asarray(samples.values)
+    if not samples.groups:
+        return list(values[:, None])
+    numbers, counts = np.unique(np.asarray(samples.groups), return_counts=True)
+    by_round = values[np.argsort(np.asarray(samples.groups), kind="stable")]
+    return np.split(by_round, np.cumsum(counts)[:-1]) if len(numbers) else []
+
+
+def _differences(first: Samples, second: Samples, seed: int) -> Iterator[_Found]:
+    if second.paired_by == "example":
+        yield _scores(first, second, seed)
+    elif second.paired_by == "round":
+        yield from _rounds(first, second, seed)
+    else:
+        before, after = first.values[0], second.values[0]
+        gain = _gain(Interval(after - before, after - before, after - before), before, second.better)
+        yield _Found(second.metric, before, after, gain, "exact", 1, before == after)
+
+
+def _scores(first: Samples, second: Samples, seed: int) -> _Found:
+    x, y = np.asarray(first.values, dtype=np.float64), np.asarray(second.values, dtype=np.float64)
+    if len(x) != len(y):
+        raise ValueError(f"{second.metric} has {len(x)} scores before and {len(y)} after")
+    groups = np.asarray(second.groups) if second.groups else None
+    n = len(y) if groups is None else len(np.unique(groups))
+    before, after = _summary(first, x), _summary(second, y)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return _Found(second.metric, before, after, Interval(nan, nan, nan), "none: some scores are not finite", n)
+    difference, method = _paired(x, y, second, groups, seed)
+    return _Found(second.metric, before, after, _gain(difference, before, second.better), method, n, bool((x == y).all()))
+
+
+def _paired(x: Array, y: Array, samples: Samples, groups: Array | None, seed: int) -> tuple[Interval, str]:
+    over = "paired bootstrap over " + ("examples" if groups is None else "groups")
+    if samples.summary == "auroc":
+        return auroc_difference(x, y, np.asarray(samples.labels), groups, seed), over
+    if samples.summary == "median":
+        return median_difference(x, y, groups, seed), over
+    if groups is None and np.isin(x, (0, 1)).all() and np.isin(y, (0, 1)).all():
+        if samples.metric in FIDELITY and x.all():
+            alone = share(int(y.sum()), len(y))
+            return Interval(alone.value - 1, alone.low - 1, alone.high - 1), "Wilson score interval"
+        gained, lost = int(((y == 1) & (x == 0)).sum()), int(((y == 0) & (x == 1)).sum())
+        return paired_share_difference(gained, lost, len(y)), "Tango score interval"
+    return mean_difference(x, y, groups, seed), over
+
+
+def _rounds(first: Samples, second: Samples, seed: int) -> Iterator[_Found]:
+    before, after = rounds_of(first), rounds_of(second)
+    runs = min(len(first.values), len(second.values))
+    wanted = QUANTILES if second.metric == "latency" else ((second.metric, 0.5),)
+    for name, at in wanted:
+        if at == 0.5 or runs >= runs_needed(at):
+            x, y = (float(np.quantile(s.values, at, method="averaged_inverted_cdf")) for s in (first, second))
+            if not (x > 0 and np.isfinite(x) and np.isfinite(y)):
+                gain = _gain(Interval(y - x, y - x, y - x), x, second.better)
+            else:
+                gain = _faster(ratio_of_quantiles(before, after, at, seed), second.better)
+            yield _Found(name, x, y, gain, "block bootstrap over rounds", len(after))
+
+
+def _faster(ratio: Interval, better: Better) -> Interval:
+    if better == "higher":
+        return Interval(ratio.value - 1, ratio.low - 1, ratio.high - 1)
+    return Interval(1 - ratio.value, 1 - ratio.high, 1 - ratio.low)
+
+
+def _gain(difference: Interval, before: float, better: Better) -> Interval:
+    low, high = (difference.low, difference.high) if better == "higher" else (-difference.high, -difference.low)
+    value = difference.value if better == "higher" else -difference.value
+    if low == value == high == 0:
+        return Interval(0.0, 0.0, 0.0)
+    return Interval(value / abs(before), low / abs(before), high / abs(before)) if before else Interval(nan, nan, nan)
+
+
+def _delta(found: _Found, samples: Samples, device: str, batch: int) -> Delta:
+    band = FIDELITY_BAND if samples.metric in FIDELITY else BANDS.get(samples.metric, 0.0)
+    gain = found.gain
+    return Delta(
+        metric=found.metric,
+        device=device,
+        batch=batch,
+        unit=samples.unit,
+        better=samples.better,
+        before=found.before,
+        after=found.after,
+        gain=gain.value,
+        low=gain.low,
+        high=gain.high,
+        verdict=_says(found, band),
+        method=found.method,
+        n=found.n,
+    )
+
+
+def _says(found: _Found, band: float) -> Says:
+    low, high = found.gain.low, found.gain.high
+    if found.equal:
+        return "same"
+    if isnan(low) or isnan(high):
+        return "undecided"
+    if low > band:
+        return "better"
+    if high < -band:
+        return "worse"
+    return "same" if -band <= low and high <= band else "undecided"
+
+
+def _summary(samples: Samples, values: Array) -> float:
+    if samples.summary == "auroc":
+        return auroc(values, np.asarray(samples.labels))
+    return float(np.median(values) if samples.summary == "median" else np.mean(values))
+
+
+def _perfect(samples: Samples) -> Samples | None:
+    """What the original scores against itself."""
+    if samples.metric not in FIDELITY:
+        return None
+    whole = (FIDELITY[samples.metric],) * len(samples.values)
+    return Samples(samples.metric, samples.unit, samples.better, whole, samples.paired_by, samples.summary, groups=samples.groups)

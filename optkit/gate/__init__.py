@@ -1,0 +1,131 @@
+"""Limits and the verdict on a comparison. Pure; the same code serves `optkit gate` and the `gate:` of a recipe."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite, isinf, isnan
+from typing import TYPE_CHECKING, Literal
+
+from optkit.compare import Comparison, Delta
+
+if TYPE_CHECKING:
+    from optkit.gate._limits import Limit
+
+Outcome = Literal["passed", "failed", "undecided"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model may cost and must gain; None does not limit. All are ratios relative to the original."""
+
+    max_drop: float | None = None
+    """Largest loss of every accuracy metric, relative to the original's score: 0.01 is one percent of it."""
+    min_speedup: float | None = None
+    """Median time before / after: 1.3 is 1.3 times as fast."""
+    max_size: float | None = None
+    """Bytes after / before."""
+    min_agreement: float | None = None
+    """Share of examples on which both models answer alike."""
+    strict: bool = False
+    """Undecided counts as failed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit held against one difference."""
+
+    limit: str
+    """The option that set it, such as `--max-drop 1%`."""
+    delta: Delta
+    outcome: Outcome
+    reason: str
+    """A sentence: what was measured, and by how much it is inside or outside the limit."""
+    more_needed: int | None = None
+    """How many more examples or rounds would decide, when undecided."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of all checks: failed if any failed, else undecided if any is."""
+
+    outcome: Outcome
+    checks: tuple[Check, ...]
+
+
+def limits_asked(limits: Limits) -> "list[Limit]":
+    """The limits that are set, in the order of the command line. Raises UsageError when none is."""
+    from optkit.gate._limits import limits_asked
+
+    return limits_asked(limits)
+
+
+def judge(comparisons: Sequence[Comparison], limits: Limits) -> Verdict:
+    """Hold every limit against every difference that it concerns: on each device, at each batch size, for each model.
+
+    A check passes when the whole 95 % interval is inside the limit (a test of non-inferiority at 2.5 %), fails when the whole
+    interval is outside, and is undecided otherwise; then it says how much more data would decide. A model that gives NaN or infinite
+    answers where the original does not fails whatever the limits.
+    Raises UsageError when nothing is limited, or when nothing was measured of what a limit concerns.
+    """
+    checks = [check for comparison in comparisons for check in _finite(comparison)]
+    for limit in limits_asked(limits):
+        for comparison in comparisons:
+            concerned = [delta for delta in comparison.deltas if limit.concerns(delta)]
+            if not concerned:
+                raise limit.not_measured()
+            name = f"{comparison.after}: " if len(comparisons) > 1 else ""
+            checks += [_check(limit, delta, name) for delta in concerned]
+    return Verdict(_overall([check.outcome for check in checks], limits.strict), tuple(checks))
+
+
+def _finite(comparison: Comparison) -> Iterator[Check]:
+    for delta in comparison.deltas:
+        if delta.metric == "finite" and delta.after < delta.before:
+            reason = f"{comparison.after} gives NaN or infinite answers on {1 - delta.after:.2%} of the examples on {delta.device}"
+            yield Check("finite answers", delta, "failed", reason)
+
+
+def _overall(outcomes: Sequence[Outcome], strict: bool) -> Outcome:
+    if "failed" in outcomes or (strict and "undecided" in outcomes):
+        return "failed"
+    return "undecided" if "undecided" in outcomes else "passed"
+
+
+def _check(limit: "Limit", delta: Delta, name: str) -> Check:
+    outcome = _outcome(delta, limit.threshold)
+    more = _more(delta, limit.threshold) if outcome == "undecided" else None
+    reason = name + limit.measured(delta)
+    if outcome == "failed":
+        reason += f": {limit.short_by(delta)}"
+    if outcome == "undecided":
+        reason += ": " + _what_would_decide(delta, more)
+    return Check(limit.text, delta, outcome, reason, more)
+
+
+def _what_would_decide(delta: Delta, more: int | None) -> str:
+    if more:
+        return f"undecided; about {more:,} more {units_of(delta)} would decide"
+    if isinf(delta.low) or isinf(delta.high):
+        return f"undecided; {delta.n} of {units_of(delta)} is too few to say anything"
+    return "undecided, and more data would hardly decide"
+
+
+def _outcome(delta: Delta, threshold: float) -> Outcome:
+    if isnan(delta.gain) or isnan(delta.low) or isnan(delta.high):
+        return "undecided" if isfinite(delta.after) else "failed"
+    # limits and gains are made of decimal fractions, which come out a hair off
+    slack = 1e-9
+    if delta.low >= threshold - slack:
+        return "passed"
+    return "failed" if delta.high < threshold - slack else "undecided"
+
+
+def _more(delta: Delta, threshold: float) -> int | None:
+    from optkit.stats.power import more_needed
+
+    towards = delta.gain - delta.low if delta.gain > threshold else delta.high - delta.gain
+    return more_needed(delta.n, delta.gain - threshold, towards)
+
+
+def units_of(delta: Delta) -> str:
+    """What its interval rests on."""
+    return next((unit for unit in ("groups", "rounds") if unit in delta.method), "examples")

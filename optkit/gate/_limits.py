@@ -1,0 +1,125 @@
+"""Each limit as a least gain of certain deltas, and the words for what was measured of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from optkit.compare import Delta
+from optkit.errors import UsageError
+from optkit.gate import Limits
+from optkit.samples import kind_of
+from optkit.units import show_bytes, show_value
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit that was set."""
+
+    text: str
+    """As it is written on the command line."""
+    threshold: float
+    """The least gain."""
+    wants: str
+    """The metric that it concerns, or `accuracy` for all that are."""
+    hint: str
+    """How to measure that."""
+    measured: Callable[[Delta], str]
+    short_by: Callable[[Delta], str]
+
+    def concerns(self, delta: Delta) -> bool:
+        return self.wants in (delta.metric, kind_of(delta.metric))
+
+    def not_measured(self) -> UsageError:
+        what = {"latency_median": "no latency", "size": "no file size"}.get(self.wants, f"no {self.wants}")
+        return UsageError(f"{what} was measured, so it cannot be judged", where=self.text, hint=self.hint)
+
+
+def limits_asked(limits: Limits) -> list[Limit]:
+    """The limits that are set, in the order of the command line. Raises UsageError when none is."""
+    makers = (
+        (limits.max_drop, _max_drop),
+        (limits.min_speedup, _min_speedup),
+        (limits.max_size, _max_size),
+        (limits.min_agreement, _min_agreement),
+    )
+    asked = [maker(value) for value, maker in makers if value is not None]
+    if not asked:
+        raise UsageError("there is no limit to hold a model against", hint="give --max-drop, --min-speedup, --max-size or --min-agreement")
+    return asked
+
+
+def _max_drop(allowed: float) -> Limit:
+    def measured(delta: Delta) -> str:
+        went = f"{delta.metric} on {delta.device} went from {_value(delta, delta.before)} to {_value(delta, delta.after)}"
+        return f"{went}, a change of {_signed(delta.gain)} ({_signed(delta.low)} to {_signed(delta.high)}); {_signed(-allowed)} is allowed"
+
+    return Limit(
+        f"--max-drop {_percent(allowed)}",
+        -allowed,
+        "accuracy",
+        "give --data with labels, or limit --min-agreement, which needs none",
+        measured,
+        lambda delta: f"{(-allowed - delta.gain) * 100:.2f}% too much",
+    )
+
+
+def _min_speedup(wanted: float) -> Limit:
+    def measured(delta: Delta) -> str:
+        speed = f"{_times(delta.gain)} as fast on {delta.device} at batch {delta.batch} ({_times(delta.low)} to {_times(delta.high)})"
+        return f"{speed}; {wanted:g}× is wanted"
+
+    return Limit(
+        f"--min-speedup {wanted:g}",
+        1 - 1 / wanted,
+        "latency_median",
+        "measure with optkit compare or optkit gate BEFORE AFTER",
+        measured,
+        lambda delta: f"{wanted - 1 / (1 - delta.gain):.2f}× too little",
+    )
+
+
+def _max_size(allowed: float) -> Limit:
+    def measured(delta: Delta) -> str:
+        sizes = f"{show_bytes(delta.after)} of {show_bytes(delta.before)}"
+        return f"{_percent(1 - delta.gain, 1)} of the size ({sizes}); {_percent(allowed)} is allowed"
+
+    return Limit(
+        f"--max-size {allowed:g}",
+        1 - allowed,
+        "size",
+        "measure with optkit compare or optkit gate BEFORE AFTER",
+        measured,
+        lambda delta: f"{(1 - delta.gain - allowed) * 100:.1f}% of the original too large",
+    )
+
+
+def _min_agreement(wanted: float) -> Limit:
+    def measured(delta: Delta) -> str:
+        low, high = 1 + delta.low, 1 + delta.high
+        share = f"{delta.after:.2%} of answers on {delta.device} agree with the original ({low:.2%} to {high:.2%})"
+        return f"{share}; {_percent(wanted)} is wanted"
+
+    return Limit(
+        f"--min-agreement {_percent(wanted)}",
+        wanted - 1,
+        "agreement",
+        "add --metric agreement",
+        measured,
+        lambda delta: f"{(wanted - delta.after) * 100:.2f} points too little",
+    )
+
+
+def _value(delta: Delta, value: float) -> str:
+    return show_value(value, delta.unit)
+
+
+def _signed(ratio: float) -> str:
+    """Two decimals, and more than a hyphen for what is below 0."""
+    return f"{ratio * 100:+.2f}%".replace("-", "−").replace(".00%", "%")
+
+
+def _times(gain: float) -> str:
+    return f"{1 / (1 - gain):.2f}×" if gain < 1 else "∞×"
+
+
+def _percent(ratio: float, decimals: int | None = None) -> str:
+    return f"{ratio * 100:g}%" if decimals is None else f"{ratio * 100:.{decimals}f}%"

@@ -1,0 +1,145 @@
+"""What a model gained and what it cost: read examples, measure side by side, compare, judge, report."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from optkit.artifact import Artifact
+from optkit.compare import Comparison, Warned, compare_all
+from optkit.errors import UsageError
+from optkit.gate import Limits, judge, limits_asked
+from optkit.measure import measure
+from optkit.report import SCHEMA, Report
+
+if TYPE_CHECKING:
+    from optkit.datasets import Examples
+    from optkit.metrics import Metric
+    from optkit.runtimes import Port
+
+Progress = Callable[[str, int, int], None]
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def prove(
+    models: Sequence[Artifact],
+    data: "str | Examples | None",
+    *,
+    metrics: Sequence[str] = (),
+    output: str | None = None,
+    devices: Sequence[str] = ("cpu",),
+    batches: Sequence[int] = (1,),
+    threads: int = 1,
+    seconds: float = 10.0,
+    samples: int | None = None,
+    synthetic: bool = False,
+    limits: Limits | None = None,
+    seed: int = 0,
+    title: str = "",
+    progress: Progress = silent,
+) -> Report:
+    """Compare the models after the first with the first, and hold them against `limits` where there are any.
+
+    `data` is what `--data` takes, or examples that are read already; `samples` uses at most so many of them, evenly spaced. Without
+    `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device and batch size.
+    Raises UsageError, DataError or ModelError when something does not fit, before anything is timed where that can be known.
+    """
+    from optkit.runtimes import open_session
+
+    if len(models) < 2:
+        raise UsageError("there is nothing to compare with", hint="name the original and at least one other model")
+    ports = open_session(models[0].path, threads=threads).inputs
+    examples = _examples(data, ports, synthetic, models[0], seed)
+    if samples is not None:
+        examples = examples.spread(samples)
+    wanted = _metrics(metrics, output, limits)
+    _check_limits(limits, wanted, examples)
+    measurements = measure(
+        models,
+        examples,
+        wanted,
+        devices=tuple(dict.fromkeys(devices)),
+        batches=tuple(dict.fromkeys(batches)),
+        threads=threads,
+        seconds=seconds,
+        seed=seed,
+        output=output,
+        progress=progress,
+    )
+    comparisons = tuple(_with_origin(each, examples) for each in compare_all(measurements, seed))
+    return Report(
+        schema=SCHEMA,
+        title=title or " → ".join(dict.fromkeys(each.name for each in measurements)),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        measurements=measurements,
+        comparisons=comparisons,
+        verdict=judge(comparisons, limits) if limits is not None else None,
+        notes=(_origin(examples),),
+    )
+
+
+def _examples(data: "str | Examples | None", ports: "Sequence[Port]", synthetic: bool, model: Artifact, seed: int) -> "Examples":
+    if isinstance(data, str):
+        from optkit.datasets import read_examples
+
+        return read_examples(data, ports)
+    if data is not None:
+        return data
+    if synthetic:
+        from optkit.datasets.synthetic import synthetic as made_up
+
+        return made_up(ports, seed=seed)
+    raise UsageError("no data to compare on", where=str(model.path), hint=data_wanted(ports))
+
+
+def data_wanted(ports: "Sequence[Port]") -> str:
+    """What data a model takes and how to write it."""
+    inputs = "; ".join(f"{port.name}: {port.dtype} [{', '.join(_axes(port))}]" for port in ports)
+    arrays = ", ".join(f"{port.name}=…" if port.name.isidentifier() else f"**{{{port.name!r}: …}}" for port in ports)
+    return (
+        f"give --data FILE.npz with {inputs}, the first axis being the examples, and labels where you have them: "
+        f"np.savez('data.npz', {arrays}, labels=…). --synthetic makes inputs up and compares speed and fidelity only"
+    )
+
+
+def _axes(port: "Port") -> list[str]:
+    return ["N" if axis == 0 else "?" if size is None else str(size) for axis, size in enumerate(port.shape)]
+
+
+def _metrics(words: Sequence[str], output: str | None, limits: Limits | None) -> "list[Metric] | None":
+    """None lets `measure` choose, which always includes agreement."""
+    from optkit.metrics import find_metric
+
+    if not words:
+        return None
+    if limits is not None and limits.min_agreement is not None and "agreement" not in words:
+        words = (*words, "agreement")
+    return [find_metric(word, output) for word in dict.fromkeys(words)]
+
+
+def _check_limits(limits: Limits | None, metrics: "Sequence[Metric] | None", examples: "Examples") -> None:
+    """What cannot be judged is said before anything is timed."""
+    if limits is None:
+        return
+    labelled = examples.labels is not None if metrics is None else any(metric.needs == "labels" for metric in metrics)
+    for limit in limits_asked(limits):
+        if limit.wants == "accuracy" and not labelled:
+            raise limit.not_measured()
+
+
+def _with_origin(comparison: Comparison, examples: "Examples") -> Comparison:
+    if not examples.synthetic:
+        return comparison
+    made_up = Warned("the inputs are made up: answers say how alike the models are, not how right", "give --data with labels for accuracy")
+    return replace(comparison, warnings=(made_up, *comparison.warnings))
+
+
+def _origin(examples: "Examples") -> str:
+    if examples.synthetic:
+        return f"{len(examples):,} made-up examples"
+    grouped = f" in {len(set(examples.groups.tolist())):,} groups" if examples.groups is not None else ""
+    labels = "with labels" if examples.labels is not None else "without labels"
+    return f"{len(examples):,} examples{grouped} of {examples.source}, {labels}"
