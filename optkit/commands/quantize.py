@@ -1,0 +1,126 @@
+"""`optkit quantize`: one model in, a smaller and faster one out, or the reason why not."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from optkit.commands._options import (
+    FILE,
+    MODEL,
+    data_option,
+    device_option,
+    force_option,
+    json_option,
+    seed_option,
+    talk_options,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from optkit.artifact import Artifact
+    from optkit.passes import Pass
+
+SUFFIX = {"int8": ".int8", "fp16": ".fp16"}
+
+
+@click.command(name="quantize")
+@click.argument("model", type=MODEL)
+@click.option("--int8", "precision", flag_value="int8", help="8-bit integers: smaller and, where it pays, faster.")
+@click.option("--fp16", "precision", flag_value="fp16", help="16-bit floats: half the size; faster on GPUs, not on CPUs.")
+@data_option
+@click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.int8.onnx or MODEL.fp16.onnx beside it.")
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "static", "dynamic", "weights"]),
+    default="auto",
+    show_default=True,
+    help="INT8 variants to consider. static needs --data.",
+)
+@click.option(
+    "--samples", type=click.IntRange(1), default=128, show_default=True, help="Calibration examples to use at most, evenly spaced."
+)
+@click.option(
+    "--ranges",
+    type=click.Choice(["mse", "min_max", "percentile", "entropy"]),
+    default="mse",
+    show_default=True,
+    help="How activation ranges follow from what was seen.",
+)
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes to leave in float, by name or operator. Repeat it for several.")
+@click.option("--min-sqnr", type=click.FloatRange(0, 120), default=20.0, show_default=True, help="Fidelity to keep at the outputs, in dB.")
+@click.option("--accept-size-only", is_flag=True, help="Take a smaller file even if it is slower.")
+@click.option(
+    "--io",
+    type=click.Choice(["float", "fp16"]),
+    default="float",
+    show_default=True,
+    help="Type of inputs and outputs of an FP16 model: as they were, or 16 bits too.",
+)
+@device_option
+@threads_option
+@seed_option
+@force_option
+@click.option("--no-cache", is_flag=True, help="Do not take or keep results in the cache.")
+@json_option
+@talk_options
+def command(model: Path, precision: str | None, data: str | None, output: Path | None, **given: Any) -> None:
+    """Make MODEL smaller and faster, verified before it appears.
+
+    Several variants are built, checked against the original on real examples and timed side by side; the fastest faithful one is
+    written. When none pays, the reason is printed, nothing is written, and the exit code is 1.
+    """
+    from optkit.errors import UsageError
+
+    if precision is None:
+        raise UsageError("which precision?", where="optkit quantize", hint="add --int8 or --fp16")
+    made = _quantize(model, precision, data, output or model.with_suffix(f"{SUFFIX[precision]}.onnx"), given)
+    _show(made, model, data, as_json=given["as_json"], quiet=given["quiet"], verbose=given["verbose"])
+
+
+def _quantize(model: Path, precision: str, data: str | None, output: Path, given: dict[str, Any]) -> "Artifact":
+    from optkit.commands._progress import progress_display
+    from optkit.datasets import read_examples
+    from optkit.draft import check_output
+    from optkit.formats import read_artifact
+    from optkit.optimize import optimize
+    from optkit.runtimes import open_session
+    from optkit.store import Store, default_place
+
+    source = read_artifact(model)
+    check_output(output, model, force=given["force"])
+    examples = {"calibration": read_examples(data, open_session(model, given["device"]).inputs)} if data else None
+    with progress_display(given["quiet"] or given["as_json"]) as progress:
+        return optimize(
+            source,
+            [_pass_for(precision, given)],
+            target=output,
+            examples=examples,
+            device=given["device"],
+            threads=given["threads"],
+            seed=given["seed"],
+            cache=None if given["no_cache"] else Store(default_place()),
+            progress=progress,
+            force=given["force"],
+        )
+
+
+def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
+    if precision == "fp16":
+        from optkit.passes.cast_half import CastHalf
+
+        return CastHalf(io="half" if given["io"] == "fp16" else "float")
+    from optkit.passes.quantize import Quantize
+
+    names = ("method", "ranges", "samples", "exclude", "min_sqnr", "accept_size_only")
+    return Quantize(**{name: given[name] for name in names})
+
+
+def _show(made: "Artifact", model: Path, data: str | None, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+    from optkit.records import write_record
+    from optkit.reports.quantized import quantized_text
+
+    if as_json:
+        click.echo(write_record(made))
+    elif not quiet:
+        click.echo(quantized_text(made, model, data, verbose))

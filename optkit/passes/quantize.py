@@ -1,0 +1,84 @@
+"""INT8 where it pays: several variants are built, measured and compared, and the best is taken."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from optkit.artifact import Artifact
+from optkit.datasets import Examples
+from optkit.datasets.synthetic import synthetic
+from optkit.passes import Job, Pass
+from optkit.quantization.choose import Choice, Setting, Wishes
+from optkit.quantization.trial import Trial
+
+
+class Quantize(Pass):
+    """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
+
+    draws: ClassVar[str | None] = "calibration"
+    draws_if_given: ClassVar[bool] = True
+
+    method: Literal["auto", "static", "dynamic", "weights"] = Field("auto", description="Variants to consider; auto considers all.")
+    ranges: Literal["mse", "min_max", "percentile", "entropy"] = Field(
+        "mse", description="How activation ranges follow from what was seen."
+    )
+    samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
+    exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
+    min_sqnr: float = Field(20.0, ge=0, le=120, description="Fidelity of the outputs to keep, in dB of signal to noise.")
+    accept_size_only: bool = Field(False, description="Take a smaller file even if it is slower.")
+
+    def run(self, source: Artifact, target: Path, job: Job) -> None:
+        from optkit.formats.onnx import load_model
+        from optkit.quantization.choose import choose
+        from optkit.runtimes import open_session
+
+        if job.examples is not None and not job.examples.synthetic:
+            calibration, judging = split(job.examples, self.samples)
+        else:
+            made_up = synthetic(open_session(source.path, job.device, job.threads).inputs, HELD_OUT, job.seed)
+            calibration, judging = None, made_up
+        wishes = Wishes(self.method, self.ranges, self.exclude, self.min_sqnr, self.accept_size_only)
+        setting = Setting(job.device, job.threads, job.seed, job.progress)
+        choice = choose(source.path, load_model(source.path), calibration, judging, wishes, setting, target)
+        _note(job, choice, calibration is not None)
+
+
+HELD_OUT = 16
+"""Examples that fidelity and time are judged on."""
+ENOUGH_TO_SPLIT = 3 * HELD_OUT
+
+
+def split(examples: Examples, samples: int) -> tuple[Examples, Examples]:
+    """Examples to calibrate on and others to judge on; where there are few, all serve for both."""
+    if len(examples) < ENOUGH_TO_SPLIT:
+        return examples.spread(samples), examples.spread(HELD_OUT)
+    judging = np.linspace(0, len(examples) - 1, HELD_OUT).round().astype(np.int64)
+    rest = np.setdiff1d(np.arange(len(examples)), judging)
+    return examples.take(rest).spread(samples), examples.take(judging)
+
+
+def _note(job: Job, choice: Choice, real: bool) -> None:
+    best = choice.best
+    job.note("method", best.treatment.name)
+    job.note("operators", choice.operators)
+    job.note("calibrated_on", choice.calibrated_on)
+    job.note("remarks", list(choice.remarks))
+    job.note("judged_on", "real examples" if real else "made-up inputs")
+    job.note("measured_ratio", [best.ratio.value, best.ratio.low, best.ratio.high] if best.ratio else None)
+    job.note("measured_sqnr", best.fidelity.sqnr)
+    job.note("measured_agreement", best.fidelity.agreement)
+    job.note("measured_trials", [_trial(t) for t in choice.trials])
+    job.note("measured_failures", choice.failures)
+
+
+def _trial(trial: Trial) -> dict[str, object]:
+    ratio = trial.ratio
+    return {
+        "method": trial.treatment.name,
+        "time": None if ratio is None else [ratio.value, ratio.low, ratio.high],
+        "size": trial.size,
+        "sqnr": trial.fidelity.sqnr,
+        "agreement": trial.fidelity.agreement,
+    }

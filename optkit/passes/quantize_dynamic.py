@@ -1,0 +1,29 @@
+"""Dynamic INT8: matrix products in integers, the range of each input read off as it comes."""
+
+import onnx_ir as ir
+from pydantic import Field
+
+from optkit.errors import NothingPaid
+from optkit.passes import Job, OnnxPass
+from optkit.quantization.candidates import candidates
+from optkit.quantization.choose import count_ways, refuse_hopeless
+from optkit.quantization.prepare import prepare
+from optkit.quantization.treatment import build
+
+
+class QuantizeDynamic(OnnxPass):
+    """Dynamic INT8 of matrix products (not of convolutions, which it makes slower); needs no data. Measures nothing; `quantize` does."""
+
+    exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
+
+    def edit(self, model: ir.Model, job: Job) -> ir.Model:
+        refuse_hopeless(model)
+        prepared = prepare(model)
+        found = candidates(prepared.model, "dynamic", False, self.exclude)
+        if not found:
+            raise NothingPaid(
+                "no matrix product with float weights is left to quantize", hint="convolutions need quantize_static and calibration data"
+            )
+        job.note("operators", count_ways(prepared.model, found[0]))
+        job.note("remarks", list(prepared.remarks))
+        return build(prepared.model, found[0], {})

@@ -1,0 +1,42 @@
+"""Static INT8: activation ranges from calibration examples, Q/DQ pairs where ONNX Runtime fuses them."""
+
+from typing import ClassVar, Literal
+
+import onnx_ir as ir
+from pydantic import Field
+
+from optkit.errors import NothingPaid
+from optkit.passes import Job, OnnxPass
+from optkit.quantization.candidates import candidates
+from optkit.quantization.choose import Setting, calibrate, count_ways, refuse_hopeless
+from optkit.quantization.prepare import prepare
+from optkit.quantization.treatment import build
+
+
+class QuantizeStatic(OnnxPass):
+    """Static INT8 (Q/DQ): uint8 activations with calibrated ranges, int8 weights per channel. Measures nothing; `quantize` does."""
+
+    draws: ClassVar[str | None] = "calibration"
+
+    ranges: Literal["mse", "min_max", "percentile", "entropy"] = Field(
+        "mse", description="How activation ranges follow from what was seen."
+    )
+    samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
+    exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
+    regions: bool = Field(True, description="Keep additions, pooling and the like between quantized layers in INT8 too.")
+
+    def edit(self, model: ir.Model, job: Job) -> ir.Model:
+        refuse_hopeless(model)
+        prepared = prepare(model)
+        found = candidates(prepared.model, "static", True, self.exclude)
+        if not found:
+            raise NothingPaid(
+                "no convolution or matrix product with float weights is left to quantize", hint="optkit inspect MODEL shows what is inside"
+            )
+        treatment = found[0] if self.regions else found[-1]
+        assert job.examples is not None
+        setting = Setting(job.device, job.threads, job.seed, job.progress)
+        grids = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
+        job.note("operators", count_ways(prepared.model, treatment))
+        job.note("remarks", list(prepared.remarks))
+        return build(prepared.model, treatment, grids)

@@ -1,0 +1,51 @@
+"""Which treatments are worth trying on a graph: a few that suit its operators, the likeliest first."""
+
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
+
+import onnx_ir as ir
+
+from optkit.quantization.graphs import all_graphs
+from optkit.quantization.treatment import Treatment, Way, can_be_dynamic, region_nodes, weighted_nodes
+
+STORED = Treatment("8-bit weights, float compute")
+"""What is left when computing in integers does not pay: the file is smaller, the speed and the graph stay."""
+
+
+def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence[str] = ()) -> list[Treatment]:
+    """Treatments to race. `method` narrows them: `auto`, `static`, `dynamic` or `weights`; static ones need calibration."""
+    weighted = [n for n in weighted_nodes(model) if not excluded(n, exclude)]
+    convolutions = [n for n in weighted if n.op_type == "Conv"]
+    gemms = [n for n in weighted if n.op_type == "Gemm"]
+    products = [n for n in weighted if n.op_type == "MatMul"]
+    found: list[Treatment] = []
+    if method in ("auto", "static") and calibrated and weighted:
+        fixed = {**_all(convolutions, Way.STATIC), **_all(gemms, Way.STATIC)}
+        region = {**fixed, **_all(products, Way.STATIC_FLOAT_OUT)}
+        around = [n for n in region_nodes(model, [*convolutions, *gemms]) if not excluded(n, exclude)]
+        if around:
+            found.append(Treatment("static, whole regions", {**region, **_all(around, Way.STATIC)}))
+        found.append(Treatment("static", region))
+        if products and fixed and method == "auto":
+            found.append(Treatment("static, dynamic matrix products", {**fixed, **_all(products, Way.DYNAMIC)}))
+            found.append(Treatment("static, float matrix products", fixed))
+    if method in ("auto", "dynamic"):
+        dynamic = [n for n in _everywhere(model) if can_be_dynamic(n) and not excluded(n, exclude)]
+        if dynamic:
+            found.append(Treatment("dynamic", _all(dynamic, Way.DYNAMIC)))
+    if method in ("auto", "weights"):
+        found.append(STORED)
+    return found
+
+
+def excluded(node: ir.Node, patterns: Sequence[str]) -> bool:
+    """Whether a node's name or operator matches one of the user's patterns."""
+    return any(fnmatchcase(str(node.name), p) or fnmatchcase(node.op_type, p) for p in patterns)
+
+
+def _all(nodes: Collection[ir.Node], way: Way) -> dict[str, Way]:
+    return {str(n.name): way for n in nodes}
+
+
+def _everywhere(model: ir.Model) -> list[ir.Node]:
+    return [n for g in all_graphs(model) for n in g]

@@ -1,0 +1,120 @@
+"""8-bit weights, float compute: integers in the file behind Cast and Mul, which every runtime folds into float weights when it loads.
+
+The file shrinks to about a quarter, the speed stays what it was, and the answers are the same on every CPU.
+"""
+
+from collections.abc import Collection
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.quantization.affine import SMALLEST_SCALE
+from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+SMALLEST_TENSOR = 1024
+"""Elements; below this the two nodes cost more than they save."""
+LARGEST_OVERHEAD = 0.06
+"""Bytes of scales per byte of float weight."""
+
+
+def compressible(value: ir.Value) -> bool:
+    """Whether a constant is a float32 weight worth storing in 8 bits."""
+    tensor = constant_tensor(value)
+    return (
+        tensor is not None
+        and tensor.dtype == ir.DataType.FLOAT
+        and len(tensor.shape) >= 2
+        and tensor.size >= SMALLEST_TENSOR
+        and not value.is_graph_output()
+        and bool(value.uses())
+    )
+
+
+def compress_weights(model: ir.Model, keep: Collection[str] = ()) -> int:
+    """Store every large float weight, in subgraphs too, as int8 behind Cast and Mul; names in `keep` stay float. Returns how many."""
+    done = 0
+    for graph in all_graphs(model):
+        for value in [v for v in graph.initializers.values() if not v.is_graph_input() and compressible(v) and v.name not in keep]:
+            weight = constant_array(value)
+            assert weight is not None
+            found = _best_scales(weight)
+            if found is None:
+                continue
+            integers, scale = found
+            first = graph[0]
+            cast = add_node(
+                first, "Cast", [add_constant(graph, f"{value.name}_int8", integers)], f"{value.name}_cast", to=int(ir.DataType.FLOAT)
+            )
+            real = add_node(first, "Mul", [cast.outputs[0], add_constant(graph, f"{value.name}_scale", scale)], f"{value.name}_float")
+            value.replace_all_uses_with(real.outputs[0])
+            graph.initializers.pop(str(value.name))
+            done += 1
+    return done
+
+
+def compress_tables(model: ir.Model) -> list[str]:
+    """Embedding tables read by Gather stay int8 in memory too: the rows that are looked up become floats. Returns their names."""
+    done = []
+    for graph in all_graphs(model):
+        for value in [v for v in graph.initializers.values() if not v.is_graph_input() and compressible(v)]:
+            uses = list(value.uses())
+            if any(u.node.op_type != "Gather" or u.idx != 0 or _axis(u.node) != 0 or u.node.graph is not graph for u in uses):
+                continue
+            weight = constant_array(value)
+            assert weight is not None
+            if weight.ndim != 2 or weight.shape[1] < 16:
+                continue
+            integers, scale = _rounded(weight, (1,))
+            table, scales = add_constant(graph, f"{value.name}_int8", integers), add_constant(graph, f"{value.name}_scale", scale)
+            for use in uses:
+                _gather_rows(use.node, table, scales)
+            graph.initializers.pop(str(value.name))
+            done.append(str(value.name))
+    return done
+
+
+def _gather_rows(node: ir.Node, table: ir.Value, scales: ir.Value) -> None:
+    out, ids = node.outputs[0], node.inputs[1]
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    rows = add_node(node, "Gather", [table, ids], f"{out.name}_int8", axis=0)
+    steps = add_node(node, "Gather", [scales, ids], f"{out.name}_scale", axis=0)
+    real = add_node(node, "Cast", [rows.outputs[0]], f"{out.name}_cast", to=int(ir.DataType.FLOAT))
+    result = add_node(node, "Mul", [real.outputs[0], steps.outputs[0]], f"{out.name}_rows").outputs[0]
+    name, result.type, result.shape = out.name, out.type, out.shape
+    out.replace_all_uses_with(result, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    result.name = name
+
+
+def _axis(node: ir.Node) -> int:
+    found = node.attributes.get("axis")
+    return 0 if found is None else found.as_int()
+
+
+def _best_scales(weight: Array) -> tuple[Array, Array] | None:
+    """Integers and scales with the least squared error, over the ways to share scales that cost few bytes; None if none does."""
+    if not np.isfinite(weight).all():
+        return None
+    axes = range(weight.ndim)
+    shared = [tuple(a for a in axes if a not in kept) for count in (1, 2) for kept in combinations(axes, count) if count < weight.ndim]
+    best = None
+    for reduced in [*shared, tuple(axes)]:
+        scales = int(np.prod([weight.shape[a] for a in axes if a not in reduced]))
+        if scales > LARGEST_OVERHEAD * weight.size and scales > 1:
+            continue
+        integers, scale = _rounded(weight, reduced)
+        error = float(((integers * scale - weight) ** 2).sum())
+        if best is None or error < best[0]:
+            best = (error, integers, scale)
+    return None if best is None else best[1:]
+
+
+def _rounded(weight: Array, reduced: tuple[int, ...]) -> tuple[Array, Array]:
+    peak = np.abs(weight).max(axis=reduced, keepdims=True)
+    scale = np.maximum(peak / np.float32(127), np.float32(SMALLEST_SCALE)).astype(np.float32)
+    return np.clip(np.rint(weight / scale), -127, 127).astype(np.int8), scale

@@ -1,0 +1,98 @@
+"""How close a variant's outputs are to the float model's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.runtimes import Session
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+LEAST_PROBABILITY = 1e-30
+MOST_DECIBELS = 120.0
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Signal-to-noise of the outputs in dB (the worst output counts) and the share of answers that stayed the same."""
+
+    sqnr: float
+    agreement: float
+    finite: bool = True
+    varies: bool = True
+
+
+class Reference:
+    """The float model's answers to some feeds, against which variants are held.
+
+    Probabilities are compared as the logits they came from: errors of rare classes count, and a softmax cannot hide them.
+    """
+
+    def __init__(self, model: ir.Model, session: Session, feeds: Sequence[Mapping[str, Array]]) -> None:
+        self.feeds = list(feeds)
+        self.forms = {str(v.name): _form_of(v) for v in model.graph.outputs}
+        self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
+
+    def compare(self, session: Session, first: int | None = None) -> Fidelity:
+        """Fidelity of a session on the first `first` feeds, or on all."""
+        noise: dict[str, list[float]] = {}
+        same: list[float] = []
+        finite, seen = True, []
+        for feed, expected in zip(self.feeds[:first], self.answers[:first], strict=True):
+            got = self._only_known(session.run(feed))
+            for name, truth in expected.items():
+                if truth.dtype.kind != "f":
+                    same.append(float(np.mean(truth == got[name])) if truth.size else 1.0)
+                    continue
+                if not np.isfinite(got[name]).all():
+                    finite = False
+                    continue
+                noise.setdefault(name, []).append(relative_noise(self._logits(name, truth), self._logits(name, got[name])))
+                if truth.ndim and truth.shape[-1] > 1:
+                    same.append(float(np.mean(truth.argmax(-1) == got[name].argmax(-1))))
+            seen.append(np.concatenate([v.ravel()[:64].astype(np.float64) for v in got.values()]) if got else np.zeros(0))
+        varies = len(seen) < 2 or any(a.shape != seen[0].shape or not np.array_equal(a, seen[0]) for a in seen[1:])
+        sqnr = min((decibels(float(np.mean(v))) for v in noise.values()), default=MOST_DECIBELS)
+        return Fidelity(sqnr if finite else -np.inf, float(np.mean(same)) if same else 1.0, finite, varies)
+
+    def _only_known(self, answers: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: np.asarray(answers[name]) for name in self.forms if np.asarray(answers[name]).dtype.kind in "fiub"}
+
+    def _logits(self, name: str, values: Array) -> Array:
+        if self.forms[name] == "Softmax":
+            logs = np.log(np.maximum(values.astype(np.float64), LEAST_PROBABILITY))
+            centred: Array = logs - logs.mean(axis=-1, keepdims=True)
+            return centred
+        if self.forms[name] == "Sigmoid":
+            clipped = np.clip(values.astype(np.float64), 1e-7, 1 - 1e-7)
+            odds: Array = np.log(clipped / (1 - clipped))
+            return odds
+        return values.astype(np.float64)
+
+
+def relative_noise(truth: Array, got: Array) -> float:
+    """Energy of the difference over energy of the truth."""
+    if truth.shape != got.shape:
+        return np.inf
+    signal = float((truth**2).sum())
+    error = float(((truth - got) ** 2).sum())
+    return error / signal if signal else (0.0 if not error else np.inf)
+
+
+def decibels(noise: float) -> float:
+    """Signal-to-noise ratio in dB, at most 120."""
+    if not np.isfinite(noise):
+        return -np.inf
+    return MOST_DECIBELS if noise <= 10 ** (-MOST_DECIBELS / 10) else -10 * float(np.log10(noise))
+
+
+def _form_of(value: ir.Value) -> str:
+    """The operator that shaped an output, seen through reshapes: Softmax and Sigmoid give probabilities."""
+    node = value.producer()
+    while node is not None and node.op_type in RESHAPING and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    return node.op_type if node is not None else ""

@@ -1,0 +1,101 @@
+"""Small questions to an onnx-ir graph, and small additions to it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def all_graphs(model: ir.Model) -> Iterator[ir.Graph]:
+    """The main graph, then the bodies of its If, Loop and Scan nodes, in order."""
+    yield model.graph
+    yield from model.graph.subgraphs()
+
+
+def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor of an initializer or of a Constant node's output, without reading its bytes; None if it is computed."""
+    if value is None:
+        return None
+    if value.is_initializer() and not value.is_graph_input():
+        return value.const_value
+    producer = value.producer()
+    if producer is not None and producer.op_type == "Constant" and "value" in producer.attributes:
+        return producer.attributes["value"].as_tensor()
+    return None
+
+
+def constant_array(value: ir.Value | None) -> Array | None:
+    """The numbers of a constant, or None if it is computed."""
+    tensor = constant_tensor(value)
+    return None if tensor is None else tensor.numpy()
+
+
+def add_constant(graph: ir.Graph, name: str, array: Array | np.generic) -> ir.Value:
+    """A new initializer; `name` is made unique."""
+    tensor = ir.tensor(np.asarray(array, order="C"), name=fresh_name(graph, name))
+    value = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def add_node(
+    before: ir.Node,
+    op_type: str,
+    inputs: list[ir.Value | None],
+    output: str,
+    *,
+    outputs: int = 1,
+    domain: str = "",
+    after: bool = False,
+    **attributes: Any,
+) -> ir.Node:
+    """A new node placed right before (or after) a node of the same graph; its outputs are named from `output`."""
+    graph = graph_of(before)
+    node = ir.node(op_type, inputs, attributes or None, domain=domain, num_outputs=outputs, name=fresh_name(graph, f"{output}_{op_type}"))
+    for i, value in enumerate(node.outputs):
+        value.name = fresh_name(graph, output if i == 0 else f"{output}_{i}")
+    if after:
+        graph.insert_after(before, node)
+    else:
+        graph.insert_before(before, node)
+    return node
+
+
+def graph_of(node: ir.Node) -> ir.Graph:
+    graph = node.graph
+    if not isinstance(graph, ir.Graph):
+        raise TypeError(f"node {node.name!r} is in no graph")
+    return graph
+
+
+def fresh_name(graph: ir.Graph, name: str) -> str:
+    """`name`, with a number where the model has it already. Names given out are remembered on the graph."""
+    taken: set[str] = graph.meta.setdefault("optkit_names", set())
+    if not taken:
+        taken.update(_names(graph))
+    unique, number = name, 1
+    while unique in taken:
+        number += 1
+        unique = f"{name}_{number}"
+    taken.add(unique)
+    return unique
+
+
+def _names(graph: ir.Graph) -> Iterator[str]:
+    for node in graph.all_nodes():
+        yield node.name or ""
+        for value in node.outputs:
+            yield value.name or ""
+    for part in (graph, *graph.subgraphs()):
+        for value in (*part.inputs, *part.initializers.values()):
+            yield value.name or ""
+
+
+def prune_unused(model: ir.Model) -> None:
+    """Drop nodes and initializers that nothing reads any more."""
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+    RemoveUnusedNodesPass()(model)

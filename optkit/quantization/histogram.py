@@ -1,0 +1,70 @@
+"""A histogram whose range grows with the data: counts are merged exactly, so one pass over the examples is enough."""
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+BINS = 2048
+
+
+class Histogram:
+    """Counts of one tensor's values in equal bins around zero, with its exact minimum and maximum."""
+
+    def __init__(self) -> None:
+        self.low = np.inf
+        self.high = -np.inf
+        self.width = 0.0
+        self.counts = np.zeros(BINS, np.int64)
+        self.total = 0
+        self.zeros = 0
+        """Exact zeros: every grid holds zero, so they cost nothing and are kept apart."""
+        self.finite = True
+
+    def add(self, values: Array) -> None:
+        """Fold in the values of one batch."""
+        flat = values.ravel()
+        if not flat.size:
+            return
+        low, high = float(flat.min()), float(flat.max())
+        if not np.isfinite([low, high]).all():
+            self.finite = False
+            flat = flat[np.isfinite(flat)]
+            if not flat.size:
+                return
+            low, high = float(flat.min()), float(flat.max())
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.total += flat.size
+        self._reach(max(abs(low), abs(high)))
+        if self.width:
+            places = (flat * np.float32(1 / self.width)).astype(np.int32)
+            np.add(places, BINS // 2, out=places)
+            np.clip(places, 0, BINS - 1, out=places)
+            self.counts += np.bincount(places, minlength=BINS)
+        self.zeros += int(flat.size - np.count_nonzero(flat))
+
+    def _reach(self, peak: float) -> None:
+        """Make bins wide enough for `peak`: neighbours merge, two into one, as often as it takes."""
+        if peak <= 0.0:
+            return
+        if not self.width:
+            self.width = peak / (BINS // 2 - 1)
+        half = BINS // 2
+        while peak > self.width * (half - 1):
+            merged = np.zeros_like(self.counts)
+            centred = np.arange(BINS) - half
+            np.add.at(merged, np.trunc(centred / 2).astype(int) + half, self.counts)
+            self.counts, self.width = merged, self.width * 2
+
+    def centres(self) -> tuple[Array, Array]:
+        """The middle of every bin that is not empty, and its count; exact zeros are left out.
+
+        Bins cut towards zero, as the fold does: bin 0 covers both sides of zero.
+        """
+        counts = self.counts.copy()
+        counts[BINS // 2] -= self.zeros if self.width else 0
+        places = np.arange(BINS) - BINS // 2
+        middles = (places + 0.5 * np.sign(places)) * self.width
+        seen = counts > 0
+        return middles[seen], counts[seen]

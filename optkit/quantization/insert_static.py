@@ -1,0 +1,150 @@
+"""Put Q/DQ pairs around chosen nodes so that ONNX Runtime runs them in integers, with ranges known beforehand."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.quantization.affine import Grid, grid_for, quantize_bias, quantize_weight
+from optkit.quantization.graphs import add_constant, add_node, constant_array, constant_tensor
+from optkit.quantization.operators import MOVERS, activation_after, channel_axis, is_standard, weight_of
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def tensors_to_observe(nodes: Collection[ir.Node], float_outputs: Collection[str] = ()) -> dict[str, ir.Value]:
+    """The float tensors whose ranges must be known to quantize `nodes`, by name."""
+    wanted: dict[str, ir.Value] = {}
+    for node in nodes:
+        for value in (*activation_inputs(node), *([] if node.name in float_outputs else [output_of(node)])):
+            wanted[str(value.name)] = value
+    return wanted
+
+
+def activation_inputs(node: ir.Node) -> list[ir.Value]:
+    """The computed float inputs of a node."""
+    values = node.inputs[:1] if node.op_type in MOVERS or weight_of(node) is not None else node.inputs
+    return [v for v in values if v is not None and constant_tensor(v) is None]
+
+
+def output_of(node: ir.Node) -> ir.Value:
+    """The tensor that is quantized after a node: behind the activation that fuses with it."""
+    return (activation_after(node) if weight_of(node) is not None or node.op_type in ("Add", "Mul") else node).outputs[0]
+
+
+def insert_static(
+    model: ir.Model,
+    names: Collection[str],
+    grids: Mapping[str, Grid],
+    float_outputs: Collection[str] = (),
+    weights: Mapping[str, tuple[Array, Array]] | None = None,
+) -> None:
+    """Quantize the named nodes of the main graph in place.
+
+    `grids` gives the uint8 grid of each tensor by name; MatMuls in `float_outputs` keep a float output, which ONNX Runtime
+    fuses into MatMulIntegerToFloat. `weights` may give int8 weights with scales already chosen, by node name.
+    """
+    graph = model.graph
+    nodes = [n for n in graph if n.name in names]
+    inside = set(nodes) | {activation_after(n) for n in nodes}
+    produced = {output_of(n) for n in nodes if n.name not in float_outputs}
+    pairs = _Pairs(graph, grids)
+    for value in dict.fromkeys(
+        [*(v for node in nodes for v in activation_inputs(node)), *(output_of(n) for n in nodes if output_of(n) in produced)]
+    ):
+        after = pairs.around(value)
+        readers = list(value.uses())
+        for use in readers:
+            if use.node in pairs.made:
+                continue
+            wants = use.node in inside and value in activation_inputs(use.node)
+            if wants or value in produced:
+                use.node.replace_input_with(use.idx, after)
+        if value in produced and value.is_graph_output():
+            _take_over_output(graph, value, after)
+    for node in nodes:
+        source = pairs.grid_behind(node.inputs[0])
+        if weight_of(node) is not None:
+            _quantize_weighted(graph, node, source, (weights or {}).get(str(node.name)))
+        else:
+            for i, operand in enumerate(node.inputs):
+                if node.op_type not in MOVERS and operand is not None and constant_tensor(operand) is not None:
+                    node.replace_input_with(i, _quantized_constant(graph, node, operand))
+
+
+class _Pairs:
+    """The Q/DQ pairs made so far."""
+
+    def __init__(self, graph: ir.Graph, grids: Mapping[str, Grid]) -> None:
+        self.graph, self.grids = graph, grids
+        self.made: set[ir.Node] = set()
+        self.behind: dict[ir.Value, Grid] = {}
+
+    def around(self, value: ir.Value) -> ir.Value:
+        grid = self.grids[str(value.name)]
+        scale = add_constant(self.graph, f"{value.name}_scale", np.float32(grid.scale))
+        zero = add_constant(self.graph, f"{value.name}_zero_point", np.uint8(grid.zero_point))
+        producer = value.producer()
+        anchor = producer if producer is not None else self.graph[0]
+        placed = producer is not None
+        q = add_node(anchor, "QuantizeLinear", [value, scale, zero], f"{value.name}_quantized", after=placed)
+        dq = add_node(q, "DequantizeLinear", [q.outputs[0], scale, zero], f"{value.name}_dequantized", after=True)
+        self.made |= {q, dq}
+        self.behind[dq.outputs[0]] = grid
+        dq.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+        return dq.outputs[0]
+
+    def grid_behind(self, value: ir.Value | None) -> Grid | None:
+        return self.behind.get(value) if value is not None else None
+
+
+def _take_over_output(graph: ir.Graph, value: ir.Value, after: ir.Value) -> None:
+    """The model's output keeps its name, type and shape; the float tensor behind it gets another."""
+    name = value.name
+    value.name = f"{name}_float"
+    after.name, after.type, after.shape = name, value.type, value.shape
+    graph.outputs[:] = [after if v is value else v for v in graph.outputs]
+
+
+def _quantize_weighted(graph: ir.Graph, node: ir.Node, source: Grid | None, given: tuple[Array, Array] | None) -> None:
+    weight = constant_array(node.inputs[1])
+    assert weight is not None
+    assert source is not None
+    axis = channel_axis(node)
+    integers, scale = given if given is not None else quantize_weight(weight, axis)
+    name = str(node.inputs[1].name)  # type: ignore[union-attr]
+    node.replace_input_with(1, _dequantized(node, add_constant(graph, f"{name}_int8", integers), scale, axis))
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        bias = constant_array(node.inputs[2])
+        if bias is not None:
+            flat = bias if node.op_type == "Conv" else np.broadcast_to(bias.reshape(-1) if bias.size > 1 else bias.reshape(()), scale.shape)
+            ints, bias_scale = quantize_bias(flat, source.scale, scale)
+            label = str(node.inputs[2].name)
+            node.replace_input_with(2, _dequantized(node, add_constant(graph, f"{label}_int32", ints), bias_scale, 0, "int32"))
+
+
+def _dequantized(node: ir.Node, integers: ir.Value, scale: Array, axis: int, kind: str = "int8") -> ir.Value:
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    scales = add_constant(graph, f"{integers.name}_scale", scale.astype(np.float32))
+    zero = add_constant(graph, f"{integers.name}_zero_point", np.zeros(scale.shape, np.dtype(kind)))
+    made = add_node(node, "DequantizeLinear", [integers, scales, zero], f"{integers.name}_dequantized", axis=axis)
+    return made.outputs[0]
+
+
+def _quantized_constant(graph: ir.Graph, node: ir.Node, value: ir.Value) -> ir.Value:
+    """A constant operand of Add, Mul or Concat on its own uint8 grid."""
+    array = constant_array(value)
+    assert array is not None
+    grid = grid_for(float(array.min()), float(array.max()))
+    integers = np.clip(np.rint(array / grid.scale) + grid.zero_point, 0, 255).astype(np.uint8)
+    scale = add_constant(graph, f"{value.name}_scale", np.float32(grid.scale))
+    zero = add_constant(graph, f"{value.name}_zero_point", np.uint8(grid.zero_point))
+    made = add_node(
+        node, "DequantizeLinear", [add_constant(graph, f"{value.name}_uint8", integers), scale, zero], f"{value.name}_dequantized"
+    )
+    return made.outputs[0]
+
+
+__all__ = ["activation_inputs", "insert_static", "is_standard", "output_of", "tensors_to_observe"]

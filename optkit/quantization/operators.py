@@ -1,0 +1,80 @@
+"""What ONNX Runtime computes in integers, and how each operator wants it."""
+
+import onnx_ir as ir
+
+from optkit.quantization.graphs import constant_tensor
+
+WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
+"""Multiply activations by constant weights: where time and bytes are."""
+
+ELEMENTWISE = frozenset({"Add", "Mul", "Sigmoid", "LeakyRelu", "GlobalAveragePool", "AveragePool", "Concat", "Softmax"})
+"""Have integer kernels of their own (QLinearAdd, …) when every input and the output is quantized."""
+
+MOVERS = frozenset(
+    {
+        "Reshape",
+        "Transpose",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "MaxPool",
+        "Slice",
+        "Gather",
+        "Split",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Tile",
+    }
+)
+"""Copy or pick values: input and output share one grid."""
+
+FUSED_ACTIVATIONS = frozenset({"Relu", "Clip"})
+"""Vanish into the saturation of the Q that follows them."""
+
+WEIGHT_INPUT = 1
+
+
+def is_standard(node: ir.Node) -> bool:
+    return node.domain in ("", "ai.onnx")
+
+
+def weight_of(node: ir.Node) -> ir.TensorProtocol | None:
+    """The constant float weight of a Conv, Gemm or MatMul, or None if the node has none that can be quantized."""
+    if not is_standard(node) or node.op_type not in WEIGHTED or len(node.inputs) <= WEIGHT_INPUT:
+        return None
+    tensor = constant_tensor(node.inputs[WEIGHT_INPUT])
+    if tensor is None or tensor.dtype != ir.DataType.FLOAT or len(tensor.shape) < 2 or constant_tensor(node.inputs[0]) is not None:
+        return None
+    if node.op_type == "Gemm" and (
+        attribute(node, "alpha", 1.0) != 1.0 or attribute(node, "beta", 1.0) != 1.0 or attribute(node, "transA", 0)
+    ):
+        return None
+    if node.op_type == "MatMul" and len(tensor.shape) != 2:
+        return None
+    return tensor
+
+
+def channel_axis(node: ir.Node) -> int:
+    """The axis of the weight that holds output channels."""
+    if node.op_type == "Conv":
+        return 0
+    if node.op_type == "Gemm":
+        return 0 if attribute(node, "transB", 0) else 1
+    return 1
+
+
+def attribute(node: ir.Node, name: str, default: float) -> float:
+    found = node.attributes.get(name)
+    return default if found is None else found.value
+
+
+def activation_after(node: ir.Node) -> ir.Node:
+    """The Relu or Clip that is the only reader of the node's output and melts into its quantization; else the node itself."""
+    output = node.outputs[0]
+    readers = output.consumers()
+    if len(readers) != 1 or output.is_graph_output():
+        return node
+    reader = readers[0]
+    fuses = is_standard(reader) and reader.op_type in FUSED_ACTIVATIONS
+    fixed = all(constant_tensor(v) is not None for v in reader.inputs[1:] if v is not None)
+    return reader if fuses and fixed else node

@@ -1,0 +1,96 @@
+"""Build variants, open them, and hold them against the float model: how faithful, how fast, how large."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.errors import OptkitError
+from optkit.formats.onnx import model_size, save_model
+from optkit.quantization.affine import Grid
+from optkit.quantization.fidelity import Fidelity, Reference
+from optkit.quantization.graphs import all_graphs
+from optkit.quantization.operators import weight_of
+from optkit.quantization.race import race
+from optkit.quantization.treatment import Treatment, Weights, build
+from optkit.runtimes import Session, open_session
+from optkit.stats.interval import Interval
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One variant as a file, and what was measured of it; `ratio` is its time over the original's."""
+
+    treatment: Treatment
+    path: Path
+    size: int
+    fidelity: Fidelity
+    ratio: Interval | None = None
+
+
+@dataclass
+class Bench:
+    """Everything that trials of one model share."""
+
+    original: Path
+    model: ir.Model
+    grids: Mapping[str, Grid]
+    feeds: Sequence[Mapping[str, Array]]
+    folder: Path
+    device: str
+    threads: int
+    seed: int
+    weights: Weights | None = None
+
+    def __post_init__(self) -> None:
+        self.session = open_session(self.original, self.device, self.threads)
+        self.size = model_size(self.original)
+        self.reference = Reference(self.model, self.session, self.feeds)
+        self.failures: dict[str, str] = {}
+        self._open: dict[Path, Session] = {}
+        self._count = 0
+        self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None}
+
+    def is_weighted(self, name: str) -> bool:
+        """Whether the node of that name has a weight (others only pass values on)."""
+        return name in self._weighted
+
+    def write(self, treatment: Treatment) -> Path:
+        """The variant as a file in the bench's folder."""
+        self._count += 1
+        path = self.folder / f"{self._count}.onnx"
+        save_model(build(self.model, treatment, self.grids, self.weights), path)
+        return path
+
+    def attempt(self, treatment: Treatment) -> Trial | None:
+        """Build, open and compare a variant; None (with the reason kept) when ONNX Runtime refuses it or its answers are broken."""
+        path = self.write(treatment)
+        try:
+            session = open_session(path, self.device, self.threads)
+            fidelity = self.reference.compare(session)
+        except OptkitError as error:
+            self.failures[treatment.name] = error.what
+            return None
+        if not fidelity.finite or not fidelity.varies:
+            self.failures[treatment.name] = (
+                "its outputs are not finite" if not fidelity.finite else "its outputs do not depend on the input"
+            )
+            return None
+        self._open[path] = session
+        return Trial(treatment, path, model_size(path), fidelity)
+
+    def time(self, trials: Sequence[Trial], seconds: float) -> list[Trial]:
+        """The same trials with their time ratios, all raced against the original in one measurement."""
+        sessions = [self.session, *(self._open[t.path] for t in trials)]
+        found = race(sessions, self.feeds[:4], seconds=seconds, threads=self.threads, device=self.device, seed=self.seed)
+        return [Trial(t.treatment, t.path, t.size, t.fidelity, ratio) for t, ratio in zip(trials, found[1:], strict=True)]
+
+    def close(self, trial: Trial) -> None:
+        """Free a variant that is out of the race."""
+        self._open.pop(trial.path, None)
+        trial.path.unlink(missing_ok=True)

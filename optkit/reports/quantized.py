@@ -1,0 +1,86 @@
+"""What `optkit quantize` did, as a few lines of text."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optkit.artifact import Artifact
+from optkit.formats.onnx import model_size
+from optkit.units import show_bytes
+
+WIDTH = 80
+
+
+def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bool = False) -> str:
+    """The result in lines of at most 80 columns: size, time, fidelity, how, and what to do next."""
+    notes = made.lineage[-1].notes
+    rows = [("size", _size(made.path, original))]
+    if ratio := notes.get("measured_ratio"):
+        rows.append(("time", _time(ratio)))
+    if "measured_sqnr" in notes:
+        rows.append(("outputs", _fidelity(notes)))
+    if operators := notes.get("operators"):
+        rows.append(("how", _how(notes, operators)))
+    rows += [("note", str(remark)) for remark in _remarks(notes, data)]
+    rows.append(("next", f"optkit compare {original} {made.path} --data " + (data or "DATA")))
+    text = "\n".join([str(made.path), *(_row(name, value) for name, value in rows)])
+    return f"{text}\n\n{_trials(notes, model_size(original))}" if verbose and notes.get("measured_trials") else text
+
+
+def _row(name: str, value: str) -> str:
+    import textwrap
+
+    lead = f"  {name:9}"
+    if name == "next":  # a command is copied whole
+        return lead + value
+    return textwrap.fill(
+        value, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _size(after: Path, before: Path) -> str:
+    large, small = model_size(before), model_size(after)
+    return f"{show_bytes(large)} → {show_bytes(small)}, {large / small:.2f}× smaller"
+
+
+def _time(ratio: Sequence[float]) -> str:
+    value, low, high = ratio
+    interval = f"({low:.2f} to {high:.2f} of the time)"
+    if high < 0.97:
+        return f"{1 / value:.2f}× as fast {interval}"
+    if low > 1.03:
+        return f"{value:.2f}× slower {interval}"
+    return f"the same speed {interval}"
+
+
+def _fidelity(notes: Mapping[str, Any]) -> str:
+    held = notes.get("judged_on", "examples")
+    return f"{notes['measured_sqnr']:.1f} dB SQNR, {notes['measured_agreement']:.1%} of answers unchanged, on {held}"
+
+
+def _how(notes: Mapping[str, Any], operators: Mapping[str, Mapping[str, int]]) -> str:
+    integer = [f"{n} {op} ({way})" for op, ways in operators.items() for way, n in ways.items() if way != "float"]
+    floats = [f"{n} {op}" for op, ways in operators.items() for way, n in ways.items() if way == "float"]
+    if not integer:
+        return "weights are stored as 8-bit integers; everything computes in float32, as before"
+    left = f"; in float32: {', '.join(floats)}" if floats else ""
+    return f"{notes['method']}: {', '.join(integer)} compute in INT8{left}; other large weights are stored in 8 bits"
+
+
+def _remarks(notes: Mapping[str, Any], data: str | None) -> list[str]:
+    found = list(notes.get("remarks", ()))
+    found += [notes[name] for name in ("speed", "fidelity") if isinstance(notes.get(name), str)]
+    if data is None and notes.get("judged_on") == "made-up inputs":
+        found.append(
+            "convolutions and static matrix products need examples: with --data INT8 can do more, and fidelity is judged on real inputs"
+        )
+    return found
+
+
+def _trials(notes: Mapping[str, Any], original: int) -> str:
+    lines = ["  variant                                     time           size   SQNR"]
+    for trial in notes["measured_trials"]:
+        low, high = trial["time"][1:] if trial["time"] else (float("nan"),) * 2
+        lines.append(f"  {trial['method'][:40]:40}  {low:5.2f} to {high:4.2f}×  {trial['size'] / original:5.1%}  {trial['sqnr']:5.1f}")
+    lines += [f"  {name}: {why}" for name, why in notes.get("measured_failures", {}).items()]
+    return "\n".join(lines)
