@@ -2,12 +2,17 @@
 
 import difflib
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from optkit.datasets._examples import Array, Examples
 from optkit.datasets._fit import Input, fit_examples
 from optkit.datasets._source import Source, parse_source
 from optkit.errors import DataError, UsageError
+
+READERS = {".npz": "npz", ".csv": "table", ".jsonl": "table"}
+"""File suffix → the kind of source that reads it."""
+FORMS = "an .npz file, a .csv or .jsonl table, a folder of images or of test_data_set_*/input_N.pb, or module:function"
 
 __all__ = ["Array", "Examples", "Input", "fit_examples", "read_examples"]
 
@@ -19,20 +24,31 @@ def read_examples(data: str, inputs: Sequence[Input], *, needs_labels: bool = Fa
     """
     source = parse_source(data)
     arrays = _read(source, inputs)
-    if any(len(array) == 0 for array in arrays.values()) and source.rows != slice(None):
+    if any(array.shape[:1] == (0,) for array in arrays.values()) and source.rows != slice(None):
         raise DataError("the slice selects no examples", where=data, hint=f"{source.place} has fewer; try a smaller start")
     return fit_examples(data, arrays, inputs, needs_labels=needs_labels)
 
 
 def _read(source: Source, inputs: Sequence[Input]) -> dict[str, Array]:
     path = Path(source.place)
-    if not path.exists():
+    if source.is_callable and not path.exists():
+        kind = "function"
+    elif not path.exists():
         raise _missing(source, path)
-    if path.suffix == ".npz":
-        from optkit.datasets import npz
+    elif path.is_dir():
+        kind = _kind_of_folder(path)
+    elif path.suffix in READERS:
+        kind = READERS[path.suffix]
+    else:
+        raise UsageError("this is no data that optkit reads", where=source.text, hint=f"give {FORMS}")
+    arrays: dict[str, Array] = import_module(f"optkit.datasets.{kind}").read(source, inputs)
+    return arrays
 
-        return npz.read(source, inputs)
-    raise UsageError("this is no data that optkit reads", where=source.text, hint="give an .npz file")
+
+def _kind_of_folder(folder: Path) -> str:
+    from optkit.datasets.tensor_folder import holds_tensors
+
+    return "tensor_folder" if holds_tensors(folder) else "image_folder"
 
 
 def _missing(source: Source, path: Path) -> DataError:

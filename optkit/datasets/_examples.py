@@ -65,6 +65,7 @@ class Examples:
         total = hashlib.sha256()
         for name, array in [*sorted(self.arrays.items()), ("labels", self.labels), ("groups", self.groups)]:
             if array is not None:
+                array = array.astype(str) if array.dtype.kind == "O" else array  # the bytes of objects are addresses
                 total.update(f"{name}{array.dtype.str}{array.shape}".encode())
                 total.update(np.ascontiguousarray(array).tobytes())
         return total.hexdigest()

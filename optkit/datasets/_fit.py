@@ -30,20 +30,34 @@ def fit_examples(
     """Examples out of arrays that fit `inputs`, in the order of the inputs. Raises DataError with two lines where they do not fit."""
     if not arrays:
         raise DataError("it holds no array", where=source, hint=f"give one array per model input: {_names(inputs)}")
-    found = {name: np.asarray(array) for name, array in arrays.items()}
-    names = {port.name for port in inputs}
-    labels, groups = (found.pop(name) if name in found and name not in names else None for name in BESIDE)
-    check_names(source, found, inputs)
-    check_lengths(source, found, labels, groups)
+    found, labels, groups = check_arrays(source, arrays, inputs)
     whole = _whole(source, found, inputs)
     fitted = {port.name: _cast(source, port, found[port.name]) for port in inputs}
     if needs_labels and labels is None:
         hint = "add an array 'labels' with the true answer of every example, or compare without --metric"
         raise DataError("it has no labels, and the metric needs them", where=source, hint=hint)
-    return Examples(source, fitted, labels, None if groups is None else _numbered(groups), whole, synthetic)
+    return Examples(source, fitted, labels, None if groups is None else _numbered(source, groups), whole, synthetic)
 
 
-def check_names(source: str, found: Mapping[str, Any], inputs: Sequence[Input]) -> None:
+def check_arrays(source: str, arrays: Mapping[str, Any], inputs: Sequence[Input]) -> tuple[dict[str, Array], Array | None, Array | None]:
+    """The arrays of the inputs, the labels and the groups, where names and lengths are right. Raises DataError where they are not."""
+    found = {name: np.asarray(array) for name, array in arrays.items()}
+    names = {port.name for port in inputs}
+    labels, groups = (found.pop(name) if name in found and name not in names else None for name in BESIDE)
+    _check_names(source, found, inputs)
+    _check_lengths(source, found, labels, groups)
+    return found, labels, groups
+
+
+def cut(source: str, arrays: Mapping[str, Any], inputs: Sequence[Input], rows: slice) -> dict[str, Array]:
+    """The rows asked for, after the check that a slice would hide a difference from; copies, so that the rest can be forgotten."""
+    if rows == slice(None):
+        return {name: np.asarray(array) for name, array in arrays.items()}
+    check_arrays(source, arrays, inputs)
+    return {name: np.asarray(array)[rows].copy() for name, array in arrays.items()}
+
+
+def _check_names(source: str, found: Mapping[str, Any], inputs: Sequence[Input]) -> None:
     """Every input has its array and every array its input."""
     names = [port.name for port in inputs]
     strange = [name for name in found if name not in names]
@@ -58,7 +72,7 @@ def check_names(source: str, found: Mapping[str, Any], inputs: Sequence[Input]) 
         raise DataError(f"array {name!r} is no input of the model", where=source, hint=f"{hint}inputs: {', '.join(names)}")
 
 
-def check_lengths(source: str, found: Mapping[str, Any], labels: Any, groups: Any) -> None:
+def _check_lengths(source: str, found: Mapping[str, Any], labels: Any, groups: Any) -> None:
     """All arrays have the same number of examples, and at least one."""
     sizes = {name: array.shape for name, array in found.items()}
     sizes |= {name: array.shape for name, array in zip(BESIDE, (labels, groups), strict=True) if array is not None}
@@ -104,16 +118,19 @@ def _cast(source: str, port: Input, array: Array) -> Array:
         if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel()):
             return array
         raise _unsafe(source, port, array, "give text")
-    wanted = _dtype(port.dtype)
-    if wanted is None or array.dtype == wanted:
+    try:
+        wanted = dtype_of(port)
+    except TypeError:
+        return array  # a type that numpy has no name for: the runtime judges it
+    if array.dtype == wanted:
         return array
     if not _is_number(array.dtype):
         raise _unsafe(source, port, array, f"convert it to {port.dtype}")
-    if _is_float(array.dtype) and not _is_float(wanted):
+    if is_float(array.dtype) and not is_float(wanted):
         raise _unsafe(source, port, array, f"round it yourself: .astype(np.{port.dtype})")
     with np.errstate(over="ignore", invalid="ignore"):
         cast = array.astype(wanted)
-        kept = np.isfinite(cast.astype(np.float64)) | ~np.isfinite(array) if _is_float(array.dtype) else _same_numbers(array, cast)
+        kept = np.isfinite(cast.astype(np.float64)) | ~np.isfinite(array) if is_float(array.dtype) else _same_numbers(array, cast)
     if not np.all(kept):
         worst = array[~kept].ravel()[0]
         raise _unsafe(source, port, array, f"values such as {worst} do not fit into {port.dtype}")
@@ -126,33 +143,32 @@ def _same_numbers(array: Array, cast: Array) -> Array:
     return np.asarray((back == array) & ((cast < 0) == (array < 0)))
 
 
-def _dtype(name: str) -> np.dtype[Any] | None:
-    """numpy's type; None for what numpy has no name for, which only the runtime can judge."""
-    try:
-        return np.dtype(name)
-    except TypeError:
-        if name == "bfloat16":
-            from ml_dtypes import bfloat16
+def dtype_of(port: Input) -> np.dtype[Any]:
+    """numpy's type of an input; text is an array of str objects. Raises TypeError where numpy has none."""
+    if port.dtype == "bfloat16":
+        from ml_dtypes import bfloat16
 
-            narrow: np.dtype[Any] = np.dtype(bfloat16)
-            return narrow
-        return None
+        narrow: np.dtype[Any] = np.dtype(bfloat16)
+        return narrow
+    return np.dtype(object if port.dtype == "str" else port.dtype)
 
 
-def _is_float(dtype: np.dtype[Any]) -> bool:
+def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def _is_number(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "biu" or _is_float(dtype)
+    return dtype.kind in "biu" or is_float(dtype)
 
 
-def _numbered(groups: Array) -> Array:
+def _numbered(source: str, groups: Array) -> Array:
     """Names of groups as numbers, in the order in which they appear first."""
-    if groups.dtype.kind in "iu" and groups.ndim == 1:
+    if groups.ndim != 1:
+        raise DataError(f"'groups' is {list(groups.shape)}", where=source, hint="give the name or number of one group per example")
+    if groups.dtype.kind in "iu":
         return groups
-    _, first, inverse = np.unique(groups.reshape(len(groups), -1), axis=0, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse.ravel()]
+    _, first, inverse = np.unique(groups.astype(str), return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
 
 
 def _rename(wanted: str, strange: Sequence[str], alone: bool) -> str:

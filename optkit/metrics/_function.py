@@ -20,7 +20,7 @@ class FunctionMetric(Metric):
     def __init__(self, word: str, function: Callable[..., Any], output: str | None = None) -> None:
         super().__init__(output)
         if not callable(function):
-            raise UsageError(f"it is a {type(function).__name__}, not a function", where=word, hint="it is called as f(outputs, labels)")
+            raise UsageError(f"it is {type(function).__name__}, not a function", where=word, hint="it is called as f(outputs, labels)")
         self.name = word.rpartition(":")[2]
         self.word = word
         self.function = function
