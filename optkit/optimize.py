@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder
 from optkit.errors import DataError, OptkitError, PassFailed, UsageError
 from optkit.formats.onnx import digest_of, model_files, rename_model
 from optkit.manifest import stamp
+from optkit.measure import detect_machine
 from optkit.passes import Job, Pass, Progress, silent, word_of
-from optkit.soundness import Behaviour, complaint, observe
+from optkit.soundness import Behaviour, complaint, examples_for, observe
 from optkit.store import Store
-from optkit.versions import processor_mark, versions_for
+from optkit.versions import versions_for
 
 NAME = "model.onnx"
 """What every step calls its result, so that kept steps serve targets of any name."""
@@ -40,9 +42,9 @@ def optimize(
     """Run passes one after the other and write the result to `target`, which appears only when everything is right.
 
     `examples` holds the data by split (`calibration`, `training`, `evaluation`); a pass gets the split that it draws, and every
-    result is tried on what there is. `cache` keeps finished steps. `wheres` names each step's place in a recipe (`file:line`).
-    Raises UsageError (the output cannot be written), DataError (examples are missing), PassFailed (a pass broke, or what it made is
-    unsound), and whatever OptkitError a pass has to say, such as NothingPaid. Nothing is left behind then.
+    result is tried on what there is, or on made-up inputs. `cache` keeps finished steps. `wheres` names each step's place in a
+    recipe (`file:line`). Raises UsageError (the output cannot be written), DataError (examples are missing), PassFailed (a pass
+    broke, or what it made is unsound), and whatever OptkitError a pass has to say, such as NothingPaid. Nothing is left behind then.
     """
     if not steps:
         raise UsageError("there is nothing to do: no pass is named", hint="`optkit passes` lists them")
@@ -67,6 +69,7 @@ def optimize(
 
 def step_key(source: str, step: Pass, data: str | None, device: str, threads: int, seed: int) -> str:
     """What decides a step's result, as one hash: under it the result is kept. `source` and `data` are digests."""
+    machine = detect_machine()  # passes that measure choose by it
     facts = {
         "source": source,
         "pass": f"{type(step).__module__}.{type(step).__qualname__}",
@@ -77,7 +80,7 @@ def step_key(source: str, step: Pass, data: str | None, device: str, threads: in
         "device": device,
         "threads": threads,
         "seed": seed,
-        "processor": processor_mark(),
+        "machine": [machine.processor, machine.features, machine.cores],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -180,9 +183,11 @@ class _Chain:
             self.seen[artifact.digest] = observe(artifact.path, self._tried_on, self.device, self.threads)
         return self.seen[artifact.digest]
 
-    @property
+    @cached_property
     def _tried_on(self) -> Examples | None:
-        return next((self.examples[split] for split in ("evaluation", "calibration", "training") if split in self.examples), None)
+        """Examples that results are tried on: given ones, else made-up ones where the model that came in takes them."""
+        given = [self.examples[split] for split in ("evaluation", "calibration", "training") if split in self.examples]
+        return given[0] if given else examples_for(self.original.path, self.device, self.threads, self.seed)
 
     def _data_digest(self, step: Pass) -> str | None:
         data = drawn(step, self.examples)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from optkit.datasets import Examples
-from optkit.errors import OptkitError
+from optkit.datasets.synthetic import synthetic
+from optkit.errors import DataError, ModelError
 from optkit.runtimes import Session, open_session
 
 TRIED = 16
@@ -18,16 +19,23 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Answers = Sequence[Mapping[str, Array]]
 
 
-class Unsound(OptkitError):
-    """A model does not answer as a model must."""
-
-
 @dataclass(frozen=True)
 class Behaviour:
     """What holds of each floating-point output over the examples tried."""
 
     finite: Mapping[str, bool]
     varies: Mapping[str, bool]
+
+
+def examples_for(model: Path, device: str, threads: int, seed: int) -> Examples | None:
+    """Made-up examples that a model takes and answers; None where it wants something that cannot be made up."""
+    session = open_session(model, device, threads)
+    try:
+        made_up = synthetic(session.inputs, TRIED, seed)
+        session.run(next(iter(made_up.feeds(batch_of(session)))))
+    except (DataError, ModelError):
+        return None
+    return made_up
 
 
 def observe(model: Path, examples: Examples | None, device: str, threads: int) -> Behaviour | None:

@@ -1,6 +1,5 @@
-"""What a result depends on besides the input: versions of libraries, and the processor."""
+"""The versions of the libraries that a result depends on."""
 
-import platform
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -28,14 +27,3 @@ def _version(package: str) -> str | None:
         except PackageNotFoundError:
             continue
     return None
-
-
-@cache
-def processor_mark() -> str:
-    """What tells one kind of processor from another: passes that measure choose by it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            wanted = ("model name", "flags", "CPU part", "Features")
-            return "\n".join(sorted({line.strip() for line in lines if line.startswith(wanted)}))
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"

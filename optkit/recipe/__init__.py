@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from optkit.gate import Limits
 from optkit.passes import Pass
@@ -44,8 +43,8 @@ class Measure:
     batches: tuple[int, ...] = (1,)
     threads: int = 1
     """0 leaves the number to the runtime."""
-    seconds: float = 5.0
-    """For each model on each device at each batch size."""
+    seconds: float = 10.0
+    """For each device at each batch size."""
     metrics: tuple[str, ...] = ()
     output: str | None = None
     """The output that carries the answer, where a model has several."""
@@ -90,9 +89,3 @@ def read_recipe_text(text: str, overrides: Sequence[str] = (), *, name: str = "r
     from optkit.recipe.reading import recipe_from
 
     return recipe_from(text, name, folder or Path(), overrides)
-
-
-def describe(step: Pass) -> Mapping[str, Any]:
-    """The parameters of a pass that differ from their defaults, as JSON values."""
-    given: dict[str, Any] = step.model_dump(mode="json", exclude_defaults=True)
-    return given

@@ -1,9 +1,9 @@
 """The keys of a recipe file, with types, bounds and help: said once, for reading, for messages and for the JSON schema."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from optkit.errors import UsageError
 from optkit.units import parse_ratio, parse_seconds
@@ -53,7 +53,7 @@ class MeasureKeys(Keys):
     devices: Words = Field(("cpu",), min_length=1, description="cpu, cuda, openvino, or the name of any ONNX Runtime provider.")
     batches: Counts = Field((1,), min_length=1, description="Batch sizes to time.")
     threads: int = Field(1, ge=0, le=1024, description="Threads a model may use; 0 leaves it to the runtime.")
-    time: Time = Field(5.0, description="How long to time each model on each device at each batch size, such as 10s.")
+    time: Time = Field(10.0, description="How long to time the models on each device at each batch size, such as 10s.")
     metrics: Words = Field((), description="What to score answers with: names, or module:function.")
     output: str | None = Field(None, description="The output that carries the answer, where a model has several.")
 
@@ -66,6 +66,12 @@ class GateKeys(Keys):
     max_size: Share | None = Field(None, gt=0, description="Bytes after / before: 0.5 is half the size.")
     min_agreement: Share | None = Field(None, ge=0, le=1, description="Share of examples on which both models must answer alike.")
     strict: bool = Field(False, description="Undecided counts as failed.")
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if all(each is None for each in (self.max_drop, self.min_speedup, self.max_size, self.min_agreement)):
+            raise ValueError("it limits nothing: give max_drop, min_speedup, max_size or min_agreement")
+        return self
 
 
 class RecipeKeys(Keys):

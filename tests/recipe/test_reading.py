@@ -88,6 +88,7 @@ def test_one_source_for_all(given: str, data: Data) -> None:
         ("measure:\n  threads: '2'", 2, "measure.threads: expected a whole number, not '2'", ""),
         ("measure:\n  metrics: [top1, topp1]", 2, "no metric is called 'topp1'", "did you mean 'top1'?"),
         ("gate: {max_drop: 150%}", 1, "gate.max_drop: it must be less than or equal to 1, not '150%'", ""),
+        ("\ngate: {strict: true}", 2, "gate: it limits nothing", ""),
         ("gate: {strict: 1}", 1, "gate.strict: expected true or false, not 1", ""),
         ("gate: 1%", 1, "gate: expected keys and values, not '1%'", ""),
         ("seed: 1\nseed: 2", 2, "'seed' stands here twice", "it is first at r.yaml:1"),
