@@ -19,7 +19,10 @@ Size = PositiveInt | tuple[PositiveInt, PositiveInt]
 
 def _fraction(value: object) -> object:
     """`1/255` is text in YAML."""
-    return float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else value
+    try:
+        return float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else value
+    except ZeroDivisionError as error:
+        raise ValueError("there is no division by zero") from error
 
 
 class ImageSteps(Sidecar):
