@@ -10,6 +10,7 @@ import onnxruntime as ort
 
 from optkit.errors import DataError, ModelError, OptkitError
 from optkit.runtimes import Port
+from optkit.runtimes._bound import Bound
 from optkit.runtimes._feeds import as_array, dtype_of, mismatch
 from optkit.runtimes._placement import RECORD_PLACEMENT, count_nodes
 from optkit.runtimes._providers import Provider, find_provider
@@ -51,11 +52,11 @@ class OnnxSession:
             self.run(arrays)
             return lambda: self.raw.run(self._names, arrays) and None
         try:
-            call = self._bound(arrays)
-            call()
+            bound = Bound(self.raw, self.provider, arrays)
+            bound()
         except Exception as error:
             raise self._explained(error, feed) from error
-        return call
+        return bound
 
     def placement(self) -> dict[str, int]:
         """Nodes of the model per execution provider, subgraphs included."""
@@ -64,25 +65,6 @@ class OnnxSession:
     def end_profile(self) -> Path:
         """Stop profiling and name the JSON file that holds it; only where the session was opened with `profile`."""
         return Path(self.raw.end_profiling())
-
-    def _bound(self, arrays: Mapping[str, Array]) -> Callable[[], None]:
-        binding, kind, index = self.raw.io_binding(), self.provider.memory, self.provider.index
-        values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(arrays[port.name]), kind, index) for port in self.inputs]
-        for port, value in zip(self.inputs, values, strict=True):
-            binding.bind_ortvalue_input(port.name, value)
-        for port in self.outputs:
-            binding.bind_output(port.name, kind, index)
-        run = self.raw.run_with_iobinding
-        if kind == "cpu":
-            # the binding does not own what it reads: the values live as long as the call
-            return lambda _=values: run(binding)  # type: ignore[misc]
-        binding.synchronize_inputs()
-
-        def run_and_wait() -> None:
-            run(binding)
-            binding.synchronize_outputs()
-
-        return run_and_wait
 
     def _known(self, outputs: Sequence[str]) -> list[str]:
         for name in outputs:

@@ -1,0 +1,77 @@
+"""Rounds that open the models anew."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from optkit.runtimes._rounds import FEWEST_ROUNDS, MOST_ROUNDS, Opener, time_rounds
+
+
+def openers(opened: list[int], log: list[tuple[int, int]], models: int = 2, feeds: int = 3, opening: float = 0.0) -> list[Opener]:
+    """Models that log (model, feed) of every query, and each opening."""
+
+    def opener(model: int) -> Opener:
+        def open_and_bind() -> list[Callable[[], None]]:
+            time.sleep(opening)
+            opened.append(model)
+            return [lambda feed=feed: log.append((model, feed)) for feed in range(feeds)]  # type: ignore[misc]
+
+        return open_and_bind
+
+    return [opener(model) for model in range(models)]
+
+
+def test_models_that_open_fast_are_opened_for_every_round() -> None:
+    opened: list[int] = []
+    times = time_rounds(openers(opened, []), seconds=0.3)
+    rounds = len(times[0])
+    assert len(times[1]) == rounds
+    assert FEWEST_ROUNDS <= rounds <= MOST_ROUNDS
+    assert sorted(opened) == [0] * rounds + [1] * rounds
+
+
+def test_models_that_open_slowly_stay_open() -> None:
+    opened: list[int] = []
+    times = time_rounds(openers(opened, [], opening=0.02), seconds=0.05)
+    assert sorted(opened) == [0, 1]
+    assert FEWEST_ROUNDS <= len(times[0]) <= MOST_ROUNDS
+
+
+def test_all_models_answer_the_same_feed_in_each_lap() -> None:
+    log: list[tuple[int, int]] = []
+    time_rounds(openers([], log, models=3), seconds=0.3)
+    blocks = [log[i] for i in range(len(log)) if i == 0 or log[i] != log[i - 1]]
+    laps = [blocks[i : i + 3] for i in range(len(blocks) - 3)]
+    whole = [lap for lap in laps if len({feed for _, feed in lap}) == 1 and {model for model, _ in lap} == {0, 1, 2}]
+    assert len(whole) >= len(laps) // 4
+    assert {feed for _, feed in log} == {0, 1, 2}
+
+
+def test_every_query_is_kept_in_its_round() -> None:
+    log: list[tuple[int, int]] = []
+    times = time_rounds(openers([], log, opening=0.02), seconds=0.01)
+    counted = sum(len(values) for rounds in times for values in rounds)
+    warming = len(log) - counted
+    assert 0 < warming <= 2 * 3
+    assert all((values >= 0).all() and len(values) for rounds in times for values in rounds)
+
+
+def test_a_model_that_binds_fewer_feeds_sets_the_number_for_all() -> None:
+    log: list[tuple[int, int]] = []
+    time_rounds([*openers([], log, models=1, feeds=3), *openers([], [], models=1, feeds=1)], seconds=0.05)
+    assert {feed for _, feed in log} == {0}
+
+
+def test_the_threads_clock_leaves_waiting_out() -> None:
+    def opener() -> list[Callable[[], None]]:
+        return [lambda: time.sleep(0.005)]
+
+    wall, thread = (np.median(np.concatenate(time_rounds([opener], seconds=0.01, clock=clock)[0])) for clock in ("wall", "thread"))
+    assert thread < 0.005 <= wall
+
+
+def test_progress_counts_rounds() -> None:
+    told: list[tuple[str, int, int]] = []
+    time_rounds(openers([], [], opening=0.02), seconds=0.0, progress=lambda *said: told.append(said))
+    assert told == [("timing", done, FEWEST_ROUNDS) for done in range(1, FEWEST_ROUNDS + 1)]
