@@ -1,6 +1,7 @@
 """Text → Recipe. Every mistake is found in one reading."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ class _Paths:
     def file(self, text: str, *place: str) -> str:
         if self.lines.where(place).startswith(FROM_OPTION):
             return text
-        return str(self.folder / Path(text).expanduser())
+        return os.path.normpath(self.folder / Path(text).expanduser())
 
     def data(self, text: str | None, *place: str) -> str | None:
         """A source of data: a path, or `module:callable`, which is no path."""
