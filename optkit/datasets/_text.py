@@ -23,10 +23,10 @@ def tokenize(source: Source, texts: Sequence[str], tokenizer: str | None, length
         raise DataError(
             "text needs a tokenizer", where=str(sidecar), hint="add `tokenizer: tokenizer.json`, the file that belongs to the model"
         )
-    library: Any = need("text", f"data {source.text}")
     path = sidecar.parent / tokenizer
     if not path.is_file():
         raise DataError(f"tokenizer: there is no file {path}", where=str(sidecar), hint="its path starts at the folder of this file")
+    library: Any = need("text", f"data {source.text}")
     try:
         split = library.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises plain Exception

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -42,9 +42,6 @@ class Metric(ABC):
     """How the scores become one number. For `auroc` the labels go into `Samples.labels`."""
     needs: Literal["labels", "reference"]
     """What a score is taken against: the truth, or the outputs of the original model (fidelity)."""
-
-    lossless: ClassVar[float | None] = None
-    """What a model scores against itself, where the metric needs a reference."""
 
     def __init__(self, output: str | None = None) -> None:
         self.output = output

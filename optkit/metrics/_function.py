@@ -5,41 +5,46 @@ from typing import Any
 
 import numpy as np
 
-from optkit.errors import OptkitError, UsageError
+from optkit.errors import DataError, OptkitError, UsageError
 from optkit.metrics import Metric
-from optkit.metrics._answer import Array
+from optkit.metrics._answer import Array, answer_name
 
 
 class FunctionMetric(Metric):
-    """`module:function`, called as `f(outputs, labels)`; gives one score per example, higher being better.
+    """`module:function`, called as `f(outputs, labels)` for a batch; gives one number per example, higher being better.
 
-    `outputs` holds all outputs of a batch by name, `labels` the labels of the batch or None. The function may say otherwise about
-    itself in attributes: `f.better = "lower"`, `f.unit = "ratio"`, `f.needs_labels = False`.
+    `outputs` holds the outputs by name, or only the one that `--output` names; the first axis of each, and of `labels`, is the
+    examples. The function may say more of itself: `f.better = "lower"`, `f.unit = "ratio"`.
     """
+
+    needs = "labels"
 
     def __init__(self, word: str, function: Callable[..., Any], output: str | None = None) -> None:
         super().__init__(output)
         if not callable(function):
             raise UsageError(f"it is {type(function).__name__}, not a function", where=word, hint="it is called as f(outputs, labels)")
-        self.name = word.rpartition(":")[2]
-        self.word = word
+        self.name = word
         self.function = function
         self.unit = getattr(function, "unit", "")
         self.better = getattr(function, "better", "higher")
-        self.needs = "labels"
+        if self.better not in ("higher", "lower"):
+            raise UsageError(f"its attribute better is {self.better!r}", where=word, hint="say higher or lower")
 
     def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
         """What the function says of the batch. Raises UsageError when it fails, or gives other than one number per example."""
-        given = dict(outputs) if self.output is None else {self.output: outputs[self.output]}
+        if labels is None:
+            raise DataError(
+                f"{self.name} needs labels, and the data has none", hint="add an array 'labels' with the truth of every example"
+            )
+        given = dict(outputs) if self.output is None else {self.output: outputs[answer_name(outputs, self.output)]}
         try:
             scores = np.asarray(self.function(given, labels), np.float64)
         except OptkitError:
             raise
         except Exception as error:  # the user's function may raise anything
             what = f"it raised {type(error).__name__}: {error}"
-            raise UsageError(what, where=self.word, hint="it is called as f(outputs, labels) with arrays") from error
-        rows = len(next(iter(outputs.values()))) if labels is None else len(labels)
-        if scores.shape != (rows,):
-            what = f"it gave {list(scores.shape)} for {rows} examples"
-            raise UsageError(what, where=self.word, hint="return one number per example, such as (answers == labels)")
+            raise UsageError(what, where=self.name, hint="it is called as f(outputs, labels) with arrays") from error
+        if scores.shape != (len(labels),):
+            what = f"it gave an array {list(scores.shape)} for {len(labels)} examples"
+            raise UsageError(what, where=self.name, hint="return one number per example, such as (answers == labels)")
         return scores

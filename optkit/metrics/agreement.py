@@ -23,7 +23,6 @@ class Agreement(Metric):
     unit = "ratio"
     better = "higher"
     needs = "reference"
-    lossless = 1.0
 
     def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
         answer, original = pair(outputs, reference, self.output)

@@ -19,7 +19,6 @@ class Cosine(Metric):
     unit = "ratio"
     better = "higher"
     needs = "reference"
-    lossless = 1.0
 
     def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
         a, b = as_numbers(*pair(outputs, reference, self.output))

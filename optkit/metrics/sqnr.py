@@ -23,7 +23,6 @@ class Sqnr(Metric):
     unit = "dB"
     better = "higher"
     needs = "reference"
-    lossless = LIMIT
 
     def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
         answer, original = as_numbers(*pair(outputs, reference, self.output))
