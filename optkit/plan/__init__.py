@@ -8,6 +8,7 @@ from optkit.errors import MissingLibrary, OptkitError, Problem, RecipeError
 from optkit.needs import EXTRAS, has
 from optkit.passes import Pass
 from optkit.recipe import Recipe
+from optkit.recipe.lines import line_of
 
 FORMATS = {".onnx": "onnx", ".pt2": "torch", ".pt": "torch"}
 """What a file name says of its format."""
@@ -45,7 +46,7 @@ def make_plan(recipe: Recipe) -> Plan:
     if len(missing) == 1 and not problems:
         raise MissingLibrary(missing[0].what, where=missing[0].where, hint=missing[0].hint)
     if problems or missing:
-        raise RecipeError([*problems, *missing])
+        raise RecipeError(sorted([*problems, *missing], key=line_of))
     return Plan(
         recipe=recipe,
         steps=steps,
@@ -66,7 +67,7 @@ def _chain(recipe: Recipe) -> Iterator[Problem]:
     at, of = _format(recipe), "the model"
     for step in recipe.steps:
         if step.pass_.takes != at:
-            what = f"{step.word} takes a {step.pass_.takes} model, and {of} is {at}"
+            what = f"{step.word} takes {step.pass_.takes}, and {of} is {at}"
             yield Problem(step.where, what, "change the order of the passes, or leave this one out")
         at, of = step.pass_.gives, f"what {step.word} gives"
 

@@ -12,6 +12,9 @@ Place = tuple[str | int, ...]
 LARGEST = 10_000
 """Values in one recipe: aliases can multiply a few lines into billions."""
 
+FROM_OPTION = "--set "
+"""How the place of a value begins that was given on the command line."""
+
 
 @dataclass
 class Lines:
@@ -46,6 +49,12 @@ def read_lines(text: str, file: str) -> Lines:
     except YAMLError as error:
         lines.problems.append(Problem(f"{file}:1", f"this is not YAML text: {_first_line(error)}"))
     return lines
+
+
+def line_of(problem: Problem) -> int:
+    """What problems are shown in the order of: the line; those of options come last."""
+    number = problem.where.rpartition(":")[2]
+    return int(number) if number.isdecimal() and not problem.where.startswith(FROM_OPTION) else 10**9
 
 
 class _Reader:

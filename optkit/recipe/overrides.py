@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from optkit.errors import Problem
-from optkit.recipe.lines import Lines, read_lines
+from optkit.recipe.lines import FROM_OPTION, Lines, read_lines
 
 
 def apply(lines: Lines, overrides: Sequence[str]) -> None:
     """Change the values of a recipe; what cannot be applied is added to its problems. Their place is the option itself."""
     for text in overrides:
-        where = f"--set {text}"
+        where = f"{FROM_OPTION}{text}"
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             lines.problems.append(Problem(where, "this sets nothing", "write --set KEY=VALUE, such as --set passes.0.ratio=0.4"))

@@ -13,12 +13,10 @@ from optkit.gate import Limits
 from optkit.passes import Pass
 from optkit.recipe import SYNTHETIC, Data, Measure, Recipe, Step
 from optkit.recipe.keys import RecipeKeys
-from optkit.recipe.lines import Lines, read_lines
+from optkit.recipe.lines import FROM_OPTION, Lines, line_of, read_lines
 from optkit.recipe.overrides import apply
 from optkit.recipe.problems import problems_of
 from optkit.registry import load, members, plugins, suggestion
-
-FROM_OPTION = "--set "
 
 
 def recipe_text(path: Path) -> str:
@@ -49,7 +47,7 @@ def recipe_from(text: str, name: str, folder: Path, overrides: Sequence[str]) ->
     steps = _steps(values.get("passes"), lines)
     lines.problems.extend(_unknown_metrics(values.get("measure"), lines))
     if lines.problems or keys is None:
-        raise RecipeError(sorted(lines.problems, key=lambda problem: _line_number(problem.where)))
+        raise RecipeError(sorted(lines.problems, key=line_of))
     paths = _Paths(lines, folder)
     return Recipe(
         name=name,
@@ -159,8 +157,3 @@ def _data(whole: Any, keys: RecipeKeys, paths: _Paths) -> Data:
 def _measure(keys: RecipeKeys) -> Measure:
     given = keys.measure.model_dump()
     return Measure(seconds=given.pop("time"), **given)
-
-
-def _line_number(where: str) -> int:
-    number = where.rpartition(":")[2]
-    return int(number) if number.isdecimal() and not where.startswith(FROM_OPTION) else 10**9
