@@ -22,4 +22,4 @@ def _shortest(parts: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
         end = parts[-length:]
         if all(other[-length:] != end for other in others):
             return "/".join(end)
-    return "/".join(parts)
+    return str(Path(*parts))

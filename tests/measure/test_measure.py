@@ -1,0 +1,135 @@
+"""Whole measurements of tiny models."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from optkit.datasets import Examples
+from optkit.errors import DataError, ModelError, UsageError
+from optkit.measure import Measurement, _fresh, measure
+from optkit.metrics import find_metric
+from optkit.needs import has
+from optkit.records import read_record, write_record
+
+QUICK: dict[str, Any] = {"seconds": 0.05, "meters": ("latency", "throughput", "size")}
+
+
+def names(measurement: Measurement) -> list[str]:
+    return [samples.metric for samples in measurement.samples]
+
+
+def values(measurement: Measurement, metric: str) -> tuple[float, ...]:
+    return next(samples.values for samples in measurement.samples if samples.metric == metric)
+
+
+@pytest.fixture(autouse=True)
+def _few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_fresh, "FEWEST", 1)
+
+
+def test_everything_is_read_of_every_model(classifier: Any, examples: Examples) -> None:
+    models = [classifier("a/model.onnx"), classifier("b/model.onnx", scale=-1.0)]
+    found = measure(models, examples, seconds=0.05)
+    assert [each.name for each in found] == ["a/model.onnx", "b/model.onnx"]
+    assert [each.model for each in found] == models
+    for each in found:
+        assert (each.device, each.batch, each.threads) == ("cpu", 1, 1)
+        assert each.nodes == {"CPUExecutionProvider": 1}
+        metered = ["first_inference", "latency", "load_time", "memory", "size", "throughput"]
+        assert names(each) == ["top1", "agreement", "cosine", "sqnr", *metered]
+        assert read_record(Measurement, write_record(each)) == each
+    before, after = found
+    assert values(before, "agreement") == (1.0,) * 10
+    assert values(after, "cosine") == pytest.approx((-1.0,) * 10)
+    assert values(before, "size") == (models[0].path.stat().st_size,)
+    rounds = [set(next(s for s in each.samples if s.metric == "latency").groups) for each in found]
+    assert rounds[0] == rounds[1] == set(range(len(values(before, "throughput"))))
+    assert len(values(before, "memory")) == len(values(after, "memory"))
+
+
+def test_batches_and_what_is_read_once(classifier: Any, examples: Examples) -> None:
+    found = measure([classifier()], examples, [find_metric("top1")], batches=(4, 1), **QUICK)
+    assert [(each.batch, names(each)) for each in found] == [
+        (4, ["top1", "latency", "throughput", "size"]),
+        (1, ["latency", "throughput"]),
+    ]
+
+
+def test_throughput_counts_examples_not_batches(classifier: Any, examples: Examples) -> None:
+    (found,) = measure([classifier()], examples, (), batches=(8,), seconds=0.05, meters=("latency", "throughput"))
+    assert np.median(values(found, "throughput")) * np.median(values(found, "latency")) > 2
+
+
+def test_only_what_is_asked_for_is_run(classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optkit.measure import _side_by_side
+
+    monkeypatch.setattr(_side_by_side, "time_rounds", None)
+    monkeypatch.setattr(_side_by_side, "cold_starts", None)
+    (found,) = measure([classifier()], examples, (), meters=("size",))
+    assert names(found) == ["size"]
+
+
+def test_a_model_in_half_precision_takes_the_same_data(classifier: Any, examples: Examples) -> None:
+    models = [classifier("model.onnx"), classifier("half.onnx", dtype=TensorProto.FLOAT16)]
+    _, half = measure(models, examples, [find_metric("sqnr")], **QUICK)
+    assert 40 < np.mean(values(half, "sqnr")) < 120
+
+
+def test_whole_feeds_run_one_by_one(classifier: Any) -> None:
+    clips = Examples("clips.npz", {"x": np.ones((3, 1, 4), np.float32)}, np.zeros(3, np.int64), whole=True)
+    (found,) = measure([classifier()], clips, [find_metric("top1")], **QUICK)
+    assert len(values(found, "top1")) == 3
+    with pytest.raises(UsageError, match="whole feeds"):
+        measure([classifier()], clips, (), batches=(2,), **QUICK)
+
+
+def test_a_model_for_one_batch_size_answers_every_example(classifier: Any, examples: Examples) -> None:
+    free, fixed = classifier("free.onnx"), classifier("fixed.onnx", batch=4)
+    first, second = measure([free, fixed], examples, [find_metric("top1"), find_metric("agreement")], batches=(4,), **QUICK)
+    assert values(first, "top1") == values(second, "top1")
+    assert values(second, "agreement") == (1.0,) * 10
+    with pytest.raises(UsageError, match=r"--batch 1: fixed\.onnx is made for batches of 4"):
+        measure([free, fixed], examples, (), **QUICK)
+
+
+def test_nothing_to_measure(classifier: Any, examples: Examples) -> None:
+    with pytest.raises(UsageError, match="no model"):
+        measure([], examples)
+    with pytest.raises(DataError, match="no examples"):
+        measure([classifier()], examples.take(slice(0, 0)))
+
+
+def test_data_for_another_model(classifier: Any) -> None:
+    with pytest.raises(DataError, match="input 'x' wants shape"):
+        measure([classifier()], Examples("odd.npz", {"x": np.ones((3, 5), np.float32)}), (), **QUICK)
+
+
+def test_a_device_that_is_not_there(classifier: Any, examples: Examples) -> None:
+    with pytest.raises(UsageError, match="no device is called 'abacus'"):
+        measure([classifier()], examples, (), devices=("abacus",), **QUICK)
+
+
+def test_an_original_without_answers(classifier: Any, examples: Examples) -> None:
+    with pytest.raises(ModelError, match=r"its output 'logits' is NaN"):
+        measure([classifier(scale=float("nan"))], examples, (), **QUICK)
+
+
+@pytest.mark.openvino
+@pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
+def test_several_devices(classifier: Any, examples: Examples) -> None:
+    found = measure([classifier()], examples, [find_metric("top1")], devices=("cpu", "openvino"), **QUICK)
+    assert [(each.device, dict(each.nodes)) for each in found] == [
+        ("cpu", {"CPUExecutionProvider": 1}),
+        ("openvino", {"OpenVINOExecutionProvider": 1}),
+    ]
+    assert names(found[0]) == ["top1", "latency", "throughput", "size"]
+    assert names(found[1]) == ["top1", "latency", "throughput"]
+
+
+@pytest.mark.openvino
+@pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
+def test_cold_starts_elsewhere(classifier: Any, examples: Examples) -> None:
+    (found,) = measure([classifier()], examples, (), devices=("openvino",), seconds=0.05, meters=("memory", "load_time"))
+    assert names(found) == ["memory", "load_time"]
