@@ -107,7 +107,7 @@ def _made_up(ports: Sequence[Port], size: int, below: int, count: int, seed: int
     draw = np.random.default_rng(seed)
     shapes = _shapes(ports, size)
     for _ in range(count):
-        feed = {port.name: _values(port.dtype, shape, below, draw) for port, shape in zip(ports, shapes, strict=True)}
+        feed = {port.name: _values(port, shape, below, draw) for port, shape in zip(ports, shapes, strict=True)}
         if any(array is None for array in feed.values()):
             return
         yield {name: array for name, array in feed.items() if array is not None}
@@ -127,13 +127,15 @@ def _shapes(ports: Sequence[Port], size: int) -> list[tuple[int, ...]]:
     return shapes
 
 
-def _values(kind: str, shape: tuple[int, ...], below: int, draw: np.random.Generator) -> Array | None:
+def _values(port: Port, shape: tuple[int, ...], below: int, draw: np.random.Generator) -> Array | None:
     try:
-        dtype = np.dtype(kind)
+        dtype = np.dtype(port.dtype)
     except TypeError:  # sequences, optionals, bfloat16
         return None
     if dtype.kind == "f":
         return np.asarray(draw.standard_normal(shape)).astype(dtype)
     if dtype.kind in "iu":
-        return np.asarray(draw.integers(0, below, shape)).astype(dtype)
+        numbers = np.asarray(draw.integers(0, 2 if "mask" in port.name else below, shape))
+        numbers[..., :1] = 1  # a mask that leaves nothing makes some models answer NaN
+        return numbers.astype(dtype)
     return np.asarray(draw.integers(0, 2, shape)).astype(dtype) if dtype.kind == "b" else None
