@@ -55,9 +55,24 @@ def show_bytes(size: float) -> str:
     return f"{size:.0f} B"
 
 
+def show_count(number: float) -> str:
+    """Three significant digits in thousands, millions, …: `1.43 G`."""
+    for letter, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(number) >= scale:
+            return f"{_three(number / scale)} {letter}"
+    return f"{number:.0f}"
+
+
 def show_percent(ratio: float, signed: bool = False) -> str:
     """`0.0123` → `1.23%`."""
     return f"{ratio * 100:{'+' if signed else ''}.{_decimals(ratio * 100)}f}%"
+
+
+def show_share(share: float) -> str:
+    """A part of a whole: `94.7%`, `<0.1%`; `100%` only where nothing to speak of is missing."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return f"{share:.0%}" if share == 0 or share >= 0.9995 else f"{share:.1%}"
 
 
 def show_value(value: float, unit: str) -> str:

@@ -1,0 +1,61 @@
+"""`optkit inspect`: what is in a model, what it costs to run, where its time goes, and what would pay."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from optkit.commands._options import MODEL, data_option, device_option, json_option, threads_option
+
+if TYPE_CHECKING:
+    from optkit.inspection import Inspection
+
+
+@click.command(name="inspect")
+@click.argument("model", type=MODEL)
+@click.option("--profile", is_flag=True, help="Run it, and show where time goes, by operator.")
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NAME=SIZE", help="Size of an open dimension, or INPUT=1x3x224x224. Repeat it for several."
+)
+@data_option
+@device_option
+@threads_option
+@json_option
+def command(model: Path, profile: bool, shapes: tuple[str, ...], data: str | None, device: str, threads: int, as_json: bool) -> None:
+    """Show what is inside MODEL, what it costs to run, and what would pay.
+
+    Work is counted for one example: of the sizes in --data or --shape, else of sizes that are assumed and shown. With --profile the
+    model runs on the examples in --data, or on made-up ones; without it nothing is run.
+    """
+    from rich.console import Console
+
+    from optkit.inspection.show import show_inspection
+    from optkit.inspection.sizes import parse_sizes
+    from optkit.records import write_record
+
+    found = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile else None)
+    if as_json:
+        click.echo(write_record(found))
+    else:
+        show_inspection(found, Console(highlight=False))
+
+
+def _inspect(model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, run_on: tuple[str, int] | None) -> "Inspection":
+    from dataclasses import replace
+
+    from optkit.datasets import read_examples
+    from optkit.errors import ModelError
+    from optkit.inspection.inspect_model import inputs_of, inspect_model
+    from optkit.inspection.profile import made_up_examples, profile_model
+
+    examples = read_examples(data, inputs_of(model)) if data else None
+    found = inspect_model(model, sizes, next(examples.feeds(1)) if examples else None)
+    if run_on is None:
+        return found
+    if examples is not None:
+        return replace(found, profile=profile_model(model, examples, *run_on))
+    try:
+        return replace(found, profile=profile_model(model, made_up_examples(found.inputs, found.work.sizes), *run_on))
+    except ModelError as error:
+        hint = "its inputs were made up; give real ones with --data, or other sizes with --shape"
+        raise ModelError(error.what, where=error.where, hint=error.hint or hint) from error

@@ -1,0 +1,100 @@
+"""What would pay for this model, in at most three sentences, each with the command that does it."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from optkit.inspection import Advice, Operator, Part, Profile, Work
+from optkit.inspection.values import Stored
+from optkit.units import show_share
+
+MOST = 3
+LITTLE, MUCH = 0.2, 0.5
+"""Shares of weight bytes: below the first a kind of operator is not worth a sentence, above the second it decides."""
+HUGE = 10**9
+"""Bytes of weights from which reading them, not computing with them, decides the speed."""
+SEVERAL = 5
+FOLDABLE = ("Identity", "BatchNormalization", "Dropout")
+
+
+def give_advice(
+    path: Path, operators: Sequence[Operator], parts: Sequence[Part], work: Work, stored: Sequence[Stored]
+) -> tuple[Advice, ...]:
+    """What would pay, most important first; where nothing would, that."""
+    model, total = shlex.quote(str(path)), sum(each.bytes for each in stored)
+    done = [p for p in parts if p.can == "done"]
+    if total and _bytes(done) >= MUCH * total:
+        kinds = " and ".join(dict.fromkeys(p.now for p in done))
+        found = [Advice(f"It is quantized: {show_share(_bytes(done) / total)} of the weight bytes are {kinds}. More would not pay.")]
+    else:
+        found = [*_integers(model, parts, work, total), *_stored(model, parts, total)]
+    found += _simplify(model, operators)
+    return _commands_once(found[:MOST]) or (_nothing(operators),)
+
+
+def limit_of(profile: Profile, parts: Sequence[Part]) -> Advice | None:
+    """How much faster it can get at best, if what can become integer took no time at all (Amdahl's law)."""
+    names = {p.operator for p in parts if p.can == "int8"}
+    share = sum(o.share for o in profile.operators if any(name in o.operator for name in names))
+    if not 0 < share < 1:
+        return None
+    takes = "takes" if len(names) == 1 else "take"
+    return Advice(
+        f"{_names(sorted(names))} {takes} {show_share(share)} of the time: INT8 cannot make it more than {1 / (1 - share):.1f}x as fast."
+    )
+
+
+def _commands_once(found: Sequence[Advice]) -> tuple[Advice, ...]:
+    """A command that serves two sentences follows the second."""
+    later = [{each.command for each in found[k + 1 :]} for k in range(len(found))]
+    return tuple(Advice(a.what, None if a.command in commands else a.command) for a, commands in zip(found, later, strict=True))
+
+
+def _bytes(parts: Iterable[Part]) -> int:
+    return sum(p.weight_bytes for p in parts)
+
+
+def _names(names: Iterable[str]) -> str:
+    listed = list(dict.fromkeys(names))
+    return " and ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
+
+
+def _integers(model: str, parts: Sequence[Part], work: Work, total: int) -> list[Advice]:
+    """Operators that can compute in integers."""
+    chosen = [p for p in parts if p.can == "int8"]
+    size = _bytes(chosen)
+    if not chosen or not total:
+        return []
+    one = len({p.operator for p in chosen}) == 1
+    of_work = f"{'does' if one else 'do'} {show_share(sum(p.macs for p in chosen) / work.macs)} of the work and " if work.macs else ""
+    what = f"{_names(p.operator for p in chosen)} {of_work}{'holds' if one else 'hold'} {show_share(size / total)} of the weight bytes"
+    command = f"optkit quantize {model} --int8 --data DATA"
+    if size >= HUGE:
+        return [Advice(f"{what}: 4-bit weights make it about an eighth of the size.", f"optkit quantize {model} --int4 --data DATA")]
+    if size < LITTLE * total:
+        return [Advice(f"{what}: INT8 gains little.", command)]
+    return [Advice(f"{what}: INT8 can make it smaller and faster.", command)]
+
+
+def _stored(model: str, parts: Sequence[Part], total: int) -> list[Advice]:
+    """Operators that stay in float, with weights that can be stored in fewer bits."""
+    chosen = [p for p in parts if p.can == "int8 weights"]
+    if not total or _bytes(chosen) < LITTLE * total:
+        return []
+    one = len({p.operator for p in chosen}) == 1
+    what = f"{_names(p.operator for p in chosen)} {'holds' if one else 'hold'} {show_share(_bytes(chosen) / total)} of the weight bytes"
+    return [Advice(f"{what}: as 8-bit integers they make the file smaller, not faster.", f"optkit quantize {model} --int8 --data DATA")]
+
+
+def _simplify(model: str, operators: Sequence[Operator]) -> list[Advice]:
+    counts = {o.name: o.count for o in operators if not o.domain and o.name in FOLDABLE}
+    if sum(counts.values()) < SEVERAL and "BatchNormalization" not in counts:
+        return []
+    listed = _names(f"{count} {name}" for name, count in counts.items())
+    return [Advice(f"{listed} may be folded away.", f"optkit simplify {model}")]
+
+
+def _nothing(operators: Sequence[Operator]) -> Advice:
+    if any(o.name.startswith("TreeEnsemble") for o in operators):
+        return Advice("Decision trees compare numbers and multiply none: there is nothing to quantize.")
+    return Advice("No operator here has weights that could become smaller or faster.")

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+
+from optkit.inspection import Advice, Can, Operator, OperatorTime, Part, Profile, Work
+from optkit.inspection.advice import give_advice, limit_of
+from optkit.inspection.values import Stored
+
+MODEL = Path("my model.onnx")
+
+
+def advice(parts: list[Part], operators: tuple[Operator, ...] = (), others: int = 0) -> list[Advice]:
+    stored = [Stored(str(n), "float32", 1, size) for n, size in enumerate([*(p.weight_bytes for p in parts), others])]
+    work = Work(sum(p.macs for p in parts), {}, {}, {})
+    return list(give_advice(MODEL, operators, parts, work, stored))
+
+
+def part(operator: str, size: int, can: Can = "int8", macs: int = 100, now: str = "float32") -> Part:
+    return Part(operator, 1, size, macs, now, can)
+
+
+def test_what_computes_in_integers_pays_most() -> None:
+    (only,) = advice([part("Conv", 900), part("Gemm", 100)])
+    assert only.what == "Conv and Gemm do 100% of the work and hold 100% of the weight bytes: INT8 can make it smaller and faster."
+    assert only.command == "optkit quantize 'my model.onnx' --int8 --data DATA"
+
+
+def test_one_operator_is_singular_and_little_is_called_little() -> None:
+    (only,) = advice([part("Gemm", 100)], others=900)
+    assert only.what == "Gemm does 100% of the work and holds 10.0% of the weight bytes: INT8 gains little."
+
+
+def test_storage_in_integers_is_not_called_faster() -> None:
+    (only,) = advice([part("GRU", 900, "int8 weights"), part("Gather", 100, "int8 weights")])
+    assert only.what.endswith("as 8-bit integers they make the file smaller, not faster.")
+
+
+def test_a_command_that_serves_two_sentences_is_shown_once() -> None:
+    first, second = advice([part("MatMul", 600), part("Gather", 400, "int8 weights", 0)])
+    assert first.command is None
+    assert second.command == "optkit quantize 'my model.onnx' --int8 --data DATA"
+
+
+def test_gigabytes_are_for_four_bits() -> None:
+    (only,) = advice([part("MatMul", 3 * 10**9)])
+    assert only.command == "optkit quantize 'my model.onnx' --int4 --data DATA"
+
+
+def test_what_is_quantized_is_left_alone() -> None:
+    (only,) = advice([part("MatMul", 900, "done", now="int8"), part("Gather", 100)])
+    assert only == Advice("It is quantized: 90.0% of the weight bytes are int8. More would not pay.")
+
+
+def test_half_precision_and_nothing_at_all() -> None:
+    assert advice([part("MatMul", 900, "nothing", now="float16")]) == [
+        Advice("No operator here has weights that could become smaller or faster.")
+    ]
+    trees = (Operator("ai.onnx.ml", "TreeEnsembleClassifier", 1, 0),)
+    assert "nothing to quantize" in advice([], trees, others=100)[0].what
+
+
+def test_what_can_be_folded() -> None:
+    operators = (
+        Operator("", "Identity", 12, 0),
+        Operator("", "Conv", 3, 9),
+        Operator("mine", "Dropout", 3, 0),
+        Operator("", "Dropout", 1, 0),
+    )
+    found = advice([part("Conv", 900)], operators)[-1]
+    assert found == Advice("12 Identity and 1 Dropout may be folded away.", "optkit simplify 'my model.onnx'")
+
+
+def profile(**shares: float) -> Profile:
+    rows = tuple(OperatorTime(name, "CPU", 1, share, share) for name, share in shares.items())
+    return Profile("cpu", 1, 10, "data", 1.0, rows, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("shares", "says"),
+    [
+        ({"FusedConv": 0.5, "Softmax": 0.5}, "Conv takes 50.0% of the time: INT8 cannot make it more than 2.0x as fast."),
+        ({"FusedConv": 0.75, "Conv": 0.15, "Softmax": 0.1}, "Conv takes 90.0% of the time: INT8 cannot make it more than 10.0x as fast."),
+        ({"Softmax": 1.0}, None),
+        ({"Conv": 1.0}, None),
+    ],
+)
+def test_no_speed_up_beyond_what_is_sped_up(shares: dict[str, float], says: str | None) -> None:
+    found = limit_of(profile(**shares), [part("Conv", 900), part("LSTM", 100, "int8 weights")])
+    assert (found.what if found else None) == says
