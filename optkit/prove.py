@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
+MADE_UP = 64
+"""Examples, unless it is said how many."""
+
 
 def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
@@ -52,7 +55,7 @@ def prove(
     if len(models) < 2:
         raise UsageError("there is nothing to compare with", hint="name the original and at least one other model")
     ports = open_session(models[0].path, threads=threads).inputs
-    examples = _examples(data, ports, synthetic, models[0], seed)
+    examples = _examples(data, ports, synthetic, models[0], seed, samples)
     if samples is not None:
         examples = examples.spread(samples)
     wanted = _metrics(metrics, output, limits)
@@ -81,7 +84,9 @@ def prove(
     )
 
 
-def _examples(data: "str | Examples | None", ports: "Sequence[Port]", synthetic: bool, model: Artifact, seed: int) -> "Examples":
+def _examples(
+    data: "str | Examples | None", ports: "Sequence[Port]", synthetic: bool, model: Artifact, seed: int, samples: int | None
+) -> "Examples":
     if isinstance(data, str):
         from optkit.datasets import read_examples
 
@@ -91,7 +96,7 @@ def _examples(data: "str | Examples | None", ports: "Sequence[Port]", synthetic:
     if synthetic:
         from optkit.datasets.synthetic import synthetic as made_up
 
-        return made_up(ports, seed=seed)
+        return made_up(ports, samples or MADE_UP, seed)
     raise UsageError("no data to compare on", where=str(model.path), hint=data_wanted(ports))
 
 

@@ -9,7 +9,7 @@ from optkit.compare import Comparison
 from optkit.errors import UsageError
 from optkit.gate import Verdict
 from optkit.measure import Measurement
-from optkit.records import read_record, write_record
+from optkit.records import read_record
 
 SCHEMA = 1
 
@@ -31,8 +31,10 @@ class Report:
 
 
 def save_report(report: Report, path: Path) -> None:
-    """Write report.json. The folder exists; a file that is there is replaced."""
-    path.write_text(write_record(report, indent=None) + "\n", encoding="utf-8")
+    """Write report.json, as `reports.json` renders it. The folder exists; a file that is there is replaced."""
+    from optkit.reports.json import render
+
+    path.write_text(render(report), encoding="utf-8")
 
 
 def load_report(path: Path) -> Report:

@@ -63,7 +63,7 @@ def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Compa
     by their medians, file sizes exactly. Relative bounds of scores take the score before as given.
 
     A difference is `better` or `worse` when its whole 95 % interval is beyond the band of no consequence (`BANDS`: 1 % for latency and
-    throughput, 5 % for load time and memory, nothing for scores and sizes), and `same` when the whole interval is within it.
+    throughput, 5 % for load time, 10 % for memory, nothing for scores and sizes), and `same` when the whole interval is within it.
 
     Raises ValueError when the two were not measured on the same device and batch size, or not on the same examples or rounds.
     """

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-BANDS = {"latency": 0.01, "throughput": 0.01, "load_time": 0.05, "first_inference": 0.05, "memory": 0.05, "device_memory": 0.05}
+BANDS = {"latency": 0.01, "throughput": 0.01, "load_time": 0.05, "first_inference": 0.05, "memory": 0.10, "device_memory": 0.05}
 """Relative differences of no consequence. Two sessions of the same file differ by up to 1 % for as long as they live (where their
 memory happens to lie), which no number of rounds averages out; a fresh process loads from caches that differ more, and gets its memory
 in pages and arenas. Scores and sizes have none: every example and byte counts."""
 FIDELITY_BAND = 0.001
+COUNTED = ("agreement", "finite")
+"""Fidelity that is a count of examples; others are 1 only where answers are identical, which says nothing of how far off they could be."""
 QUANTILES = (("latency_median", 0.5), ("latency_p90", 0.9), ("latency_p99", 0.99))
 
 
@@ -92,8 +94,9 @@ def _paired(x: Array, y: Array, samples: Samples, groups: Array | None, seed: in
         return auroc_difference(x, y, np.asarray(samples.labels), groups, seed), over
     if samples.summary == "median":
         return median_difference(x, y, groups, seed), over
-    if groups is None and np.isin(x, (0, 1)).all() and np.isin(y, (0, 1)).all():
-        if samples.metric in FIDELITY and x.all():
+    whole = samples.metric not in FIDELITY or samples.metric in COUNTED
+    if whole and groups is None and np.isin(x, (0, 1)).all() and np.isin(y, (0, 1)).all():
+        if samples.metric in COUNTED and x.all():
             alone = share(int(y.sum()), len(y))
             return Interval(alone.value - 1, alone.low - 1, alone.high - 1), "Wilson score interval"
         gained, lost = int(((y == 1) & (x == 0)).sum()), int(((y == 0) & (x == 1)).sum())

@@ -1,14 +1,14 @@
 """What makes the numbers of a comparison less trustworthy, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
-from math import ceil, isfinite
+from math import ceil, isfinite, isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optkit.compare import Delta, Warned
-from optkit.compare._deltas import rounds_of
-from optkit.samples import FIDELITY, Samples
+from optkit.compare._deltas import Array, rounds_of
+from optkit.samples import Samples, kind_of
 from optkit.stats.drift import trend, wander
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def doubts_of(before: "Measurement", after: "Measurement", deltas: Sequence[Delt
     return (
         *_what_was_compared(before, after),
         *_outputs(before, after),
-        *_scores(deltas),
+        *_scores(after.name, deltas),
         *_rounds(before, after),
         *_fall_backs(before, after),
     )
@@ -56,39 +56,38 @@ def _broken(samples: Samples) -> int:
     return int((values == 0).sum() if samples.metric == "finite" else (~np.isfinite(values)).sum())
 
 
-def _scores(deltas: Sequence[Delta]) -> Iterator[Warned]:
+def _scores(name: str, deltas: Sequence[Delta]) -> Iterator[Warned]:
     for delta in deltas:
-        if "example" not in delta.method and "group" not in delta.method and "score interval" not in delta.method:
+        if kind_of(delta.metric) != "accuracy" and delta.metric != "agreement":
             continue
         units = "groups" if "groups" in delta.method else "examples"
-        if delta.before == 0 and delta.metric not in FIDELITY:
+        if delta.before == 0:
             yield Warned(f"the original's {delta.metric} is 0", "check that the labels and --output fit this model")
         half = (delta.high - delta.low) / 2
-        if delta.metric not in ("sqnr", "finite") and not half <= WIDE and delta.before:
+        if delta.before and not isnan(half) and half > WIDE:
             enough = (
                 f"about {_round_up(delta.n * (half / WISHED) ** 2):,} {units} would give ±1%" if isfinite(half) else "give more of them"
             )
-            yield Warned(f"{delta.n:,} {units} are few: {delta.metric} is known to {_plus_minus(half)} only", enough)
+            yield Warned(f"{delta.n:,} {units} are few: {delta.metric} of {name} is known to {_plus_minus(half)} only", enough)
 
 
 def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
     place = f"on {after.device} at batch {after.batch}"
-    for one in (before, after):
-        for samples in one.samples:
-            if samples.metric != "latency":
-                continue
-            rounds = rounds_of(samples)
-            if one is after and len(rounds) < FEW_ROUNDS:
-                yield Warned(f"times {place} rest on {len(rounds)} rounds only", "give more with --time")
-            elif len(rounds) >= FEW_ROUNDS and abs(trend(rounds)) > MUCH_TREND:
-                change = "slower" if trend(rounds) > 0 else "faster"
-                yield Warned(
-                    f"{one.name} became {abs(trend(rounds)):.0%} {change} while it was timed {place}", "wait until the machine is steady"
-                )
-            elif len(rounds) >= FEW_ROUNDS and wander(rounds) > MUCH_WANDERING:
-                yield Warned(
-                    f"times {place} wander by {wander(rounds):.0%}", "something else keeps the machine busy; stop it, or give more --time"
-                )
+    timed = {samples.metric: rounds_of(samples) for samples in before.samples}.get("latency", [])
+    if not timed:
+        return
+    if len(timed) < FEW_ROUNDS:
+        yield Warned(f"times {place} rest on {len(timed)} rounds only", "give more with --time")
+        return
+    quieter = "models run in turns, so all suffer alike; on a quieter machine the intervals get narrower"
+    if abs(trend(timed)) > MUCH_TREND:
+        yield Warned(f"{before.name} became {abs(trend(timed)):.0%} {_direction(timed)} while it was timed {place}", quieter)
+    elif wander(timed) > MUCH_WANDERING:
+        yield Warned(f"times of {before.name} {place} vary by {wander(timed):.0%} from round to round", quieter)
+
+
+def _direction(rounds: Sequence[Array]) -> str:
+    return "slower" if trend(rounds) > 0 else "faster"
 
 
 def _fall_backs(before: "Measurement", after: "Measurement") -> Iterator[Warned]:

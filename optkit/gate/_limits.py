@@ -50,7 +50,8 @@ def limits_asked(limits: Limits) -> list[Limit]:
 def _max_drop(allowed: float) -> Limit:
     def measured(delta: Delta) -> str:
         went = f"{delta.metric} on {delta.device} went from {_value(delta, delta.before)} to {_value(delta, delta.after)}"
-        return f"{went}, a change of {_signed(delta.gain)} ({_signed(delta.low)} to {_signed(delta.high)}); {_signed(-allowed)} is allowed"
+        by = f"{_signed(delta.gain)} of the original's score ({_signed(delta.low)} to {_signed(delta.high)})"
+        return f"{went}: {by}; {_signed(-allowed)} is allowed"
 
     return Limit(
         f"--max-drop {_percent(allowed)}",

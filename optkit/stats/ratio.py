@@ -12,6 +12,8 @@ Rounds = Array | Sequence[Array]
 """An array [rounds, k], or an array of any length for each round."""
 
 DRAWS = 1000
+FEW = 9
+"""Rounds. From here on the sign test's interval would leave the extremes out."""
 MOST_VALUES = 20_000
 """More are thinned within their round: evenly spaced order statistics stand for the rest."""
 CHUNK = 2_000_000
@@ -29,6 +31,8 @@ def ratio_of_quantiles(before: Rounds, after: Rounds, share: float, seed: int = 
     Row r of both was measured in round r, and rounds may hold different numbers of repetitions. Repetitions within a round depend on
     each other and both models share what the machine did in it, so whole rounds are drawn with replacement, the same for both
     (a block bootstrap; Davison & Hinkley 1997, "Bootstrap Methods and their Application", section 8.2.3).
+    Fewer than `FEW` rounds hold too few values for that, so the interval then also spans the ratios of all single rounds, which the
+    typical ratio lies between with a chance of 1 − 2^(1−n), whatever the distribution (the sign test's interval).
     One round alone gives an interval without bounds. Raises ValueError when the numbers of rounds differ.
     """
     if len(before) != len(after) or len(before) == 0:
@@ -39,14 +43,22 @@ def ratio_of_quantiles(before: Rounds, after: Rounds, share: float, seed: int = 
     value = float(above.quantiles(share, every)[0] / below.quantiles(share, every)[0])
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=DRAWS)
     found = of_draws(value, above.quantiles(share, drawn) / below.quantiles(share, drawn), count)
-    return Interval(found.value, max(found.low, 0.0), found.high)
+    single = _single_rounds(below, above, share) if 1 < count < FEW else [value]
+    return Interval(value, max(min(found.low, *single, value), 0.0), max(found.high, *single, value))
+
+
+def _single_rounds(below: "_Pooled", above: "_Pooled", share: float) -> list[float]:
+    each = np.eye(below.rounds, dtype=np.int64)
+    ratios: list[float] = (above.quantiles(share, each) / below.quantiles(share, each)).tolist()
+    return ratios
 
 
 class _Pooled:
     """The values of all rounds in ascending order; a round that is drawn twice counts twice."""
 
     def __init__(self, rounds: Rounds) -> None:
-        most = max(1, MOST_VALUES // len(rounds))
+        self.rounds = len(rounds)
+        most = max(1, MOST_VALUES // self.rounds)
         kept = [_thinned(np.sort(np.asarray(row, dtype=np.float64).ravel()), most) for row in rounds]
         # a value of a thinned round stands for several
         stands_for = np.concatenate([np.full(len(k), np.size(row) / max(1, len(k))) for k, row in zip(kept, rounds, strict=True)])

@@ -82,3 +82,18 @@ def test_thinning_hardly_moves_anything(monkeypatch: pytest.MonkeyPatch) -> None
 def test_rounds_that_do_not_pair_are_refused() -> None:
     with pytest.raises(ValueError, match="3 rounds before and 2 after"):
         ratio_of_medians(times(0, 3, 2), times(0, 2, 2))
+
+
+def test_few_rounds_span_at_least_what_single_rounds_show() -> None:
+    before, after = np.ones((5, 3)), np.repeat([[0.5], [0.9], [0.9], [0.9], [1.3]], 3, axis=1)
+    found = ratio_of_medians(before, after)
+    assert (found.low, found.value, found.high) == (0.5, 0.9, 1.3)
+
+
+def test_few_rounds_of_equal_models_are_hardly_ever_told_apart() -> None:
+    apart = 0
+    for seed in range(200):
+        heavy = np.random.default_rng(seed).pareto(1.5, (2, 5, 1)) + 1
+        found = ratio_of_medians(heavy[0], heavy[1], seed)
+        apart += not found.low <= 1 <= found.high
+    assert apart <= 20

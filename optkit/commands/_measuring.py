@@ -1,0 +1,109 @@
+"""What `compare` and `gate` take alike: models, data and how to measure, and the report that comes of it."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from optkit.commands._options import (
+    FILE,
+    SECONDS,
+    batches_option,
+    data_option,
+    devices_option,
+    json_option,
+    metrics_option,
+    seed_option,
+    synthetic_option,
+    talk_options,
+    threads_option,
+)
+from optkit.commands._progress import progress_display, say
+from optkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from optkit.gate import Limits
+    from optkit.measure import Measurement
+    from optkit.report import Report
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+output_option = click.option("--output", metavar="NAME", help="The output that carries the answer, where a model has several.")
+time_option = click.option(
+    "--time", "seconds", type=SECONDS, default="10s", show_default=True, help="Time for timing, for each device and batch size."
+)
+samples_option = click.option("--samples", type=click.IntRange(1), help="Use at most so many examples, evenly spaced.")
+markdown_option = click.option("--markdown", type=FILE, help="Also write the report as Markdown, for a pull request.")
+
+
+def measuring_options(command: Decorated) -> Decorated:
+    """Everything that says what to measure on and how, and how to print it."""
+    for option in reversed(
+        (
+            data_option,
+            metrics_option,
+            output_option,
+            devices_option,
+            batches_option,
+            threads_option,
+            time_option,
+            samples_option,
+            synthetic_option,
+            seed_option,
+            json_option,
+            markdown_option,
+        )
+    ):
+        command = option(command)
+    return talk_options(command)
+
+
+def measure_report(
+    models: Sequence[Path], devices: Sequence[str], quiet: bool, verbose: bool, limits: "Limits | None" = None, **asked: Any
+) -> "Report":
+    """Measure and compare, with progress on stderr."""
+    from optkit.formats import read_artifact
+    from optkit.prove import prove
+
+    words = [word.strip() for device in devices for word in device.split(",") if word.strip()]
+    artifacts = [read_artifact(path) for path in models]
+    with progress_display(quiet) as progress:
+        report = prove(artifacts, asked.pop("data"), devices=words, limits=limits, progress=progress, **asked)
+    for each in report.measurements:
+        say(_told(each), verbose)
+    return report
+
+
+def _told(each: "Measurement") -> str:
+    nodes = ", ".join(f"{count:,} nodes on {provider}" for provider, count in each.nodes.items())
+    values = ", ".join(f"{len(samples.values):,} {samples.metric}" for samples in each.samples)
+    return f"{each.name} on {each.device} at batch {each.batch}: {nodes}; values: {values}; sha256 {each.model.digest[:12]}"
+
+
+def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | str | None]) -> None:
+    """Before anything is measured: every file to write can be written, and is none of those read. Raises UsageError."""
+    read = {Path(each).resolve() for each in inputs if each is not None}
+    for path in outputs:
+        if path is None:
+            continue
+        if path.resolve() in read:
+            raise UsageError("this file is read, so it cannot be the one to write", where=str(path), hint="name another file")
+        if not path.parent.is_dir():
+            raise UsageError("there is no such folder", where=str(path.parent), hint=f"mkdir -p {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise UsageError("no permission to write here", where=str(path), hint="write somewhere else")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; pipes and devices as they come."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

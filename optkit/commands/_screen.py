@@ -1,0 +1,27 @@
+"""A report on stdout, as wide as the terminal, or as JSON."""
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from optkit.report import Report
+
+NARROWEST, WIDEST = 60, 140
+
+
+def show_report(report: "Report", as_json: bool) -> None:
+    """Print a report; in colour only on a terminal, and never with NO_COLOR."""
+    if as_json:
+        from optkit.reports import json
+
+        click.echo(json.render(report), nl=False)
+        return
+    from optkit.reports import terminal
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
+    click.echo(terminal.render(report, width, colour), nl=False, color=colour)

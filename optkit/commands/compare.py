@@ -1,0 +1,35 @@
+"""`optkit compare`: models side by side."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_text
+from optkit.commands._options import FILE, MODEL
+from optkit.commands._screen import show_report
+
+
+@click.command(name="compare")
+@click.argument("before", type=MODEL)
+@click.argument("after", type=MODEL, nargs=-1, required=True)
+@measuring_options
+@click.option("--report", "report_file", type=FILE, help="Also write everything measured as JSON, for optkit gate --report.")
+def command(before: Path, after: tuple[Path, ...], as_json: bool, markdown: Path | None, report_file: Path | None, **asked: Any) -> None:
+    """Compare models with the first: accuracy, speed, size and memory, every difference with its 95 % interval.
+
+    The models run in turns on the same examples. With labels in the data, accuracy is compared example by example; without, how
+    alike the answers are, which is called fidelity. A difference that noise could have made is called too close to tell.
+    """
+    models = (before, *after)
+    check_outputs((markdown, report_file), (*models, asked["data"]))
+    report = measure_report(models, **asked)
+    if report_file is not None:
+        from optkit.reports.json import render
+
+        write_text(report_file, render(report))
+    if markdown is not None:
+        from optkit.reports import markdown as as_markdown
+
+        write_text(markdown, as_markdown.render(report))
+    show_report(report, as_json)

@@ -1,0 +1,103 @@
+"""`optkit gate`: refuse a model that lost too much."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_text
+from optkit.commands._options import FILE, MODEL, RATIO
+from optkit.commands._screen import show_report
+from optkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from optkit.gate import Limits
+    from optkit.report import Report
+
+
+def _below_one(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 <= value < 1:
+        text = f"{value:g}"
+        raise click.BadParameter(f"{text} is not a share below 1\nhint: for {text} percent write {text}%", ctx, param)
+    return value
+
+
+@click.command(name="gate")
+@click.argument("models", type=MODEL, nargs=-1, metavar="[BEFORE AFTER...]")
+@click.option("--max-drop", type=RATIO, callback=_below_one, help="Largest loss of accuracy, relative to the original's: 1%.")
+@click.option("--min-speedup", type=click.FloatRange(0, min_open=True), help="How many times as fast, by median latency: 1.3.")
+@click.option("--max-size", type=RATIO, help="Largest file, relative to the original's: 0.5.")
+@click.option("--min-agreement", type=RATIO, help="Least share of examples with the original's answer: 99%. Needs no labels.")
+@click.option("--strict", is_flag=True, help="Fail where the data does not decide.")
+@click.option("--report", "report_file", type=FILE, help="Judge this report of optkit compare; nothing is measured.")
+@click.option("--junit", type=FILE, help="Also write the verdict as JUnit XML.")
+@measuring_options
+def command(
+    models: tuple[Path, ...],
+    max_drop: float | None,
+    min_speedup: float | None,
+    max_size: float | None,
+    min_agreement: float | None,
+    strict: bool,
+    report_file: Path | None,
+    junit: Path | None,
+    markdown: Path | None,
+    as_json: bool,
+    **asked: Any,
+) -> int:
+    """Hold models against limits: exit code 1 where a limit is broken, with what broke it and by how much.
+
+    A limit holds when the whole 95 % interval keeps it, and is broken when the whole interval breaks it. In between it is undecided,
+    which passes, unless --strict is given, and says how much more data would decide.
+    """
+    from optkit.gate import Limits, limits_asked
+
+    limits = Limits(max_drop, min_speedup, max_size, min_agreement, strict)
+    limits_asked(limits)
+    check_outputs((junit, markdown), (*models, report_file, asked["data"]))
+    report = _judged(models, report_file, limits, asked)
+    _write(report, junit, markdown)
+    show_report(report, as_json)
+    return _end(report, as_json)
+
+
+def _judged(models: tuple[Path, ...], report_file: Path | None, limits: "Limits", asked: dict[str, Any]) -> "Report":
+    from dataclasses import replace
+
+    from optkit.gate import judge
+    from optkit.report import load_report
+
+    if report_file is None:
+        if len(models) < 2:
+            raise UsageError("there is nothing to judge", hint="name BEFORE and AFTER, or a report with --report FILE")
+        return measure_report(models, limits=limits, **asked)
+    if models:
+        raise UsageError("a report is judged as it is, so no models are read", where=f"--report {report_file}", hint="leave the models out")
+    report = load_report(report_file)
+    return replace(report, verdict=judge(report.comparisons, limits))
+
+
+def _write(report: "Report", junit: Path | None, markdown: Path | None) -> None:
+    from optkit.reports import junit as as_junit
+    from optkit.reports import markdown as as_markdown
+
+    if junit is not None:
+        write_text(junit, as_junit.render(report))
+    if markdown is not None:
+        write_text(markdown, as_markdown.render(report))
+
+
+def _end(report: "Report", as_json: bool) -> int:
+    """The exit code, and what nobody should miss on stderr."""
+    from optkit.reports import github
+    from optkit.reports._words import verdict_sentence
+
+    verdict = report.verdict
+    if verdict is None:
+        return 0
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        click.echo(github.render(report), nl=False, err=True)
+    if as_json and verdict.outcome != "passed":
+        click.echo(verdict_sentence(verdict), err=True)
+    return 1 if verdict.outcome == "failed" else 0

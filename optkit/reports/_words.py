@@ -1,0 +1,179 @@
+"""The words for metrics, values and differences, the same in every form of report."""
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from optkit.samples import kind_of
+from optkit.units import show_value
+
+if TYPE_CHECKING:
+    from optkit.compare import Delta
+    from optkit.gate import Verdict
+
+NAMES = {
+    "latency_median": "latency, median",
+    "latency_p90": "latency, p90",
+    "latency_p99": "latency, p99",
+    "load_time": "load time",
+    "first_inference": "first answer",
+    "memory": "peak memory",
+    "device_memory": "device memory",
+    "size": "file size",
+    "sqnr": "SQNR",
+    "finite": "finite answers",
+}
+ORDER = (
+    "finite",
+    "agreement",
+    "cosine",
+    "sqnr",
+    "latency_median",
+    "latency_p90",
+    "latency_p99",
+    "throughput",
+    "size",
+    "memory",
+    "device_memory",
+    "load_time",
+    "first_inference",
+)
+SECTIONS = ("accuracy", "fidelity", "cost")
+
+
+def name_of(metric: str) -> str:
+    """What a row is called."""
+    return NAMES.get(metric, metric)
+
+
+def rank(metric: str) -> tuple[int, int, str]:
+    """Where a row stands: accuracy by name, fidelity, then latency, throughput and the rest."""
+    return SECTIONS.index(kind_of(metric)), ORDER.index(metric) if metric in ORDER else len(ORDER), metric
+
+
+def before_of(delta: "Delta") -> str:
+    """The value before. What is measured against the original has none."""
+    return "" if kind_of(delta.metric) == "fidelity" else value_of(delta, delta.before)
+
+
+def after_of(delta: "Delta") -> str:
+    """The value after."""
+    return value_of(delta, delta.after)
+
+
+def value_of(delta: "Delta", value: float) -> str:
+    """A value of a metric, in the unit that suits it."""
+    if not isfinite(value):
+        return "not finite"
+    if delta.metric == "cosine":
+        return f"{value:.5f}"
+    return show_value(value, delta.unit) if delta.unit else f"{value:.4g}"
+
+
+def sentence(delta: "Delta") -> str:
+    """The difference in words, with its interval."""
+    if kind_of(delta.metric) == "fidelity":
+        return _fidelity(delta)
+    if not isfinite(delta.gain):
+        return "cannot be compared: 0 before" if delta.before == 0 else "cannot be compared: not finite"
+    if kind_of(delta.metric) == "accuracy":
+        return _score(delta)
+    if delta.unit in ("s", "1/s"):
+        return _speed(delta)
+    return _amount(delta)
+
+
+def short(delta: "Delta") -> str:
+    """The difference with its interval in two short lines."""
+    if kind_of(delta.metric) == "fidelity" or not isfinite(delta.gain) or delta.n == 1:
+        return sentence(delta)
+    if kind_of(delta.metric) == "accuracy":
+        change, low, high = _change(delta)
+        return sentence(delta) if delta.verdict == "same" else f"{change} ({low} to {high}){_doubt(delta)}"
+    if delta.unit in ("s", "1/s"):
+        return f"{_factor(delta, delta.gain)}×{_between(delta)}{_doubt(delta)}"
+    return f"{1 - delta.gain:.0%} of it{_doubt(delta)}"
+
+
+def _doubt(delta: "Delta") -> str:
+    return "\ntoo close to tell" if delta.verdict in ("same", "undecided") else ""
+
+
+def _score(delta: "Delta") -> str:
+    if delta.verdict == "same":
+        return f"the same on all {delta.n:,} {'groups' if 'groups' in delta.method else 'examples'}"
+    up = delta.after > delta.before
+    change, low, high = _change(delta)
+    what = f"{change.lstrip('+−')} {'higher' if up else 'lower'}" if delta.after != delta.before else "no change"
+    means = {"better": "better", "worse": "worse"}.get(delta.verdict) or ("no loss shown" if delta.gain <= 0 else "no gain shown")
+    return f"{what} (between {low} and {high}): {means}"
+
+
+def _change(delta: "Delta") -> tuple[str, str, str]:
+    """Change, lowest and highest of the value itself: in points where it is a share, otherwise relative."""
+    low, high = (delta.low, delta.high) if delta.better == "higher" else (-delta.high, -delta.low)
+    change = delta.gain if delta.better == "higher" else -delta.gain
+    scale, unit = (abs(delta.before) * 100, " points") if delta.unit == "ratio" else (100.0, "%")
+    bound = "" if delta.unit == "ratio" else "%"
+    return f"{_signed(change * scale)}{unit}", f"{_signed(low * scale)}{bound}", f"{_signed(high * scale)}{bound}"
+
+
+def _speed(delta: "Delta") -> str:
+    if delta.verdict in ("same", "undecided"):
+        return f"too close to tell{_between(delta)}"
+    as_what = "as fast" if delta.unit == "s" else "as much"
+    slower = "" if delta.verdict == "better" else ": slower" if delta.unit == "s" else ": less"
+    return f"{_factor(delta, delta.gain)}× {as_what}{_between(delta)}{slower}"
+
+
+def _factor(delta: "Delta", gain: float) -> str:
+    factor = 1 + gain if delta.better == "higher" else 1 / (1 - gain) if gain < 1 else float("inf")
+    return f"{factor:.2f}" if factor < 100 else f"{factor:,.0f}"
+
+
+def _between(delta: "Delta") -> str:
+    if not (isfinite(delta.low) and isfinite(delta.high)):
+        return " (measured once)"
+    return f" ({_factor(delta, delta.low)} to {_factor(delta, delta.high)})"
+
+
+def _amount(delta: "Delta") -> str:
+    if delta.n == 1:
+        if delta.verdict == "same":
+            return "the same"
+        share = 1 - delta.gain
+        return f"{share:.1%} of it: smaller" if delta.verdict == "better" else f"{share:.1%} of it: larger"
+    low, high = 1 - delta.high, 1 - delta.low
+    if delta.verdict in ("same", "undecided"):
+        return f"too close to tell ({low:.0%} to {high:.0%} of it)"
+    return f"{1 - delta.gain:.0%} of it ({low:.0%} to {high:.0%}): {'less' if delta.verdict == 'better' else 'more'}"
+
+
+def _fidelity(delta: "Delta") -> str:
+    low, high = (delta.before * (1 + bound) for bound in (delta.low, delta.high))
+    if delta.metric in ("cosine", "sqnr") and delta.after == delta.before:
+        return "identical answers"
+    match delta.metric:
+        case "agreement":
+            return f"{low:.2%} to {high:.2%} of answers alike"
+        case "cosine":
+            return f"{low:.5f} to {high:.5f}; 1 is identical"
+        case "sqnr":
+            return f"{low:.1f} to {high:.1f} dB: error {10 ** (-delta.after / 20):.1%} of the signal"
+        case _:
+            return "all finite" if delta.after == 1 else "NaN or infinite answers: do not use it"
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}".replace("-", "−")
+
+
+def verdict_sentence(verdict: "Verdict") -> str:
+    """The verdict on all limits."""
+    outcomes = [check.outcome for check in verdict.checks]
+    failed, undecided = outcomes.count("failed"), outcomes.count("undecided")
+    if failed:
+        return f"FAILED: {failed} of {len(outcomes)} limits broken"
+    if undecided:
+        so = "and --strict takes that for broken" if verdict.outcome == "failed" else "so nothing is proven; --strict would fail it"
+        return f"{verdict.outcome.upper()}: {undecided} of {len(outcomes)} limits undecided, {so}"
+    return f"PASSED: {len(outcomes)} of {len(outcomes)} limits hold"

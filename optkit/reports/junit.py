@@ -1,0 +1,42 @@
+"""A verdict as JUnit XML, which every CI system shows: a test case for each limit."""
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+if TYPE_CHECKING:
+    from optkit.gate import Check
+    from optkit.report import Report
+
+
+def render(report: "Report") -> str:
+    """Broken limits are failures; undecided ones are skipped, or failures under --strict. Without a verdict there is no case."""
+    checks = report.verdict.checks if report.verdict is not None else ()
+    broken = sum(check.outcome == "failed" for check in checks)
+    strict = report.verdict is not None and report.verdict.outcome == "failed" and not broken
+    suite = ElementTree.Element("testsuite", name=_clean(f"optkit gate: {report.title}"), timestamp=report.created.removesuffix("+00:00"))
+    for check in checks:
+        _case(suite, check, strict)
+    counts = {"tests": len(checks), "failures": len(suite.findall(".//failure")), "errors": 0, "skipped": len(suite.findall(".//skipped"))}
+    suite.attrib.update({name: str(count) for name, count in counts.items()})
+    suites = ElementTree.Element("testsuites")
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+
+def _case(suite: ElementTree.Element, check: "Check", strict: bool) -> None:
+    place = f"{check.delta.device}, batch {check.delta.batch}"
+    name = _clean(f"{check.limit} ({check.delta.metric} on {place})")
+    case = ElementTree.SubElement(suite, "testcase", classname="optkit.gate", name=name)
+    reason = _clean(check.reason)
+    if check.outcome == "failed" or (check.outcome == "undecided" and strict):
+        ElementTree.SubElement(case, "failure", message=reason, type=check.outcome).text = reason
+    elif check.outcome == "undecided":
+        ElementTree.SubElement(case, "skipped", message=reason)
+    else:
+        ElementTree.SubElement(case, "system-out").text = reason
+
+
+def _clean(text: str) -> str:
+    """Without the control characters that XML cannot hold."""
+    return "".join(sign if sign.isprintable() or sign in "\t\n" else "?" for sign in text)

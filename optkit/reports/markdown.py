@@ -1,0 +1,55 @@
+"""A report as a comment on a pull request: GitHub's Markdown."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from optkit.reports._places import Place, basis, places_of, rows_of
+from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence
+
+if TYPE_CHECKING:
+    from optkit.compare import Comparison
+    from optkit.report import Report
+
+
+def render(report: "Report") -> str:
+    """Verdict first, then a table for each model, device and batch size, then what to mind."""
+    lines = [f"### {_safe(report.title)}", ""]
+    if report.verdict is not None:
+        lines += [f"**{verdict_sentence(report.verdict)}**", "", "| limit | | measured |", "|---|---|---|"]
+        lines += [f"| {_code(check.limit)} | **{check.outcome}** | {_safe(check.reason)} |" for check in report.verdict.checks]
+        lines.append("")
+    for place in places_of(report):
+        for comparison in report.comparisons:
+            lines += _table(comparison, place)
+    warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
+    lines += [f"> **Warning:** {_safe(warned.what)}  \n> Hint: {_safe(warned.hint)}\n" for warned in warnings]
+    lines += [f"<sub>{_safe(line)}</sub>  " for line in _foot(report)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(comparison: "Comparison", place: Place) -> list[str]:
+    rows = rows_of(comparison, place)
+    if not rows:
+        return []
+    head = [f"{_code(comparison.before)} → {_code(comparison.after)} on {_safe(str(place))}", ""]
+    head += ["| | before | after | difference (95 % interval) |", "|---|---:|---:|---|"]
+    body = [f"| {_safe(name_of(m))} | {before_of(d)} | {after_of(d)} | {_safe(sentence(d))} |" for m, d in rows.items()]
+    return [*head, *body, ""]
+
+
+def _foot(report: "Report") -> Iterator[str]:
+    yield basis(report)
+    yield from report.notes[1:]
+    if report.measurements:
+        machine = report.measurements[0].machine
+        yield f"{machine.processor}, {machine.cores} cores, onnxruntime {machine.versions.get('onnxruntime', '?')}"
+
+
+def _safe(text: str) -> str:
+    """Names of files and models must not become markup."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _code(text: str) -> str:
+    """As code, in which only what ends it or a cell of a table means something."""
+    return "`" + text.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`"

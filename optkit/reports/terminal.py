@@ -1,0 +1,105 @@
+"""A report for the terminal: tables of 80 columns or what there is, which read the same without colour."""
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from optkit.reports._places import Place, basis, places_of, rows_of, sections
+from optkit.reports._words import after_of, before_of, name_of, rank, sentence, short, verdict_sentence
+
+if TYPE_CHECKING:
+    from optkit.compare import Comparison, Delta, Warned
+    from optkit.gate import Verdict
+    from optkit.report import Report
+
+STYLES = {"better": "green", "worse": "red", "passed": "green", "failed": "bold red", "undecided": "bold yellow"}
+NARROWEST_COLUMN = 24
+"""Of a model, where several stand beside each other."""
+FIRST_COLUMNS = 30
+"""What names and the values before take there."""
+
+
+def render(report: "Report", width: int = 80, colour: bool = False) -> str:
+    """The whole report: differences, verdict, warnings, and what it all rests on."""
+    out = StringIO()
+    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False, emoji=False, legacy_windows=False)
+    for part in _parts(report, width):
+        console.print(part)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _parts(report: "Report", width: int) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    beside = 1 < len(report.comparisons) <= (width - FIRST_COLUMNS) // NARROWEST_COLUMN
+    for place in places_of(report):
+        groups = [report.comparisons] if beside else [(each,) for each in report.comparisons]
+        for group in groups:
+            title = f"{group[0].before} → {', '.join(each.after for each in group)}"
+            parts += [Text(title, style="bold"), Text(str(place), style="dim"), _table(group, place), Text("")]
+    if report.verdict is not None:
+        parts += [_checks(report.verdict), Text(verdict_sentence(report.verdict), style=STYLES[report.verdict.outcome]), Text("")]
+    warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
+    parts += [_warning(each) for each in warnings]
+    parts += [Text("")] if warnings else []
+    return [*parts, *_foot(report)]
+
+
+def _table(comparisons: "tuple[Comparison, ...]", place: Place) -> Table:
+    rows = [rows_of(each, place) for each in comparisons]
+    alone = len(comparisons) == 1
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("before", justify="right", no_wrap=True)
+    if alone:
+        table.add_column("after", justify="right", no_wrap=True)
+        table.add_column("difference (95 % interval)")
+    for each in () if alone else comparisons:
+        table.add_column(each.after, overflow="fold")
+    metrics = sorted({metric for row in rows for metric in row}, key=rank)
+    for section, here in sections(metrics):
+        table.add_row(Text(section, style="dim"))
+        for metric in here:
+            first = next(row[metric] for row in rows if metric in row)
+            cells = [_difference(row.get(metric)) for row in rows] if not alone else [Text(after_of(first)), _sentence(first)]
+            table.add_row(f"  {name_of(metric)}", before_of(first), *cells)
+    return table
+
+
+def _sentence(delta: "Delta") -> Text:
+    return Text(sentence(delta), style=_style(delta))
+
+
+def _difference(delta: "Delta | None") -> Text:
+    if delta is None:
+        return Text("not measured", style="dim")
+    return Text.assemble(after_of(delta), "\n", (short(delta), _style(delta)))
+
+
+def _style(delta: "Delta") -> str:
+    return "" if delta.metric in ("agreement", "cosine", "sqnr") else STYLES.get(delta.verdict, "")
+
+
+def _checks(verdict: "Verdict") -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for check in verdict.checks:
+        table.add_row(Text(check.outcome.upper(), style=STYLES[check.outcome]), check.limit, check.reason)
+    return table
+
+
+def _warning(warned: "Warned") -> RenderableType:
+    return Text.assemble(("warning: ", "yellow"), f"{warned.what}\n", ("hint: ", "dim"), warned.hint)
+
+
+def _foot(report: "Report") -> list[RenderableType]:
+    machine = report.measurements[0].machine if report.measurements else None
+    lines = [basis(report), *report.notes[1:]]
+    if machine is not None:
+        ort = machine.versions.get("onnxruntime", "?")
+        lines.append(f"{machine.processor}, {machine.cores} cores, onnxruntime {ort}")
+    return [Text(line, style="dim") for line in lines]
