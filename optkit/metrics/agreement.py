@@ -29,17 +29,19 @@ class Agreement(Metric):
         if not is_float(original):
             alike = (answer == original).reshape(len(answer), -1)
         else:
-            a, b = positions(answer).astype(np.float64), positions(original).astype(np.float64)
+            a, b = positions(answer), positions(original)
             alike = _same_class(a, b) if a.shape[2] > 1 else _same_value(a[:, :, 0], b[:, :, 0])
         return np.asarray(alike.mean(axis=1, dtype=np.float64))
 
 
 def _same_class(a: Array, b: Array) -> Array:
-    broken_a, broken_b = np.isnan(a).any(axis=2), np.isnan(b).any(axis=2)
-    return np.asarray((broken_a == broken_b) & (broken_a | (a.argmax(axis=2) == b.argmax(axis=2))))
+    best_a, best_b = a.argmax(axis=2), b.argmax(axis=2)  # the first NaN, where there is one
+    broken_a, broken_b = (np.isnan(np.take_along_axis(x, best[:, :, None], 2)[:, :, 0]) for x, best in ((a, best_a), (b, best_b)))
+    return np.asarray((broken_a == broken_b) & (broken_a | (best_a == best_b)))
 
 
 def _same_value(a: Array, b: Array) -> Array:
+    a, b = a.astype(np.float64), b.astype(np.float64)
     probabilities = (a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)
     with np.errstate(invalid="ignore"):
         close = np.abs(a - b) <= TOLERANCE * np.maximum(1, np.abs(b))

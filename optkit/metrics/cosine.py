@@ -22,15 +22,18 @@ class Cosine(Metric):
 
     def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
         a, b = as_numbers(*pair(outputs, reference, self.output))
-        finite = np.isfinite(np.stack((a, b))).all(axis=(0, 2))
-        a, b = (_to_unit_peak(np.where(finite[:, None], values, 0)) for values in (a, b))
-        lengths = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-        cosine = np.divide((a * b).sum(axis=1), lengths, out=np.zeros(len(a)), where=lengths > 0)
-        equal = (a == b).all(axis=1) & finite
-        return np.where(equal, 1.0, np.clip(cosine, -1, 1))
+        equal = (a == b).all(axis=1)
+        a, usable_a = _to_unit_peak(a)
+        b, usable_b = _to_unit_peak(b)
+        lengths = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
+        cosine = np.clip(np.einsum("ij,ij->i", a, b) / lengths, -1, 1)
+        return np.where(equal, 1.0, np.where(usable_a & usable_b, cosine, 0.0))
 
 
-def _to_unit_peak(values: Array) -> Array:
-    """Divided by the largest magnitude of the example, so that squares neither overflow nor vanish."""
-    peak = np.abs(values).max(axis=1, keepdims=True, initial=0)
-    return np.asarray(values / np.where(peak > 0, peak, 1))
+def _to_unit_peak(values: Array) -> tuple[Array, Array]:
+    """Divided by the largest magnitude of the example, so that squares neither overflow nor vanish; ones where that is 0 or not finite."""
+    peak = np.abs(values).max(axis=1, initial=0)
+    usable = np.isfinite(peak) & (peak > 0)
+    if not usable.all():
+        values = np.where(usable[:, None], values, 1.0)
+    return values / np.where(usable, peak, 1.0)[:, None], usable
