@@ -41,8 +41,15 @@ golden: .venv/ready
 	@.venv/bin/pip install --quiet -c constraints.txt -e '.[dev,openvino,images,text]'
 	@touch $@
 
+SAMPLE := sample_models/fashion_cnn
+demo: export PATH := $(CURDIR)/.venv-demo/bin:$(PATH)
 demo: .venv-demo/ready
-	@sh sample_models/demo.sh
+	@rm -rf demo-output && mkdir demo-output
+	optkit quantize $(SAMPLE)/model.onnx --int8 --data $(SAMPLE)/calibration.npz -o demo-output/model.int8.onnx
+	optkit compare $(SAMPLE)/model.onnx demo-output/model.int8.onnx --data $(SAMPLE)/evaluation.npz --metric top1 \
+	  --report demo-output/report.json --markdown demo-output/report.md
+	optkit gate --report demo-output/report.json --max-drop 1% --min-speedup 1.2 --max-size 0.5
+	@echo "The model and the reports are in demo-output."
 
 .venv-demo/ready: pyproject.toml constraints.txt $(shell find optkit recipes -type f ! -name '*.pyc')
 	@echo "installing optkit into .venv-demo"

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +19,7 @@ USER_CAN_MEND, BUG, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
 
 def guarded(work: Callable[[], object]) -> NoReturn:
     """Do `work` and exit: with the number it returns or 0, or as the error says."""
+    _write_what_can_be_written()
     try:
         with _ending_cleanly_when_told_to():
             code = work()
@@ -49,6 +51,13 @@ def _ending_cleanly_when_told_to() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _write_what_can_be_written() -> None:
+    """A terminal that has no × or → shows a question mark in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _usage(error: click.ClickException) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from optkit.datasets import Examples
-from optkit.errors import ModelError
+from optkit.errors import DataError, ModelError
 from optkit.measure import Progress
 from optkit.measure._feeds import batches_of, fitted, is_fixed
 from optkit.metrics import Metric, default_metrics
@@ -56,7 +56,11 @@ class Scoring:
         self._check_finite(rows, joined)
         for i, answer in enumerate(joined):
             for metric in self.metrics:
-                score = metric.score(answer, None if labels is None else labels[rows], reference)
+                try:
+                    score = metric.score(answer, None if labels is None else labels[rows], reference)
+                except DataError as error:  # a metric sees arrays, the user's name for them is known here
+                    error.where = error.where or self.examples.source
+                    raise
                 self.scores[i].setdefault(metric.name, []).append(score)
 
     def samples(self) -> list[tuple[Samples, ...]]:
