@@ -1,5 +1,6 @@
 """ONNX files: read, write, digest. Weights outside the file (external data) are part of the model."""
 
+import difflib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -28,13 +29,13 @@ def load_model(path: Path) -> ir.Model:
 def load_proto(path: Path) -> onnx.ModelProto:
     """Read a model as protobuf; weights in external files are not read, nor need they be there. Raises ModelError."""
     if not path.exists():
-        raise ModelError("there is no such file", where=str(path))
+        raise ModelError("there is no such file", where=str(path), hint=_near(path))
     if path.is_dir():
         raise ModelError("this is a folder, not a model file", where=str(path), hint="name the .onnx file in it")
     try:
         model = onnx.load(path, load_external_data=False)
     except OSError as error:
-        raise ModelError(f"it cannot be read: {error.strerror}", where=str(path)) from error
+        raise ModelError(f"it cannot be read: {error.strerror}", where=str(path), hint="check who may read it") from error
     except Exception as error:  # the parser raises whatever the bytes made it do
         raise _unreadable(path) from error
     if not model.graph.output or model.ir_version < 1 or not model.opset_import:  # the opset stands last: it shows what was cut off
@@ -112,3 +113,9 @@ def _unreadable(path: Path) -> ModelError:
     return ModelError(
         "this is not an ONNX model, or it is damaged or cut short", where=str(path), hint="check the download; optkit reads .onnx files"
     )
+
+
+def _near(path: Path) -> str:
+    beside = [file.name for file in path.parent.glob("*.onnx")]
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f"did you mean {path.parent / near[0]}?" if near else "check the path; it is relative to the current folder"
