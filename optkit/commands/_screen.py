@@ -3,14 +3,19 @@
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from optkit.report import Report
 
 NARROWEST, WIDEST = 60, 140
+PLAIN = str.maketrans("█×µ…", "#xu.")
+"""For terminals that know no more than ASCII."""
 
 
 def show_report(report: "Report", as_json: bool) -> None:
@@ -25,3 +30,15 @@ def show_report(report: "Report", as_json: bool) -> None:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
     click.echo(terminal.render(report, width, colour), nl=False, color=colour)
+
+
+def show_drawing(draw: "Callable[[Console], None]") -> None:
+    """Print what `draw` prints on a console, without the spaces that rich fills lines with; in ASCII where nothing else is shown."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        draw(console)
+    text = captured.get().translate(PLAIN) if console.options.ascii_only else captured.get()
+    lines = text.splitlines()
+    click.echo("\n".join(lines if console.is_terminal else map(str.rstrip, lines)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from optkit.commands._options import MODEL, data_option, device_option, json_option, threads_option
+from optkit.commands._screen import show_drawing
 
 if TYPE_CHECKING:
     from optkit.inspection import Inspection
@@ -27,8 +28,6 @@ def command(model: Path, profile: bool, shapes: tuple[str, ...], data: str | Non
     Work is counted for one example: of the sizes in --data or --shape, else of sizes that are assumed and shown. With --profile the
     model runs on the examples in --data, or on made-up ones; without it nothing is run.
     """
-    from rich.console import Console
-
     from optkit.inspection.show import show_inspection
     from optkit.inspection.sizes import parse_sizes
     from optkit.records import write_record
@@ -37,7 +36,7 @@ def command(model: Path, profile: bool, shapes: tuple[str, ...], data: str | Non
     if as_json:
         click.echo(write_record(found))
     else:
-        show_inspection(found, Console(highlight=False))
+        show_drawing(lambda console: show_inspection(found, console))
 
 
 def _inspect(model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, run_on: tuple[str, int] | None) -> "Inspection":

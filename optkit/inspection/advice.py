@@ -11,8 +11,6 @@ from optkit.units import show_share
 MOST = 3
 LITTLE, MUCH = 0.2, 0.5
 """Shares of weight bytes: below the first a kind of operator is not worth a sentence, above the second it decides."""
-HUGE = 10**9
-"""Bytes of weights from which reading them, not computing with them, decides the speed."""
 SEVERAL = 5
 FOLDABLE = ("Identity", "BatchNormalization", "Dropout")
 
@@ -69,8 +67,6 @@ def _integers(model: str, parts: Sequence[Part], work: Work, total: int) -> list
     of_work = f"{'does' if one else 'do'} {show_share(sum(p.macs for p in chosen) / work.macs)} of the work and " if work.macs else ""
     what = f"{_names(p.operator for p in chosen)} {of_work}{'holds' if one else 'hold'} {show_share(size / total)} of the weight bytes"
     command = f"optkit quantize {model} --int8 --data DATA"
-    if size >= HUGE:
-        return [Advice(f"{what}: 4-bit weights make it about an eighth of the size.", f"optkit quantize {model} --int4 --data DATA")]
     if size < LITTLE * total:
         return [Advice(f"{what}: INT8 gains little.", command)]
     return [Advice(f"{what}: INT8 can make it smaller and faster.", command)]

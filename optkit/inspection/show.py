@@ -17,24 +17,17 @@ LABEL = 11
 BAR = 16
 """Columns of a bar that stands for everything."""
 MOST_ROWS, MOST_KINDS = 12, 30
-PLAIN = str.maketrans("█×µ…", "#xu.")
-"""For terminals that know no more than ASCII."""
 
 
 def show_inspection(found: Inspection, console: Console) -> None:
     """Print it."""
-    with console.capture() as captured:
-        console.print(Text(found.path, style="bold"), soft_wrap=True)
-        console.print(_facts(found))
-        if found.parts:
-            console.print(_parts(found))
-        if found.profile:
-            console.print(_profile(found.profile))
-        _print_advice(found, console)
-    text = captured.get()
-    lines = (text.translate(PLAIN) if console.options.ascii_only else text).splitlines()
-    # rich fills every line of a table with spaces, which are in the way once the text is in a file
-    console.file.write("\n".join(lines if console.is_terminal else map(str.rstrip, lines)) + "\n")
+    console.print(Text(found.path, style="bold"), soft_wrap=True)
+    console.print(_facts(found))
+    if found.parts:
+        console.print(_parts(found))
+    if found.profile:
+        console.print(_profile(found.profile))
+    _print_advice(found, console)
 
 
 def _facts(found: Inspection) -> RenderableType:

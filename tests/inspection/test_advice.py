@@ -41,11 +41,6 @@ def test_a_command_that_serves_two_sentences_is_shown_once() -> None:
     assert second.command == "optkit quantize 'my model.onnx' --int8 --data DATA"
 
 
-def test_gigabytes_are_for_four_bits() -> None:
-    (only,) = advice([part("MatMul", 3 * 10**9)])
-    assert only.command == "optkit quantize 'my model.onnx' --int4 --data DATA"
-
-
 def test_what_is_quantized_is_left_alone() -> None:
     (only,) = advice([part("MatMul", 900, "done", now="int8"), part("Gather", 100)])
     assert only == Advice("It is quantized: 90.0% of the weight bytes are int8. More would not pay.")
