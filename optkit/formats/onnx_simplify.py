@@ -40,7 +40,7 @@ def simplify(model: ir.Model) -> ir.Model:
             model = _try_step(step, model)
         for _ in range(MOST_ROUNDS):
             before = model
-            for step in (_fold_constants, _rewrite, _lift_constants, _merge_equal_nodes, _remove_unused):
+            for step in (_fold_constants, _rewrite, _lift_constants, _merge_equal_nodes, remove_unused):
                 model = _try_step(step, model)
             if _outline(model) == _outline(before):
                 break
@@ -183,9 +183,14 @@ def _merge_equal_nodes(model: ir.Model) -> None:
         common.CommonSubexpressionEliminationPass()(model)
 
 
-def _remove_unused(model: ir.Model) -> None:
+def remove_unused(model: ir.Model) -> None:
+    """Drop nodes, weights and opsets that nothing uses, in place; weights of branches and loop bodies too, which onnx-ir leaves."""
     common.RemoveUnusedNodesPass()(model)
     common.RemoveUnusedOpsetsPass()(model)
+    for graph in model.graphs():
+        for name, value in list(graph.initializers.items()):
+            if not value.uses() and not value.is_graph_output() and not value.is_graph_input():
+                del graph.initializers[name]
 
 
 def _name_all(model: ir.Model) -> None:

@@ -95,7 +95,7 @@ def _names(graph: ir.Graph) -> Iterator[str]:
 
 
 def prune_unused(model: ir.Model) -> None:
-    """Drop nodes and initializers that nothing reads any more."""
-    from onnx_ir.passes.common import RemoveUnusedNodesPass
+    """Drop nodes and initializers that nothing reads any more, in branches and loop bodies too."""
+    from optkit.formats.onnx_simplify import remove_unused
 
-    RemoveUnusedNodesPass()(model)
+    remove_unused(model)
