@@ -18,8 +18,8 @@ from optkit.errors import ModelError, OptkitError
 from optkit.measure import Progress
 from optkit.meters import Fresh
 
-FEWEST, MOST = 3, 7
-"""Processes per model: three show an odd one out."""
+FEWEST, MOST = 6, 9
+"""Processes per model. Of fewer than six pairs all favour one model by chance alone more than once in twenty times."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

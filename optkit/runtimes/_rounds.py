@@ -15,7 +15,8 @@ Calls = Sequence[Callable[[], None]]
 Opener = Callable[[], Calls]
 """Opens a model and binds its feeds; slow models may bind fewer than they were given."""
 
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 30
+FEWEST_ROUNDS, MOST_ROUNDS = 6, 30
+"""Of fewer than six rounds all favour one model by chance alone more than once in twenty times."""
 WARM_UP = 3
 """Runs of each query that are not counted: the first ones allocate memory."""
 SLOW = 0.2
