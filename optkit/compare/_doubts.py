@@ -1,7 +1,7 @@
 """What makes the numbers of a comparison less trustworthy, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
-from math import ceil, isfinite, isnan
+from math import isfinite, isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ from optkit.compare import Delta, Warned
 from optkit.compare._deltas import Array, rounds_of
 from optkit.samples import Samples, kind_of
 from optkit.stats.drift import trend, wander
+from optkit.stats.power import rounded_up
 
 if TYPE_CHECKING:
     from optkit.measure import Measurement
@@ -66,7 +67,7 @@ def _scores(name: str, deltas: Sequence[Delta]) -> Iterator[Warned]:
         half = (delta.high - delta.low) / 2
         if delta.before and not isnan(half) and half > WIDE:
             enough = (
-                f"about {_round_up(delta.n * (half / WISHED) ** 2):,} {units} would give ±1%" if isfinite(half) else "give more of them"
+                f"about {rounded_up(delta.n * (half / WISHED) ** 2):,} {units} would give ±1%" if isfinite(half) else "give more of them"
             )
             yield Warned(f"{delta.n:,} {units} are few: {delta.metric} of {name} is known to {_plus_minus(half)} only", enough)
 
@@ -103,9 +104,3 @@ def _fall_backs(before: "Measurement", after: "Measurement") -> Iterator[Warned]
 
 def _plus_minus(half: float) -> str:
     return f"±{half:.1%}" if isfinite(half) else "no precision"
-
-
-def _round_up(number: float) -> int:
-    """To two significant digits."""
-    step: int = 10 ** max(0, len(str(ceil(number))) - 2)
-    return int(ceil(number / step) * step)

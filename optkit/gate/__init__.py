@@ -102,10 +102,12 @@ def _check(limit: "Limit", delta: Delta, name: str) -> Check:
 
 
 def _what_would_decide(delta: Delta, more: int | None) -> str:
+    from optkit.stats.power import rounded_up
+
     if more:
-        return f"undecided; about {more:,} more {units_of(delta)} would decide"
+        return f"undecided; about {rounded_up(more):,} more {units_of(delta)} would decide"
     if isinf(delta.low) or isinf(delta.high):
-        return f"undecided; {delta.n} of {units_of(delta)} is too few to say anything"
+        return f"undecided; {delta.n} {units_of(delta).removesuffix('s')} is too few to say anything"
     return "undecided, and more data would hardly decide"
 
 

@@ -50,5 +50,6 @@ def basis(report: "Report") -> str:
     notes = list(report.notes[:1])
     if rounds:
         least, most = min(rounds), max(rounds)
-        notes.append(f"timed in {least if least == most else f'{least} to {most}'} interleaved rounds")
+        count = f"{least} to {most}" if least < most else str(most)
+        notes.append(f"timed in {count} interleaved {'round' if most == 1 else 'rounds'}")
     return "; ".join(notes)

@@ -104,6 +104,8 @@ def _score(delta: "Delta") -> str:
     up = delta.after > delta.before
     change, low, high = _change(delta)
     what = f"{change.lstrip('+−')} {'higher' if up else 'lower'}" if delta.after != delta.before else "no change"
+    if not (isfinite(delta.low) and isfinite(delta.high)):
+        return f"{what}: one group says nothing of chance"
     means = {"better": "better", "worse": "worse"}.get(delta.verdict) or ("no loss shown" if delta.gain <= 0 else "no gain shown")
     return f"{what} (between {low} and {high}): {means}"
 

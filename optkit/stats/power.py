@@ -11,6 +11,13 @@ MOST = 100_000_000
 """More than anyone will measure: as good as never."""
 
 
+def rounded_up(number: float) -> int:
+    """To two significant digits, for people: it is an estimate."""
+    whole = ceil(number)
+    step: int = 10 ** max(0, len(str(whole)) - 2)
+    return -(-whole // step) * step
+
+
 def more_needed(n: int, distance: float, half_width: float) -> int | None:
     """How many more examples or rounds would decide, or None when none would.
 

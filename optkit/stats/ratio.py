@@ -1,6 +1,6 @@
 """How many times as long one model takes as another, from times measured in turns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,6 @@ FEW = 9
 """Rounds. From here on the sign test's interval would leave the extremes out."""
 MOST_VALUES = 20_000
 """More are thinned within their round: evenly spaced order statistics stand for the rest."""
-CHUNK = 2_000_000
-"""Numbers held at a time."""
 
 
 def ratio_of_medians(before: Rounds, after: Rounds, seed: int = 0) -> Interval:
@@ -64,29 +62,32 @@ class _Pooled:
         stands_for = np.concatenate([np.full(len(k), np.size(row) / max(1, len(k))) for k, row in zip(kept, rounds, strict=True)])
         values, numbers = np.concatenate(kept), np.repeat(np.arange(len(kept)), [len(k) for k in kept])
         order = np.argsort(values, kind="stable")
-        self.values, self.round, self.weight = values[order], numbers[order], stands_for[order]
+        self.values = values[order]
+        self.upto = np.zeros((len(values), self.rounds))
+        """How many of the values up to each belong to each round."""
+        self.upto[np.arange(len(values)), numbers[order]] = stands_for[order]
+        np.cumsum(self.upto, axis=0, out=self.upto)
 
     def quantiles(self, share: float, drawn: Array) -> Array:
         """One for each row of `drawn`, which says how often each round counts. Definition 2 of Hyndman & Fan (1996), as np.median."""
-        return np.concatenate([self._quantiles(share, part) for part in _parts(drawn, max(1, CHUNK // max(1, len(self.values))))])
-
-    def _quantiles(self, share: float, drawn: Array) -> Array:
-        total = np.cumsum(drawn[:, self.round] * self.weight, axis=1)
+        total = drawn @ self.upto[-1]
         # rounding of the sums must not move a step: half an observation is far more than they lose
-        wanted, slack = share * total[:, -1:], 1e-9 * total[:, -1:]
-        last = len(self.values) - 1
-        at = np.minimum((total < wanted - slack).sum(axis=1), last)
-        past = np.minimum((total <= wanted + slack).sum(axis=1), last)
+        slack = 1e-9 * total
+        at, past = self._first(drawn, share * total - slack), self._first(drawn, share * total + slack)
         found: Array = (self.values[at] + self.values[past]) / 2
         return found
+
+    def _first(self, drawn: Array, wanted: Array) -> Array:
+        """For each row, the first value up to which there are as many as wanted; all rows are halved at once."""
+        low, high = np.zeros(len(drawn), dtype=np.int64), np.full(len(drawn), len(self.values) - 1)
+        while (low < high).any():
+            middle = (low + high) // 2
+            short = np.einsum("dr,dr->d", drawn, self.upto[middle]) < wanted
+            low, high = np.where(short, middle + 1, low), np.where(short, high, middle)
+        return low
 
 
 def _thinned(ascending: Array, most: int) -> Array:
     if len(ascending) <= most:
         return ascending
     return ascending[((np.arange(most) + 0.5) * len(ascending) / most).astype(np.int64)]
-
-
-def _parts(rows: Array, size: int) -> Iterator[Array]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from optkit.stats.power import more_needed
+from optkit.stats.power import more_needed, rounded_up
 
 
 def test_with_so_many_the_test_decides_four_times_of_five() -> None:
@@ -16,7 +16,7 @@ def test_with_so_many_the_test_decides_four_times_of_five() -> None:
     assert power == pytest.approx(0.8, abs=0.001)
 
 
-@given(st.integers(2, 10_000), st.floats(0.001, 1), st.floats(1.0, 100))
+@given(st.integers(2, 10_000), st.floats(0.001, 1), st.floats(1.0, 30))
 def test_an_estimate_nearer_to_the_limit_needs_more(n: int, distance: float, times: float) -> None:
     near, far = more_needed(n, distance / 2, distance * times), more_needed(n, distance, distance * times)
     assert far is not None
@@ -28,3 +28,8 @@ def test_an_estimate_nearer_to_the_limit_needs_more(n: int, distance: float, tim
 )
 def test_where_no_amount_decides_it_says_none(n: int, distance: float, half: float) -> None:
     assert more_needed(n, distance, half) is None
+
+
+@pytest.mark.parametrize(("number", "shown"), [(1, 1), (99, 99), (100, 100), (101, 110), (3915, 4000), (7170.2, 7200), (0.2, 1)])
+def test_people_get_two_digits(number: float, shown: int) -> None:
+    assert rounded_up(number) == shown

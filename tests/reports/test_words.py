@@ -1,0 +1,37 @@
+from dataclasses import replace
+
+import pytest
+
+from optkit.compare import Delta
+from optkit.reports._words import sentence, short
+
+TIME = Delta("latency_median", "cpu", 1, "s", "lower", 2.0, 1.0, 0.5, 0.48, 0.52, "better", "block bootstrap over rounds", 30)
+SCORE = Delta("top1", "cpu", 1, "ratio", "higher", 0.8, 0.796, -0.005, -0.01, 0.002, "undecided", "Tango score interval", 1000)
+ERROR = Delta("mean_squared_error", "cpu", 1, "", "lower", 0.5, 0.6, -0.2, -0.3, -0.1, "worse", "paired bootstrap over examples", 1000)
+
+
+@pytest.mark.parametrize(
+    ("delta", "words"),
+    [
+        (TIME, "2.00× as fast (1.92 to 2.08)"),
+        (replace(TIME, gain=-1.0, low=-1.2, high=-0.9, verdict="worse"), "0.50× as fast (0.45 to 0.53): slower"),
+        (replace(TIME, gain=0.0, low=-0.02, high=0.01, verdict="undecided"), "too close to tell (0.98 to 1.01)"),
+        (replace(TIME, gain=0.0, low=-0.002, high=0.001, verdict="same"), "too close to tell (1.00 to 1.00)"),
+        (replace(TIME, metric="throughput", unit="1/s", better="higher"), "1.50× as much (1.48 to 1.52)"),
+        (SCORE, "0.40 points lower (between −0.80 and +0.16): no loss shown"),
+        (replace(SCORE, after=0.804, gain=0.005, low=-0.002, high=0.01), "0.40 points higher (between −0.16 and +0.80): no gain shown"),
+        (replace(SCORE, low=-0.01, high=-0.001, verdict="worse"), "0.40 points lower (between −0.80 and −0.08): worse"),
+        (replace(SCORE, after=0.8, gain=0.0), "no change (between −0.80 and +0.16): no loss shown"),
+        (replace(SCORE, after=0.8, gain=0.0, verdict="same"), "the same on all 1,000 examples"),
+        (ERROR, "20.00% higher (between +10.00% and +30.00%): worse"),
+        (replace(SCORE, before=0.0, gain=float("nan")), "cannot be compared: 0 before"),
+        (replace(SCORE, after=float("nan"), gain=float("nan")), "cannot be compared: not finite"),
+    ],
+)
+def test_a_difference_is_a_sentence(delta: Delta, words: str) -> None:
+    assert sentence(delta) == words
+
+
+def test_short_forms_keep_the_interval() -> None:
+    assert short(TIME) == "2.00× (1.92 to 2.08)"
+    assert short(SCORE) == "−0.40 points (−0.80 to +0.16)\ntoo close to tell"
