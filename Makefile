@@ -1,7 +1,7 @@
 # make test        everything: style, types, all tests, in an environment of its own (.venv)
 # make test-fast   the same without the slow tests: under a minute
 # make demo        quantize a sample model, compare, gate: what optkit is for, in an environment of its own (.venv-demo)
-# make golden      write the expected help texts and reports anew; read the difference before committing it
+# make golden      write the expected help texts, reports and the recipe schema anew; read the difference before committing it
 # make clean       remove the environments and caches
 
 .PHONY: test test-fast style golden demo clean
@@ -33,7 +33,7 @@ style: .venv/ready
 	.venv/bin/mypy --no-error-summary
 
 golden: .venv/ready
-	.venv/bin/pytest --quiet --update-golden tests/golden
+	.venv/bin/pytest --quiet --update-golden tests/golden tests/recipe/test_parameters.py
 
 .venv/ready: pyproject.toml constraints.txt
 	@echo "installing optkit and what its tests need into .venv"

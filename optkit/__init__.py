@@ -1,6 +1,8 @@
 """optkit makes trained models smaller and faster, and proves what that cost."""
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,3 +19,14 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         return getattr(import_module("optkit.api"), name)
     raise AttributeError(f"module 'optkit' has no attribute {name!r}")
+
+
+class _Verbs(ModuleType):
+    """Importing the module `optkit.compare` must not hide the verb `optkit.compare`: Python would bind the module to that name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Verbs

@@ -14,7 +14,7 @@ import onnx
 
 from optkit.artifact import Artifact, Made
 from optkit.errors import ModelError
-from optkit.formats.onnx import model_files
+from optkit.formats.onnx import load_proto, model_files
 
 KEY = "optkit"
 SCHEMA = 1
@@ -38,7 +38,7 @@ def stamp(path: Path, original: Artifact, lineage: tuple[Made, ...]) -> None:
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest in a model file; None where there is none. Raises ModelError when the file is no model."""
-    return _manifest_of(_parse(path))
+    return _manifest_of(load_proto(path))
 
 
 def changes(path: Path) -> list[str]:
@@ -46,6 +46,9 @@ def changes(path: Path) -> list[str]:
     manifest = read_manifest(path)
     if manifest is None:
         raise ModelError("it holds no manifest of optkit", where=str(path), hint="only models that optkit made can be verified")
+    if manifest.get("schema") != SCHEMA:
+        what = f"its manifest has schema {manifest.get('schema')}, and this optkit reads schema {SCHEMA}"
+        raise ModelError(what, where=str(path), hint="verify it with the version that made it")
     entry, data = _entry(manifest), path.read_bytes()
     found = []
     if not data.endswith(entry) or _sha256(data[: -len(entry)]) != manifest.get("content"):
@@ -73,7 +76,7 @@ def _step(made: Made) -> dict[str, Any]:
 
 def _strip(path: Path) -> dict[str, Any] | None:
     """Take an earlier manifest out of a file, so that there is only one."""
-    model = _parse(path)
+    model = load_proto(path)
     kept = [entry for entry in model.metadata_props if entry.key != KEY]
     if len(kept) == len(model.metadata_props):
         return None
@@ -82,13 +85,6 @@ def _strip(path: Path) -> dict[str, Any] | None:
     model.metadata_props.extend(kept)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return earlier
-
-
-def _parse(path: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(path, load_external_data=False)
-    except Exception as error:  # the parser raises whatever the bytes made it do
-        raise ModelError("this is not an ONNX model, or it is damaged", where=str(path)) from error
 
 
 def _manifest_of(model: onnx.ModelProto) -> dict[str, Any] | None:

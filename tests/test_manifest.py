@@ -71,3 +71,11 @@ def test_an_entry_of_someone_else_is_no_manifest(tmp_path: Path, value: str) -> 
     model.metadata_props.add(key="optkit", value=value)
     onnx.save(model, tmp_path / "m.onnx")
     assert read_manifest(tmp_path / "m.onnx") is None
+
+
+def test_a_manifest_of_another_schema_is_not_judged(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(TEXT)
+    model.metadata_props.add(key="optkit", value='{"schema": 99}')
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="its manifest has schema 99, and this optkit reads schema 1"):
+        changes(tmp_path / "m.onnx")

@@ -14,8 +14,7 @@ from optkit.commands._options import MODEL, device_option, json_option
 @click.option("--source", type=MODEL, metavar="MODEL", help="Check too that this is the model it was made from.")
 @device_option
 @json_option
-@click.pass_context
-def command(ctx: click.Context, model: Path, source: Path | None, device: str, as_json: bool) -> None:
+def command(model: Path, source: Path | None, device: str, as_json: bool) -> int:
     """Check the manifest that optkit wrote into MODEL: the file is unchanged, and it loads.
 
     Exit code 1 where something does not agree with the manifest.
@@ -25,33 +24,26 @@ def command(ctx: click.Context, model: Path, source: Path | None, device: str, a
     from optkit.runtimes import open_session
     from optkit.versions import versions_for
 
-    read_artifact(model)
     wrong = changes(model)
     manifest = read_manifest(model) or {}
-    if source is not None and read_artifact(source).digest != manifest["source"]["digest"]:
+    sources = {manifest["source"]["digest"], *(step["source"] for step in manifest["steps"])}
+    if source is not None and read_artifact(source).digest not in sources:
         wrong.append(f"{source} is not the model it was made from, which was called {manifest['source']['file']}")
     if not wrong:
         open_session(model, device)
     here = versions_for()
     other = {name: made for step in manifest["steps"] for name, made in step["versions"].items() if here.get(name, made) != made}
     if as_json:
-        click.echo(
-            json.dumps(
-                {"model": str(model), "verified": not wrong, "wrong": wrong, "manifest": manifest, "other_versions": other}, indent=2
-            )
-        )
+        facts = {"model": str(model), "verified": not wrong, "wrong": wrong, "manifest": manifest, "other_versions": other}
+        click.echo(json.dumps(facts, indent=2))
     else:
         click.echo(_text(model, manifest, wrong, other))
-    ctx.exit(1 if wrong else 0)
+    return 1 if wrong else 0
 
 
 def _text(model: Path, manifest: dict[str, Any], wrong: list[str], other: dict[str, str]) -> str:
-    steps = [_step(step) for step in manifest["steps"]]
-    made = f"made from {manifest['source']['file']} (sha256 {manifest['source']['digest'][:12]}…) by {' → '.join(steps)}"
+    steps = " → ".join(step["pass"] for step in manifest["steps"])
+    made = f"made from {manifest['source']['file']} (sha256 {manifest['source']['digest'][:12]}…) by {steps}"
     verdict = [f"wrong: {each}" for each in wrong] or ["verified: it is as optkit wrote it, and it loads"]
     note = [f"made with other versions: {', '.join(f'{name} {number}' for name, number in other.items())}"] if other else []
     return "\n".join([f"{model}: {made}", *note, *verdict])
-
-
-def _step(step: dict[str, Any]) -> str:
-    return str(step["pass"])

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,17 @@ def recipe_from(text: str, name: str, folder: Path, overrides: Sequence[str]) ->
         output=None if keys.output is None else Path(paths.file(keys.output, "output")),
         lines={".".join(map(str, place)): where for place, where in lines.places.items()},
     )
+
+
+def make_pass(word: str, parameters: Mapping[str, Any]) -> Pass:
+    """A pass with parameters given by name, as from Python. Raises UsageError with everything that is wrong with them."""
+    kind: type[Pass] = load("passes", word)
+    try:
+        return kind.model_validate(dict(parameters))
+    except ValidationError as error:
+        found = problems_of(error, kind, Lines(word), (), f"pass {word}")
+        hints = dict.fromkeys(problem.hint for problem in found if problem.hint)
+        raise UsageError("; ".join(problem.what for problem in found), where=word, hint="; ".join(hints) or None) from error
 
 
 def _keys(values: dict[str, Any], lines: Lines) -> RecipeKeys | None:

@@ -1,0 +1,130 @@
+"""optkit for Python: the verbs of the command line, returning the records that it prints."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from optkit.report import Report
+
+if TYPE_CHECKING:
+    from optkit.artifact import Artifact
+    from optkit.datasets import Examples
+    from optkit.follow import RunResult
+    from optkit.recipe import Recipe
+
+PathLike = str | os.PathLike[str]
+Progress = Callable[[str, int, int], None]
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def quantize(
+    model: PathLike,
+    output: PathLike | None = None,
+    *,
+    precision: Literal["int8", "fp16"] = "int8",
+    data: "str | Path | Examples | None" = None,
+    device: str = "cpu",
+    threads: int = 1,
+    seed: int = 0,
+    cache: bool = True,
+    force: bool = False,
+    progress: Progress = silent,
+    **parameters: Any,
+) -> "Artifact":
+    """Make a model smaller and faster, verified before it appears at `output` (default: MODEL.int8.onnx beside it). As `optkit quantize`.
+
+    `parameters` are those of the pass `quantize` for int8 (method, samples, ranges, exclude, min_sqnr, accept_size_only) and of
+    `cast_half` for fp16 (io): `optkit passes NAME` shows them. What was chosen, and why, is in the lineage of the artifact returned.
+    Raises NothingPaid when no variant is worth having, UsageError for a wrong parameter or an output that cannot be written,
+    ModelError or DataError; nothing is left behind then.
+    """
+    from optkit.datasets import Examples, read_examples
+    from optkit.draft import check_output
+    from optkit.formats import read_artifact
+    from optkit.optimize import optimize
+    from optkit.recipe.reading import make_pass
+    from optkit.runtimes import open_session
+    from optkit.store import Store, default_place
+
+    path = Path(model)
+    target = Path(output) if output is not None else path.with_suffix(f".{precision}.onnx")
+    step = make_pass({"int8": "quantize", "fp16": "cast_half"}[precision], parameters)
+    source = read_artifact(path)
+    check_output(target, path, force=force)
+    if data is not None and not isinstance(data, Examples):
+        data = read_examples(str(data), open_session(path, device, threads).inputs)
+    return optimize(
+        source,
+        [step],
+        target=target,
+        examples={} if data is None else {"calibration": data},
+        device=device,
+        threads=threads,
+        seed=seed,
+        cache=Store(default_place()) if cache else None,
+        progress=progress,
+        force=force,
+    )
+
+
+def compare(
+    before: PathLike,
+    *afters: PathLike,
+    data: "str | Path | Examples | None" = None,
+    metrics: Sequence[str] = (),
+    output: str | None = None,
+    devices: Sequence[str] = ("cpu",),
+    batches: Sequence[int] = (1,),
+    threads: int = 1,
+    seconds: float = 10.0,
+    synthetic: bool = False,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Report:
+    """Measure models side by side: accuracy, speed, size, memory, every difference with an interval. As `optkit compare`.
+
+    Raises UsageError, ModelError or DataError.
+    """
+    from optkit.formats import read_artifact
+    from optkit.prove import prove
+
+    return prove(
+        [read_artifact(Path(model)) for model in (before, *afters)],
+        str(data) if isinstance(data, Path) else data,
+        metrics=metrics,
+        output=output,
+        devices=devices,
+        batches=batches,
+        threads=threads,
+        seconds=seconds,
+        synthetic=synthetic,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def run(
+    recipe: "PathLike | Recipe",
+    *,
+    changes: Sequence[str] = (),
+    output: PathLike | None = None,
+    cache: bool = True,
+    force: bool = False,
+    progress: Progress = silent,
+) -> "RunResult":
+    """Do what a recipe says and prove what it cost. As `optkit run`.
+
+    `changes` are such as `passes.0.ratio=0.4`. Model and reports go to `output`, else where the recipe says, else to a folder of the
+    recipe's name in the current one. Raises RecipeError with every mistake at once, or what a pass, a model or the data has to say;
+    nothing is left behind then. A limit that is broken raises nothing: it is in the verdict of the report.
+    """
+    from optkit.follow import follow
+    from optkit.plan import make_plan
+    from optkit.recipe import Recipe, read_recipe
+
+    read = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe), changes)
+    return follow(make_plan(read), None if output is None else Path(output), cache=cache, force=force, progress=progress)

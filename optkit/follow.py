@@ -1,0 +1,135 @@
+"""Follow a plan to its end: make the model, prove what it gained and cost, and put both in a folder, all of it or nothing."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from optkit.artifact import Artifact, Made
+from optkit.draft import check_folder, check_output, disk_error, draft_folder, publish
+from optkit.formats.onnx import model_files
+from optkit.manifest import MEASURED
+from optkit.optimize import optimize
+from optkit.passes import Progress, silent
+from optkit.plan import Plan
+from optkit.plan.preview import Material, compared_on, gather
+from optkit.prove import prove
+from optkit.report import Report
+from optkit.reports import json, markdown
+from optkit.store import Store, default_place
+
+REPORTS = {"report.json": json, "report.md": markdown}
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What following a recipe made: a model, and what it gained and cost."""
+
+    model: Artifact
+    report: Report
+    folder: Path
+    """Where the model, report.json and report.md are."""
+
+
+def follow(plan: Plan, folder: Path | None = None, *, cache: bool = True, force: bool = False, progress: Progress = silent) -> RunResult:
+    """Run the passes of a plan, compare result and original, hold it against the gate, and write model and reports to `folder`.
+
+    Without `folder` it is the recipe's, or one of the recipe's name in the current folder. It is made when it is not there.
+    Raises what `optimize` and `prove` raise, and leaves nothing behind then. A broken limit raises nothing: the verdict says so.
+    """
+    folder = folder or plan.recipe.output or Path(Path(plan.recipe.name).stem)
+    name = plan.recipe.model.name
+    with _standing(folder):
+        for file in (name, *REPORTS):
+            check_output(folder / file, plan.recipe.model, force=force)
+        material = gather(plan)
+        with draft_folder(folder) as draft:
+            # the same last names as in the end: the report calls the model what it will be called
+            place = draft / folder.resolve().name
+            place.mkdir()
+            made = _make(plan, material, place / name, cache, progress)
+            report = _prove(plan, material, made, folder / name, progress)
+            try:
+                for file, form in REPORTS.items():
+                    (draft / file).write_text(form.render(report), encoding="utf-8")
+                publish(made.path, model_files(made.path)[1:], folder / name)
+                for file in REPORTS:
+                    publish(draft / file, (), folder / file)
+            except OSError as error:
+                raise disk_error(error, folder) from error
+    return RunResult(replace(made, path=folder / name), report, folder)
+
+
+def _make(plan: Plan, material: Material, target: Path, cache: bool, progress: Progress) -> Artifact:
+    return optimize(
+        material.source,
+        plan.steps,
+        target=target,
+        examples=material.examples,
+        device=plan.device,
+        threads=plan.recipe.measure.threads,
+        seed=plan.recipe.seed,
+        cache=Store(default_place()) if cache else None,
+        progress=progress,
+        wheres=plan.wheres,
+    )
+
+
+def _prove(plan: Plan, material: Material, made: Artifact, final: Path, progress: Progress) -> Report:
+    recipe = plan.recipe
+    report = prove(
+        [material.source, made],
+        compared_on(material.examples),
+        metrics=recipe.measure.metrics,
+        output=recipe.measure.output,
+        devices=recipe.measure.devices,
+        batches=recipe.measure.batches,
+        threads=recipe.measure.threads,
+        seconds=recipe.measure.seconds,
+        synthetic=recipe.data.synthetic,
+        limits=recipe.gate,
+        seed=recipe.seed,
+        title=Path(recipe.name).stem,
+        progress=progress,
+    )
+    settled = tuple(
+        replace(each, model=replace(each.model, path=final)) if each.model.path == made.path else each for each in report.measurements
+    )
+    notes = (*report.notes, *material.remarks, *(_told(step) for step in made.lineage))
+    return replace(report, measurements=settled, notes=notes)
+
+
+def _told(step: Made) -> str:
+    """What a pass had to say of its work, in one line."""
+    facts = [f"{name.replace('_', ' ')}: {_brief(value)}" for name, value in step.notes.items() if not name.startswith(MEASURED) and value]
+    return f"{step.by}: {'; '.join(facts)}" if facts else step.by
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_brief(each)}" for key, each in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        shown = ", ".join(map(_brief, value[:4]))
+        return f"{shown}, … ({len(value)} in all)" if len(value) > 4 else shown
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def _standing(folder: Path) -> Iterator[None]:
+    """The folder is there, made where it was not, and gone again where nothing came of it."""
+    if folder.exists():
+        check_folder(folder)
+        yield
+        return
+    check_folder(folder.absolute().parent)
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # not empty: someone else put something there
+            folder.rmdir()
+        raise
