@@ -10,21 +10,31 @@ import pytest
 from optkit.errors import ModelError
 from optkit.measure import _fresh, silent
 from optkit.measure._fresh import cold_starts
+from optkit.meters import Fresh
 
 FEED = {"x": np.ones((2, 4), np.float32)}
 
 
-def test_each_model_is_started_in_turns(classifier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_says_what_its_start_took(classifier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_fresh, "FEWEST", 1)
     told: list[tuple[str, int, int]] = []
-    models = [classifier("a.onnx").path, classifier("b.onnx").path]
-    found = cold_starts(models, [FEED, FEED], "cpu", 1, 0.0, lambda *said: told.append(said))
-    assert [len(starts) for starts in found] == [1, 1]
-    for start in (found[0][0], found[1][0]):
-        assert start.load > 0
-        assert start.first > 0
-        assert start.device_memory is None
+    ((start,),) = cold_starts([classifier().path], [FEED], "cpu", 1, 0.0, lambda *said: told.append(said))
+    assert start.load > 0
+    assert start.first > 0
+    assert start.device_memory is None
     assert told == [("cold starts", 1, _fresh.MOST)]
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.0, _fresh.FEWEST), (60.0, _fresh.MOST)])
+def test_models_start_in_turns_now_this_one_first_now_that(
+    classifier: Any, monkeypatch: pytest.MonkeyPatch, seconds: float, count: int
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(_fresh, "_start", lambda request, model: order.append(model.name) or Fresh(1.0, 1.0, 1))
+    found = cold_starts([classifier("a.onnx").path, classifier("b.onnx").path], [FEED, FEED], "cpu", 1, seconds, silent)
+    assert [len(starts) for starts in found] == [count, count]
+    turns = ["".join(name[0] for name in order[i : i + 2]) for i in range(0, len(order), 2)]
+    assert turns == [("ab", "ba")[turn % 2] for turn in range(count)]
 
 
 def test_an_error_in_the_process_is_told_here(classifier: Any) -> None:

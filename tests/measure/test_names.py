@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optkit.measure._names import distinguishing_names
@@ -26,6 +26,7 @@ def test_the_shortest_end_that_tells_them_apart(paths: list[str], names: list[st
     assert distinguishing_names([Path(path) for path in paths]) == tuple(names)
 
 
+@settings(max_examples=50)
 @given(st.lists(PARTS, min_size=1, max_size=5))
 def test_names_are_never_alike_and_end_their_paths(paths: list[list[str]]) -> None:
     whole = [Path("/", *parts) for parts in paths]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper
@@ -24,6 +24,7 @@ Builder = Callable[..., bytes]
 X = {"x": np.arange(8, dtype=np.float32).reshape(2, 4)}
 
 
+@settings(max_examples=25)
 @given(x=arrays(np.float32, st.tuples(st.integers(1, 6), st.just(4)), elements=st.floats(-8, 8, width=32)))
 def test_answers_are_those_of_the_reference(classifier: bytes, x: Any) -> None:
     wanted = dict(zip(["logits", "shares"], ReferenceEvaluator(onnx.load_from_string(classifier)).run(None, {"x": x}), strict=True))

@@ -24,7 +24,7 @@ def openers(opened: list[int], log: list[tuple[int, int]], models: int = 2, feed
 
 def test_models_that_open_fast_are_opened_for_every_round() -> None:
     opened: list[int] = []
-    times = time_rounds(openers(opened, []), seconds=0.3)
+    times = time_rounds(openers(opened, []), seconds=0.15)
     rounds = len(times[0])
     assert len(times[1]) == rounds
     assert FEWEST_ROUNDS <= rounds <= MOST_ROUNDS
@@ -40,7 +40,7 @@ def test_models_that_open_slowly_stay_open() -> None:
 
 def test_all_models_answer_the_same_feed_in_each_lap() -> None:
     log: list[tuple[int, int]] = []
-    time_rounds(openers([], log, models=3), seconds=0.3)
+    time_rounds(openers([], log, models=3), seconds=0.15)
     blocks = [log[i] for i in range(len(log)) if i == 0 or log[i] != log[i - 1]]
     laps = [blocks[i : i + 3] for i in range(len(blocks) - 3)]
     whole = [lap for lap in laps if len({feed for _, feed in lap}) == 1 and {model for model, _ in lap} == {0, 1, 2}]
