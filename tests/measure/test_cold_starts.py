@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,12 @@ def test_models_start_in_turns_now_this_one_first_now_that(
     classifier: Any, monkeypatch: pytest.MonkeyPatch, seconds: float, count: int
 ) -> None:
     order: list[str] = []
-    monkeypatch.setattr(_fresh, "_start", lambda request, model: order.append(model.name) or Fresh(1.0, 1.0, 1))
+
+    def start(request: str, model: Path) -> Fresh:
+        order.append(model.name)
+        return Fresh(1.0, 1.0, 1)
+
+    monkeypatch.setattr(_fresh, "_start", start)
     found = cold_starts([classifier("a.onnx").path, classifier("b.onnx").path], [FEED, FEED], "cpu", 1, seconds, silent)
     assert [len(starts) for starts in found] == [count, count]
     turns = ["".join(name[0] for name in order[i : i + 2]) for i in range(0, len(order), 2)]
