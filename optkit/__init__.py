@@ -1,9 +1,13 @@
 """optkit makes trained models smaller and faster, and proves what that cost."""
 
+import os
 import sys
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+# since 1.29 ONNX Runtime reports the models it opens to its makers, unless this is set before it is imported; 0 lets it
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from optkit.api import compare as compare

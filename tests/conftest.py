@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import optkit
+
+assert optkit  # imported before anything imports onnxruntime: it turns telemetry off, for tests too
 GOLDEN = Path(__file__).parent / "golden"
 
 
