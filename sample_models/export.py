@@ -4,6 +4,7 @@ import ast
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 
@@ -22,14 +23,33 @@ def export(model: torch.nn.Module, inputs: dict[str, torch.Tensor], axes: tuple[
     )
     assert program is not None
     exported = program.model_proto
+    split_unsqueezes(exported.graph)
     nodes, names = rename(exported.graph, set(model.state_dict()))
     values = [onnx.helper.make_tensor_value_info(v.name, v.type.tensor_type.elem_type, lengths(v)) for v in exported.graph.input]
     answers = [onnx.helper.make_tensor_value_info(v.name, v.type.tensor_type.elem_type, lengths(v)) for v in exported.graph.output]
-    weights = [onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(w), names[w.name]) for w in exported.graph.initializer]
+    weights = [
+        onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(w), names[w.name]) for w in exported.graph.initializer if w.name in names
+    ]
     graph = onnx.helper.make_graph(nodes, path.parent.name, values, answers, weights)
     plain = onnx.helper.make_model(graph, opset_imports=exported.opset_import, ir_version=exported.ir_version, producer_name="pytorch")
     onnx.checker.check_model(plain, full_check=True)
     path.write_bytes(plain.SerializeToString(deterministic=True))
+
+
+def split_unsqueezes(graph: onnx.GraphProto) -> None:
+    """One axis an Unsqueeze: in no other form do ONNX Runtime's transformer fusions recognize an attention mask."""
+    constants = {weight.name: weight for weight in graph.initializer}
+    for at, node in reversed(list(enumerate(graph.node))):
+        if node.op_type == "Unsqueeze" and onnx.numpy_helper.to_array(constants[node.input[1]]).size == 2:
+            first, second = sorted(onnx.numpy_helper.to_array(constants[node.input[1]]).tolist())
+            inner = onnx.NodeProto()
+            inner.CopyFrom(node)
+            inner.output[0] = f"{node.output[0]}_inner"
+            node.input[0] = inner.output[0]
+            for part, axis in ((inner, first), (node, second)):
+                part.input[1] = f"{part.output[0]}_axis"
+                graph.initializer.append(onnx.numpy_helper.from_array(np.array([axis], np.int64), part.input[1]))
+            graph.node.insert(at, inner)
 
 
 def rename(graph: onnx.GraphProto, learned: set[str]) -> tuple[list[onnx.NodeProto], dict[str, str]]:
