@@ -209,6 +209,8 @@ def test_doubts_about_times() -> None:
     assert "became" in warned(compare(measured(drifting), measured(drifting, name="b")))
     restless = dataclasses.replace(latency(0, 1), values=tuple(np.tile(np.repeat([1.0, 2.0], 10), 10).tolist()))
     assert "vary by 67% from round to round" in warned(compare(measured(restless), measured(restless, name="b")))
+    scattered = dataclasses.replace(latency(0, 1), values=tuple(np.tile([1.0, 2.0], 100).tolist()))
+    assert "vary by 67% within a round" in warned(compare(measured(scattered), measured(scattered, name="b")))
     assert warned(compare(measured(latency(0, 1)), measured(latency(1, 1), name="b"))) == ""
 
 

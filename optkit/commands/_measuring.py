@@ -84,7 +84,7 @@ def _told(each: "Measurement") -> str:
 
 def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | str | None]) -> None:
     """Before anything is measured: every file to write can be written, and is none of those read. Raises UsageError."""
-    read = {Path(each).resolve() for each in inputs if each is not None}
+    read = {Path(str(each).partition("[")[0]).resolve() for each in inputs if each is not None}  # without the slice of DATA
     for path in outputs:
         if path is None:
             continue

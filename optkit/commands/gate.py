@@ -1,6 +1,7 @@
 """`optkit gate`: refuse a model that lost too much."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +17,26 @@ if TYPE_CHECKING:
     from optkit.report import Report
 
 
-def _below_one(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 <= value < 1:
-        text = f"{value:g}"
-        raise click.BadParameter(f"{text} is not a share below 1\nhint: for {text} percent write {text}%", ctx, param)
-    return value
+def _share(least: float, most: float) -> Callable[[click.Context, click.Parameter, float | None], float | None]:
+    """Refuses what is no such share, above all percentages written without their sign."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+        if value is None or least <= value <= most:
+            return value
+        what = f"{value:g} is not between {least:g} and {most:g}"
+        raise click.BadParameter(f"{what}\nhint: for {value:g} percent write {value:g}%", ctx, param)
+
+    return check
 
 
 @click.command(name="gate")
 @click.argument("models", type=MODEL, nargs=-1, metavar="[BEFORE AFTER...]")
-@click.option("--max-drop", type=RATIO, callback=_below_one, help="Largest loss of accuracy, relative to the original's: 1%.")
+@click.option("--max-drop", type=RATIO, callback=_share(0, 0.99), help="Largest loss of accuracy, relative to the original's: 1%.")
 @click.option("--min-speedup", type=click.FloatRange(0, min_open=True), help="How many times as fast, by median latency: 1.3.")
-@click.option("--max-size", type=RATIO, help="Largest file, relative to the original's: 0.5.")
-@click.option("--min-agreement", type=RATIO, help="Least share of examples with the original's answer: 99%. Needs no labels.")
+@click.option("--max-size", type=RATIO, callback=_share(0.001, 10), help="Largest file, relative to the original's: 0.5.")
+@click.option(
+    "--min-agreement", type=RATIO, callback=_share(0, 1), help="Least share of examples with the original's answer: 99%. Needs no labels."
+)
 @click.option("--strict", is_flag=True, help="Fail where the data does not decide.")
 @click.option("--report", "report_file", type=FILE, help="Judge this report of optkit compare; nothing is measured.")
 @click.option("--junit", type=FILE, help="Also write the verdict as JUnit XML.")

@@ -9,7 +9,7 @@ import numpy as np
 from optkit.compare import Delta, Warned
 from optkit.compare._deltas import Array, rounds_of
 from optkit.samples import Samples, kind_of
-from optkit.stats.drift import trend, wander
+from optkit.stats.drift import spread, trend, wander
 from optkit.stats.power import rounded_up
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ WISHED = 0.01
 FEW_ROUNDS = 10
 MUCH_WANDERING = 0.25
 """The machine's speed changed by a quarter between usual rounds: something else was running."""
+MUCH_SPREAD = 0.5
 MUCH_TREND = 0.1
 CPU = "CPUExecutionProvider"
 
@@ -85,6 +86,8 @@ def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
         yield Warned(f"{before.name} became {abs(trend(timed)):.0%} {_direction(timed)} while it was timed {place}", quieter)
     elif wander(timed) > MUCH_WANDERING:
         yield Warned(f"times of {before.name} {place} vary by {wander(timed):.0%} from round to round", quieter)
+    elif (within := float(np.median([spread(row) for row in timed]))) > MUCH_SPREAD:
+        yield Warned(f"times of {before.name} {place} vary by {within:.0%} within a round", quieter)
 
 
 def _direction(rounds: Sequence[Array]) -> str:

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from optkit.artifact import Artifact
+from optkit.datasets import Examples
+from optkit.errors import UsageError
+from optkit.formats import read_artifact
+from optkit.gate import Limits
+from optkit.meters import Fresh
+from optkit.prove import data_wanted, prove
+from optkit.report import load_report, save_report
+from optkit.runtimes import Port
+
+X = np.random.default_rng(3).normal(size=(60, 4)).astype(np.float32)
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Artifact]:
+    # fresh processes take seconds; tests/measure has them
+    monkeypatch.setattr("optkit.measure._side_by_side.cold_starts", lambda paths, *_: [[Fresh(0.01, 0.001, 10**6)] * 6 for _ in paths])
+    return [read_artifact(save(tmp_path / f"{name}.onnx", scale)) for name, scale in (("a", 1.0), ("b", 2.0))]
+
+
+def save(path: Path, scale: float) -> Path:
+    """x [n, 4] → the same classes at any scale; NaN at an infinite one."""
+    weights = np.random.default_rng(1).normal(size=(4, 3)) * scale
+    ports = (
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+    )
+    stored = onnx.numpy_helper.from_array(weights.astype(np.float32), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "tiny", *ports, [stored])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.fixture
+def labelled() -> Examples:
+    weights = np.random.default_rng(1).normal(size=(4, 3))
+    return Examples("made here", {"x": X}, labels=(X @ weights).argmax(axis=1), groups=np.arange(60) // 2)
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("it was measured")
+
+
+def test_from_models_and_examples_to_a_report_that_can_be_kept(models: list[Artifact], labelled: Examples, tmp_path: Path) -> None:
+    told: list[str] = []
+    limits = Limits(max_drop=0.5, max_size=1.5)
+    report = prove(models, labelled, limits=limits, seconds=0.05, progress=lambda what, done, total: told.append(what))
+    assert (report.title, [each.name for each in report.measurements]) == ("a.onnx → b.onnx", ["a.onnx", "b.onnx"])
+    assert [(check.limit, check.outcome) for check in report.verdict.checks] == [("--max-drop 50%", "passed"), ("--max-size 1.5", "passed")]  # type: ignore[union-attr]
+    top1 = next(delta for delta in report.comparisons[0].deltas if delta.metric == "top1")
+    assert (top1.before, top1.after, top1.n, top1.verdict) == (1.0, 1.0, 30, "same")
+    assert report.notes == ("60 examples in 30 groups of made here, with labels",)
+    assert told
+    save_report(report, tmp_path / "report.json")
+    assert load_report(tmp_path / "report.json") == report
+
+
+def test_made_up_inputs_are_told_of(models: list[Artifact]) -> None:
+    report = prove(models, None, synthetic=True, samples=20, seconds=0.05)
+    assert report.notes == ("20 made-up examples",)
+    assert "made up" in report.comparisons[0].warnings[0].what
+    assert "top1" not in {delta.metric for delta in report.comparisons[0].deltas}
+
+
+def test_an_agreement_that_is_limited_is_measured(models: list[Artifact], labelled: Examples) -> None:
+    report = prove(models, labelled, metrics=["top1"], limits=Limits(min_agreement=0.5), seconds=0.05)
+    assert report.verdict is not None
+    assert report.verdict.outcome == "passed"
+
+
+def test_answers_that_are_not_finite_fail_any_gate(models: list[Artifact], labelled: Examples, tmp_path: Path) -> None:
+    broken = read_artifact(save(tmp_path / "c.onnx", float("inf")))
+    report = prove([models[0], broken], labelled, limits=Limits(max_size=2), seconds=0.05)
+    assert report.verdict is not None
+    assert report.verdict.outcome == "failed"
+    assert "NaN or infinite answers" in report.verdict.checks[0].reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "complaint"), [(Limits(max_drop=0.01), "no accuracy was measured"), (Limits(), "there is no limit to hold a model against")]
+)
+def test_what_cannot_be_judged_is_not_measured_first(
+    models: list[Artifact], monkeypatch: pytest.MonkeyPatch, limits: Limits, complaint: str
+) -> None:
+    monkeypatch.setattr("optkit.prove.measure", never)
+    with pytest.raises(UsageError, match=complaint):
+        prove(models, Examples("unlabelled", {"x": X}), limits=limits)
+    with pytest.raises(UsageError, match=complaint):
+        prove(models, Examples("unlabelled", {"x": X}), metrics=["cosine"], limits=limits)
+
+
+def test_one_model_is_not_a_comparison(models: list[Artifact]) -> None:
+    with pytest.raises(UsageError, match="nothing to compare with"):
+        prove(models[:1], None, synthetic=True)
+
+
+def test_the_data_wanted_can_be_copied_from_the_hint() -> None:
+    ports = [Port("input.ids", "int64", ("batch", "length")), Port("x", "float32", (None, 3, None))]
+    wanted = data_wanted(ports)
+    assert "input.ids: int64 [N, length]; x: float32 [N, 3, ?]" in wanted
+    assert "np.savez('data.npz', **{'input.ids': …}, x=…, labels=…)" in wanted
