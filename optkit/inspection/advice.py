@@ -22,8 +22,7 @@ def give_advice(
     model, total = shlex.quote(str(path)), sum(each.bytes for each in stored)
     done = [p for p in parts if p.can == "done"]
     if total and _bytes(done) >= MUCH * total:
-        kinds = " and ".join(dict.fromkeys(p.now for p in done))
-        found = [Advice(f"It is quantized: {show_share(_bytes(done) / total)} of the weight bytes are {kinds}. More would not pay.")]
+        found = [_quantized(done, total)]
     else:
         found = [*_integers(model, parts, work, total), *_stored(model, parts, total)]
     found += _simplify(model, operators)
@@ -55,6 +54,15 @@ def _bytes(parts: Iterable[Part]) -> int:
 def _names(names: Iterable[str]) -> str:
     listed = list(dict.fromkeys(names))
     return " and ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
+
+
+def _quantized(done: Sequence[Part], total: int) -> Advice:
+    what = f"It is quantized: {show_share(_bytes(done) / total)} of the weight bytes are in 8 bits or fewer."
+    stored = [p.operator for p in done if p.now == "int8 weights" and p.operator in ("MatMul", "Gemm")]
+    if stored:
+        compute = "computes" if len(set(stored)) == 1 else "compute"
+        return Advice(f"{what} {_names(stored)} still {compute} in float: for integers, quantize the float model that it was made from.")
+    return Advice(what)
 
 
 def _integers(model: str, parts: Sequence[Part], work: Work, total: int) -> list[Advice]:

@@ -11,13 +11,10 @@ from optkit.inspection import Inspection, Operator, Weights, Work
 from optkit.inspection.advice import give_advice
 from optkit.inspection.parts import find_parts
 from optkit.inspection.sizes import Sizes, choose_sizes
-from optkit.inspection.stored import dtype_name
+from optkit.inspection.stored import NO_WEIGHTS, dtype_name
 from optkit.inspection.values import FEW, Array, Stored, Value, element_type, from_array, tensor_type
 from optkit.inspection.walk import Visit, Walk
 from optkit.runtimes import Port
-
-NOT_PARAMETERS = frozenset({"int64", "bool", "string", "uint64", "uint32", "int16", "unknown"})
-"""Types of indices, shapes and texts."""
 
 
 def inspect_model(path: Path, given: Mapping[str, tuple[int, ...]] | None = None, feed: Mapping[str, Array] | None = None) -> Inspection:
@@ -42,7 +39,7 @@ def inspect_model(path: Path, given: Mapping[str, tuple[int, ...]] | None = None
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
         inputs=inputs,
         outputs=tuple(map(_port, model.graph.output)),
-        parameters=sum(s.elements for s in stored if s.dtype not in NOT_PARAMETERS),
+        parameters=sum(s.elements for s in stored if s.dtype not in NO_WEIGHTS),
         weights=_by_dtype(stored),
         operators=operators,
         work=work,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from optkit.inspection import Can, Part
 from optkit.inspection.contrib_shapes import integer
+from optkit.inspection.stored import NO_WEIGHTS
 from optkit.inspection.values import FEW, Stored, Value
 from optkit.inspection.walk import Visit
 
@@ -81,12 +82,16 @@ def find_parts(visits: Iterable[Visit]) -> tuple[Part, ...]:
 def _weights(visit: Visit) -> list[Value]:
     places = WEIGHTS_AT.get(visit.node.op_type, ())
     inputs = [visit.inputs[i] for i in places if i < len(visit.inputs)]
-    weights = [value for value in inputs if value is not None and value.constant and value.made_of]
+    weights = [value for value in inputs if value is not None and value.constant and _holds_weights(value)]
     if not weights or all(value is None or value.constant for value in visit.inputs):
         return []  # computed from constants alone: gone once constants are folded
     if visit.node.op_type == "Gather" and sum(t.elements for t in weights[0].made_of) <= FEW:
         return []  # picks from a shape, not from a table of embeddings
     return weights
+
+
+def _holds_weights(value: Value) -> bool:
+    return any(each.dtype not in NO_WEIGHTS for each in value.made_of)
 
 
 def _stored_as(visit: Visit, weight: Value, largest: Stored) -> str:
@@ -111,7 +116,9 @@ def _fed_by_integers(inputs: Sequence[Value | None], weight: Value) -> bool:
 
 
 def _can(visit: Visit, now: str) -> Can:
+    if visit.node.op_type in INTEGER or now.startswith(NARROW) or now.endswith(" weights"):
+        return "done"
     if now != "float32":
-        return "nothing" if now.startswith(("float16", "float64", "bfloat16")) else "done"
+        return "nothing"
     dynamic = visit.node.op_type != "Conv"  # inside a branch or a loop no range can be observed beforehand
     return "int8" if visit.node.op_type in COMPUTED and (dynamic or not visit.nested) else "int8 weights"

@@ -89,7 +89,7 @@ def _counted(items: Iterable[tuple[str, int]]) -> str:
 
 def _parts(found: Inspection) -> RenderableType:
     table = _table(
-        ("with weights", "left"),
+        ("operator", "left"),
         ("nodes", "right"),
         ("of MACs", "right"),
         ("", "left"),
@@ -101,12 +101,12 @@ def _parts(found: Inspection) -> RenderableType:
     for part in found.parts[:MOST_ROWS]:
         share = part.macs / found.work.macs if found.work.macs else 0.0
         size = show_share(part.weight_bytes / total)
-        table.add_row(Text(part.operator), str(part.nodes), show_share(share), _bar(share), size, part.now, _can(part))
+        table.add_row(Text(part.operator), str(part.nodes), show_share(share), _bar(share, BAR // 2), size, part.now, _can(part))
     return Padding(table, (1, 0, 0, 0))
 
 
 def _can(part: Part) -> str:
-    return {"done": "(is quantized)", "nothing": "stays"}.get(part.can, part.can)
+    return {"nothing": "stays"}.get(part.can, part.can)
 
 
 def _profile(profile: Profile) -> RenderableType:
@@ -142,13 +142,13 @@ def _table(*columns: tuple[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name, side in columns:
         table.add_column(
-            name, justify="right" if side == "right" else "left", no_wrap=name not in ("with weights", "operator as run"), overflow="fold"
+            name, justify="right" if side == "right" else "left", no_wrap=name not in ("operator", "operator as run"), overflow="fold"
         )
     return table
 
 
-def _bar(share: float) -> str:
-    return "█" * max(round(share * BAR), 1 if share > 0.005 else 0)
+def _bar(share: float, width: int = BAR) -> str:
+    return "█" * max(round(share * width), 1 if share > 0.005 else 0)
 
 
 def _print_advice(found: Inspection, console: Console) -> None:

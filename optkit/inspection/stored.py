@@ -14,6 +14,9 @@ from optkit.inspection.values import FEW, Array, Stored, Value, tensor_type
 NAMES = {"float": "float32", "double": "float64"}
 """ONNX's names of types that numpy calls otherwise."""
 
+NO_WEIGHTS = frozenset({"int64", "bool", "string", "uint64", "uint32", "int16", "unknown"})
+"""Types of indices, shapes and texts."""
+
 SCALARS = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
 """Attributes of a Constant node that hold numbers without a tensor."""
 

@@ -28,6 +28,9 @@ from optkit.inspection.values import (
 
 Scope = MutableMapping[str, Value]
 
+FORM_ONLY = frozenset({"Shape", "Size", "ConstantOfShape"})
+"""Operators whose output holds none of the numbers of its input."""
+
 LONGEST_LOOP = 10**6
 """Loops without an end are written with the largest integer as their trip count."""
 
@@ -112,7 +115,7 @@ class Walk:
         arrays = self.folding.compute(node, inputs, types, self.opsets.get("", 1))
         known = [value for value in inputs if value is not None]
         constant = bool(known) and all(value.constant for value in known) and node.op_type not in CHANCE
-        moved = constant and node.op_type not in ("Shape", "Size")
+        moved = constant and node.op_type not in FORM_ONLY
         made_of = frozenset().union(*(value.made_of for value in known)) if moved else frozenset()
         through = frozenset({node.op_type}).union(*(value.through for value in known)) if moved else frozenset()
         facts = Value(constant=constant, made_of=made_of, through=through, made_by=node.op_type)

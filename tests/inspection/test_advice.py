@@ -43,7 +43,12 @@ def test_a_command_that_serves_two_sentences_is_shown_once() -> None:
 
 def test_what_is_quantized_is_left_alone() -> None:
     (only,) = advice([part("MatMul", 900, "done", now="int8"), part("Gather", 100)])
-    assert only == Advice("It is quantized: 90.0% of the weight bytes are int8. More would not pay.")
+    assert only == Advice("It is quantized: 90.0% of the weight bytes are in 8 bits or fewer.")
+
+
+def test_integers_that_are_only_stored_are_told_from_those_that_compute() -> None:
+    (only,) = advice([part("MatMul", 900, "done", now="int8 weights")])
+    assert only.what.endswith("MatMul still computes in float: for integers, quantize the float model that it was made from.")
 
 
 def test_half_precision_and_nothing_at_all() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,16 @@ def test_lenet_5() -> None:
     weights = {"w1": floats(6, 1, 5, 5), "w2": floats(16, 6, 5, 5), "w3": floats(400, 120), "w4": floats(120, 84), "w5": floats(84, 10)}
     # 117,600 + 240,000 + 48,000 + 10,080 + 840, as in every description of LeNet-5
     assert total(walked(parse(text, weights))) == 416_520
+
+
+LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
+
+
+@pytest.mark.skipif(not LIGHT.is_dir(), reason="this build of onnx comes without its test models")
+@pytest.mark.parametrize(("name", "macs"), [("resnet50", 4_089_184_256), ("vgg19", 19_632_062_464), ("squeezenet", 349_151_936)])
+def test_published_figures_of_well_known_networks(name: str, macs: int) -> None:
+    """As counted for torchvision's resnet50, vgg19 and squeezenet1_1; the files compute their weights, which are not counted."""
+    assert total(walked(onnx.load(LIGHT / f"light_{name}.onnx"))) == macs
 
 
 def test_vgg_16_without_its_weights() -> None:

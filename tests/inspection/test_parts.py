@@ -117,3 +117,14 @@ def test_inside_a_branch_convolutions_stay_in_float_and_products_need_no_ranges(
 def test_what_constants_alone_compute_is_left_out() -> None:
     text = "g (float[1, 4] x) => (float[1, 4] y) { w = MatMul (a, b)  y = MatMul (x, w) }"
     assert parts(text, {"a": floats(4, 2), "b": floats(2, 4)}) == [("MatMul", 1, 64, "float32", "int8")]
+
+
+def test_weights_that_are_made_up_on_the_way_are_not_stored() -> None:
+    text = """g (float[1, 4] x) => (float[1, 3] y) {
+        shape = Constant <value = int64[2] {4, 3}> ()
+        turned = Constant <value = int64[2] {3, 4}> ()
+        made = ConstantOfShape (turned)
+        w = Reshape (made, shape)
+        y = MatMul (x, w)
+    }"""
+    assert parts(text, {}) == []

@@ -1,0 +1,85 @@
+"""`optkit simplify`: the same answers from fewer nodes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from optkit.commands._options import FILE, MODEL, data_option, force_option, json_option, talk_options, threads_option
+
+if TYPE_CHECKING:
+    from optkit.artifact import Artifact
+
+
+@click.command(name="simplify")
+@click.argument("model", type=MODEL)
+@click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.simple.onnx beside it.")
+@click.option("--opset", type=click.IntRange(13, 21), help="Convert a model of an earlier opset to this one first.")
+@data_option
+@threads_option
+@force_option
+@click.option("--no-cache", is_flag=True, help="Do not take or keep results in the cache.")
+@json_option
+@talk_options
+def command(model: Path, output: Path | None, **given: Any) -> None:
+    """Fold what is constant in MODEL and drop what does nothing.
+
+    The answers are compared with the original's, on the first examples in --data or on made-up ones, before the result appears.
+    Where nothing can be left out nothing is written, and the exit code is 1.
+    """
+    from optkit.records import write_record
+
+    made = _simplify(model, output or model.with_suffix(".simple.onnx"), given)
+    if given["as_json"]:
+        click.echo(write_record(made))
+    elif not given["quiet"]:
+        click.echo(_text(made, model, given["data"]))
+
+
+def _simplify(model: Path, output: Path, given: dict[str, Any]) -> "Artifact":
+    from dataclasses import replace
+
+    from optkit.commands._progress import progress_display
+    from optkit.datasets import read_examples
+    from optkit.draft import check_output, disk_error, draft_folder, publish
+    from optkit.errors import NothingPaid
+    from optkit.formats import read_artifact
+    from optkit.formats.onnx import model_files
+    from optkit.optimize import optimize
+    from optkit.passes.simplify_graph import SimplifyGraph
+    from optkit.runtimes import open_session
+    from optkit.store import Store, default_place
+
+    source = read_artifact(model)
+    check_output(output, model, force=given["force"])
+    examples = {"calibration": read_examples(given["data"], open_session(model).inputs)} if given["data"] else None
+    cache = None if given["no_cache"] else Store(default_place())
+    with draft_folder(output.parent) as folder, progress_display(given["quiet"] or given["as_json"]) as progress:
+        step = SimplifyGraph(opset=given["opset"])
+        target = folder / output.name
+        made = optimize(source, [step], target=target, examples=examples, threads=given["threads"], cache=cache, progress=progress)
+        notes = made.lineage[-1].notes
+        if notes["nodes after"] >= notes["nodes before"] and "opset" not in notes:
+            raise NothingPaid("there is nothing to leave out or to fold", where=str(model), hint="use it as it is")
+        try:
+            publish(made.path, model_files(made.path)[1:], output)
+        except OSError as error:
+            raise disk_error(error, output.parent) from error
+    return replace(made, path=output)
+
+
+def _text(made: "Artifact", original: Path, data: str | None) -> str:
+    from optkit.formats.onnx import model_size
+    from optkit.units import show_bytes
+
+    notes = made.lineage[-1].notes
+    rows = {
+        "nodes": f"{notes['nodes before']} → {notes['nodes after']}",
+        "size": f"{show_bytes(model_size(original))} → {show_bytes(model_size(made.path))}",
+        "answers": f"the same, tried on {notes['checked on']}"
+        if not notes["checked on"].startswith("nothing")
+        else f"tried on {notes['checked on']}",
+        "opset": notes.get("opset", ""),
+        "next": f"optkit compare {original} {made.path} --data {data or 'DATA'}",
+    }
+    return "\n".join([str(made.path), *(f"  {name:9}{text}" for name, text in rows.items() if text)])
