@@ -8,7 +8,7 @@ from optkit.passes import Job, OnnxPass
 from optkit.quantization.candidates import candidates
 from optkit.quantization.choose import count_ways, refuse_hopeless
 from optkit.quantization.prepare import prepare
-from optkit.quantization.treatment import build
+from optkit.quantization.treatment import Learned, build
 
 
 class QuantizeDynamic(OnnxPass):
@@ -26,4 +26,4 @@ class QuantizeDynamic(OnnxPass):
             )
         job.note("operators", count_ways(prepared.model, found[0]))
         job.note("remarks", list(prepared.remarks))
-        return build(prepared.model, found[0], {})
+        return build(prepared.model, found[0], Learned())

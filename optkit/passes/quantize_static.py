@@ -36,7 +36,7 @@ class QuantizeStatic(OnnxPass):
         treatment = found[0] if self.regions else found[-1]
         assert job.examples is not None
         setting = Setting(job.device, job.threads, job.seed, job.progress)
-        grids = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
+        learned = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
         job.note("operators", count_ways(prepared.model, treatment))
         job.note("remarks", list(prepared.remarks))
-        return build(prepared.model, treatment, grids)
+        return build(prepared.model, treatment, learned)

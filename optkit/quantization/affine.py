@@ -31,8 +31,9 @@ class Grid:
 
     def round_trip(self, values: Array) -> Array:
         """What is left of float values after quantizing and dequantizing."""
-        integers = np.clip(np.rint(values / self.scale) + self.zero_point, 0, 255)
-        back: Array = (integers - self.zero_point) * self.scale
+        scale = np.float32(self.scale)
+        integers = np.clip(np.rint(values / scale), -self.zero_point, 255 - self.zero_point)
+        back: Array = integers * scale
         return back
 
 

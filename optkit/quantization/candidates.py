@@ -33,6 +33,8 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
         dynamic = [n for n in _everywhere(model) if can_be_dynamic(n) and not excluded(n, exclude)]
         if dynamic:
             found.append(Treatment("dynamic", _all(dynamic, Way.DYNAMIC)))
+            if calibrated:
+                found.append(Treatment("dynamic, smoothed", _all(dynamic, Way.DYNAMIC), smooth=True))
     if method in ("auto", "weights"):
         found.append(STORED)
     return found

@@ -13,13 +13,15 @@ from optkit.quantization.candidates import STORED, candidates
 from optkit.quantization.compress import compressible
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_static import tensors_to_observe
+from optkit.quantization.means import channel_means
 from optkit.quantization.node_times import node_times, time_of
 from optkit.quantization.observe import Feeds, observe
 from optkit.quantization.operators import weight_of
 from optkit.quantization.prepare import prepare
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision
 from optkit.quantization.refine import refine
-from optkit.quantization.treatment import Treatment, Way, weighted_nodes
+from optkit.quantization.smooth import find_smoothing
+from optkit.quantization.treatment import Learned, Treatment, Way, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
 from optkit.registry import load
 
@@ -28,7 +30,8 @@ Progress = Callable[[str, int, int], None]
 SLOWER = 1.03
 """A variant whose whole interval lies above this is slower; less than that nobody notices."""
 FASTER = 0.97
-TIE = 0.03
+EXAMPLES_FOR_MEANS = 32
+TIE = 0.05
 """Variants this close in time tie: the more faithful one is taken."""
 
 
@@ -82,9 +85,11 @@ def choose(
     treatments = candidates(prepared.model, wishes.method, calibration is not None, wishes.exclude)
     if not treatments:
         raise _nothing_for(wishes.method, prepared.model, calibration is not None)
-    grids = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
+    learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        bench = Bench(original, prepared.model, grids, list(judging.feeds(1)), Path(folder), setting.device, setting.threads, setting.seed)
+        bench = Bench(
+            original, prepared.model, learned, list(judging.feeds(1)), Path(folder), setting.device, setting.threads, setting.seed
+        )
         trials = _compete(bench, treatments, wishes, setting.progress)
         best = decide(trials, bench, wishes)
         best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
@@ -120,18 +125,29 @@ def refuse_hopeless(model: ir.Model) -> None:
         )
 
 
-def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds | None, ranges: str, setting: Setting) -> dict[str, Grid]:
-    """The uint8 grid of every tensor that a static treatment quantizes, by name."""
+def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds | None, ranges: str, setting: Setting) -> Learned:
+    """The uint8 grid of every tensor that a static treatment quantizes, and the channel means of every layer's input.
+
+    Raises DataError when the model computes values that are not finite on these examples.
+    """
+    if examples is None:
+        return Learned()
     static = {n for t in treatments for n, way in t.ways.items() if way in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
-    if not static or examples is None:
-        return {}
-    wanted = tensors_to_observe([n for n in model.graph if n.name in static])
-    seen = observe(model, list(wanted), examples, threads=setting.threads, progress=setting.progress)
-    broken = [name for name, h in seen.histograms.items() if not h.finite]
-    if broken:
-        raise DataError(f"on these examples the model computes values that are not finite ({broken[0]})", hint="check the calibration data")
-    method = load("quantization.ranges", ranges)()
-    return {name: grid_for(*method.range_of(h)) for name, h in seen.histograms.items()}
+    grids: dict[str, Grid] = {}
+    if static:
+        wanted = tensors_to_observe([n for n in model.graph if n.name in static])
+        seen = observe(model, list(wanted), examples, threads=setting.threads, progress=setting.progress)
+        broken = [name for name, h in seen.histograms.items() if not h.finite]
+        if broken:
+            raise DataError(
+                f"on these examples the model computes values that are not finite ({broken[0]})", hint="check the calibration data"
+            )
+        method = load("quantization.ranges", ranges)()
+        grids = {name: grid_for(*method.range_of(h)) for name, h in seen.histograms.items()}
+    few = examples.spread(EXAMPLES_FOR_MEANS)
+    means = channel_means(model, weighted_nodes(model), grids, few, threads=setting.threads, progress=setting.progress)
+    smooth = any(t.smooth for t in treatments)
+    return Learned(grids, means, find_smoothing(model, few, threads=setting.threads, progress=setting.progress) if smooth else {})
 
 
 def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, progress: Progress) -> list[Trial]:
@@ -205,7 +221,7 @@ def _move_with_weights(path: Path, target: Path, bench: Bench, best: Trial) -> N
     from optkit.formats.onnx import save_model
     from optkit.quantization.treatment import build
 
-    save_model(build(bench.model, best.treatment, bench.grids, bench.weights), target)
+    save_model(build(bench.model, best.treatment, bench.learned), target)
 
 
 __all__ = ["STORED", "Choice", "Setting", "Wishes", "choose"]

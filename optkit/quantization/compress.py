@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from optkit.quantization.affine import SMALLEST_SCALE
 from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor
+from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -41,7 +42,7 @@ def compress_weights(model: ir.Model, keep: Collection[str] = ()) -> int:
         for value in [v for v in graph.initializers.values() if not v.is_graph_input() and compressible(v) and v.name not in keep]:
             weight = constant_array(value)
             assert weight is not None
-            found = _best_scales(weight)
+            found = stored_form(value, weight)
             if found is None:
                 continue
             integers, scale = found
@@ -96,16 +97,23 @@ def _axis(node: ir.Node) -> int:
     return 0 if found is None else found.as_int()
 
 
-def _best_scales(weight: Array) -> tuple[Array, Array] | None:
-    """Integers and scales with the least squared error, over the ways to share scales that cost few bytes; None if none does."""
+def stored_form(value: ir.Value, weight: Array) -> tuple[Array, Array] | None:
+    """Integers, and scales that broadcast to them: least squared error over the ways to share scales that cost few bytes.
+
+    Output channels of a layer have scales of their own. None where the weight cannot be stored so.
+    """
     if not np.isfinite(weight).all():
         return None
     axes = range(weight.ndim)
+    apart = {channel_axis(u.node) for u in value.uses() if weight_of(u.node) is not None and u.idx == WEIGHT_INPUT}
     shared = [tuple(a for a in axes if a not in kept) for count in (1, 2) for kept in combinations(axes, count) if count < weight.ndim]
     best = None
     for reduced in [*shared, tuple(axes)]:
         scales = int(np.prod([weight.shape[a] for a in axes if a not in reduced]))
-        if scales > LARGEST_OVERHEAD * weight.size and scales > 1:
+        too_many = scales > LARGEST_OVERHEAD * weight.size and scales > 1
+        if apart & set(reduced) if apart else too_many:
+            continue
+        if too_many and len(reduced) < weight.ndim - 1:
             continue
         integers, scale = _rounded(weight, reduced)
         error = float(((integers * scale - weight) ** 2).sum())

@@ -21,6 +21,7 @@ TOLERANCE = 1e-4
 TIES = 0.01
 """Share of integer answers that may differ: rounding decides between two classes that score alike."""
 TRIED = 8
+NO_FEEDS = "nothing: no examples were given, and the model accepts no made-up inputs"
 FREE_SIZES = (16, 64, 224, 1, 512)
 """Tried in turn where a model leaves a size open: some need room for their strides, others fix it in the graph."""
 BATCH = 2
@@ -47,17 +48,17 @@ def try_both(before: Path, after: Path, examples: "Examples | None", *, threads:
     except OptkitError as error:
         return Likeness("nothing", f"it does not load: {error.what}")
     if not feeds:
-        return Likeness("nothing: no examples were given, and the model accepts no made-up inputs")
+        return Likeness(NO_FEEDS)
     if difference(first, first, feeds[:1]):
         return Likeness("nothing: the model answers at random")
     return Likeness(f"{len(feeds)} {'made-up inputs' if examples is None else 'examples'}", difference(first, second, feeds))
 
 
 def trial_feeds(session: Session, examples: "Examples | None", count: int = TRIED, seed: int = 0) -> list[Feed]:
-    """Up to `count` feeds that the model accepts: the first examples, or made-up ones; empty when it accepts none of those."""
+    """Up to `count` feeds that the model accepts: examples, evenly spread, or made-up ones; empty when it accepts none of those."""
     if examples is not None:
         batch = next((p.shape[0] for p in session.inputs if p.shape and isinstance(p.shape[0], int) and p.shape[0] > 0), 1)
-        return [feed for feed, _ in zip(examples.feeds(batch), range(count), strict=False)]
+        return list(examples.spread(count * (1 if examples.whole else batch)).feeds(batch))
     for size in FREE_SIZES:
         for below in BELOW:
             feeds = list(_made_up(session.inputs, size, below, count, seed))
@@ -135,7 +136,9 @@ def _values(port: Port, shape: tuple[int, ...], below: int, draw: np.random.Gene
     if dtype.kind == "f":
         return np.asarray(draw.standard_normal(shape)).astype(dtype)
     if dtype.kind in "iu":
-        numbers = np.asarray(draw.integers(0, 2 if "mask" in port.name else below, shape))
-        numbers[..., :1] = 1  # a mask that leaves nothing makes some models answer NaN
+        mask = "mask" in port.name
+        numbers = np.asarray(draw.integers(0, 2 if mask else below, shape))
+        if mask and numbers.ndim:
+            numbers[..., 0] = 1  # a mask that leaves nothing makes some models answer NaN
         return numbers.astype(dtype)
     return np.asarray(draw.integers(0, 2, shape)).astype(dtype) if dtype.kind == "b" else None

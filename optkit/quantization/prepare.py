@@ -6,6 +6,8 @@ import onnx_ir as ir
 
 from optkit.formats.onnx_opset import raise_opset
 from optkit.formats.onnx_simplify import simplify
+from optkit.quantization.masks import soften_masks
+from optkit.quantization.reshapes import settle_reshapes
 
 PER_CHANNEL_OPSET = 13
 
@@ -16,14 +18,18 @@ class Prepared:
 
     model: ir.Model
     remarks: tuple[str, ...]
+    softened: bool = False
+    """Attention masks were raised, which must be held against the original's answers."""
 
 
 def prepare(model: ir.Model) -> Prepared:
     """A graph equal to `model`, ready to be quantized; the one given is not changed. Raises ModelError where the opset cannot be raised."""
     raised, remark = raise_opset(model, PER_CHANNEL_OPSET)
     simplified = simplify(raised)
+    settle_reshapes(simplified)
+    softened = soften_masks(simplified)
     _name_nodes(simplified)
-    return Prepared(simplified, (remark,) if remark else ())
+    return Prepared(simplified, (remark,) if remark else (), softened > 0)
 
 
 def _name_nodes(model: ir.Model) -> None:

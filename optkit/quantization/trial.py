@@ -10,12 +10,11 @@ import onnx_ir as ir
 
 from optkit.errors import OptkitError
 from optkit.formats.onnx import model_size, save_model
-from optkit.quantization.affine import Grid
 from optkit.quantization.fidelity import Fidelity, Reference
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.operators import weight_of
 from optkit.quantization.race import race
-from optkit.quantization.treatment import Treatment, Weights, build
+from optkit.quantization.treatment import Learned, Treatment, build
 from optkit.runtimes import Session, open_session
 from optkit.stats.interval import Interval
 
@@ -39,13 +38,12 @@ class Bench:
 
     original: Path
     model: ir.Model
-    grids: Mapping[str, Grid]
+    learned: Learned
     feeds: Sequence[Mapping[str, Array]]
     folder: Path
     device: str
     threads: int
     seed: int
-    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         self.session = open_session(self.original, self.device, self.threads)
@@ -64,7 +62,7 @@ class Bench:
         """The variant as a file in the bench's folder."""
         self._count += 1
         path = self.folder / f"{self._count}.onnx"
-        save_model(build(self.model, treatment, self.grids, self.weights), path)
+        save_model(build(self.model, treatment, self.learned), path)
         return path
 
     def attempt(self, treatment: Treatment) -> Trial | None:
