@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from optkit.inspection import Can, Part
 from optkit.inspection.contrib_shapes import integer
+from optkit.inspection.shapes import STANDARD
 from optkit.inspection.stored import NO_WEIGHTS
 from optkit.inspection.values import FEW, Stored, Value
 from optkit.inspection.walk import Visit
@@ -57,6 +58,9 @@ INTEGER = frozenset(
 COMPUTED = frozenset({"Conv", "MatMul", "Gemm"})
 """Operators that optkit makes compute in integers; the weights of all others are stored in 8 bits and computed with in float."""
 
+KNOWN = ("", "ai.onnx", "com.microsoft", "com.microsoft.nchwc")
+"""Domains in which those names mean those operators."""
+
 NARROW = ("int8", "uint8", "int4", "uint4", "int2", "uint2", "float8", "float4")
 
 
@@ -80,7 +84,7 @@ def find_parts(visits: Iterable[Visit]) -> tuple[Part, ...]:
 
 
 def _weights(visit: Visit) -> list[Value]:
-    places = WEIGHTS_AT.get(visit.node.op_type, ())
+    places = WEIGHTS_AT.get(visit.node.op_type, ()) if visit.node.domain in KNOWN else ()
     inputs = [visit.inputs[i] for i in places if i < len(visit.inputs)]
     weights = [value for value in inputs if value is not None and value.constant and _holds_weights(value)]
     if not weights or all(value is None or value.constant for value in visit.inputs):
@@ -121,4 +125,5 @@ def _can(visit: Visit, now: str) -> Can:
     if now != "float32":
         return "nothing"
     dynamic = visit.node.op_type != "Conv"  # inside a branch or a loop no range can be observed beforehand
-    return "int8" if visit.node.op_type in COMPUTED and (dynamic or not visit.nested) else "int8 weights"
+    computed = visit.node.op_type in COMPUTED and visit.node.domain in STANDARD
+    return "int8" if computed and (dynamic or not visit.nested) else "int8 weights"

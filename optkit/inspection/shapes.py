@@ -29,7 +29,8 @@ def _dims_by_name(node: onnx.NodeProto, inputs: Sequence[Value | None]) -> Dims 
 def _dtype(node: onnx.NodeProto, inputs: Sequence[Value | None]) -> int:
     if node.op_type == "MatMulIntegerToFloat":
         return onnx.TensorProto.FLOAT
-    return next((element_type(value.type) for value in inputs if value is not None), onnx.TensorProto.FLOAT)
+    values = inputs[2:] if node.op_type == "EmbedLayerNormalization" else inputs  # its first inputs are ids
+    return next((element_type(value.type) for value in values if value is not None), onnx.TensorProto.FLOAT)
 
 
 def _by_schema(node: onnx.NodeProto, inputs: Sequence[Value | None], opsets: Mapping[str, int]) -> list[onnx.TypeProto]:

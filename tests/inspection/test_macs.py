@@ -69,6 +69,23 @@ def test_fused_attention_counts_its_projections_too() -> None:
     assert count("MultiHeadAttention", parts, {}, domain="com.microsoft", num_heads=4) == 2 * 10 * 12 * 32
 
 
+def test_a_fused_transformer_is_followed_through() -> None:
+    text = """
+    <ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]>
+    g (int32[2, 10] ids, int32[2, 10] kinds) => (float[2, 10, 4] y) {
+        e, mask = com.microsoft.EmbedLayerNormalization (ids, kinds, words, places, parts, gamma, beta)
+        a = com.microsoft.Attention <num_heads = 4> (e, w, b)
+        s = com.microsoft.SkipLayerNormalization (a, e, gamma, beta)
+        h = MatMul (s, up)
+        g = com.microsoft.BiasGelu (h, bias)
+        y = MatMul (g, down)
+    }"""
+    tables = {"words": floats(99, 16), "places": floats(12, 16), "parts": floats(2, 16), "gamma": floats(16), "beta": floats(16)}
+    weights = {**tables, "w": floats(16, 48), "b": floats(48), "up": floats(16, 32), "bias": floats(32), "down": floats(32, 4)}
+    attention = 2 * 10 * 16 * 48 + 2 * 10 * 10 * 32
+    assert total(walked(parse(text, weights))) == attention + 20 * (16 * 32 + 32 * 4)
+
+
 def test_grouped_attention_shares_keys_between_heads() -> None:
     parts = {"q": (1, 6, 32), "k": (1, 6, 16), "v": (1, 6, 16)}
     assert count("GroupQueryAttention", parts, {}, domain="com.microsoft", num_heads=4, kv_num_heads=2) == 6 * 6 * 64

@@ -128,3 +128,8 @@ def test_weights_that_are_made_up_on_the_way_are_not_stored() -> None:
         y = MatMul (x, w)
     }"""
     assert parts(text, {}) == []
+
+
+def test_operators_of_others_that_share_a_name() -> None:
+    mine = one_node("Conv", {"x": (1, 3, 8, 8)}, {"w": floats(4, 3, 3, 3)}, domain="mine")
+    assert find_parts(walked(mine).visits) == ()
