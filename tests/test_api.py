@@ -19,11 +19,6 @@ WIDE = 64
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPTKIT_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without what needs fresh processes: that is tested where it is measured."""
 
@@ -138,7 +133,7 @@ def test_a_folder_is_named_after_the_recipe_where_nothing_else_is_said(
 
 
 def test_quantize_writes_beside_the_model_and_tells_what_it_chose(model: Path, tmp_path: Path) -> None:
-    made = optkit.quantize(model, data=tmp_path / "d.npz", accept_size_only=True, samples=16)
+    made = optkit.quantize(model, data=tmp_path / "d.npz", method="weights", accept_size_only=True, samples=16)
     assert made.path == tmp_path / "m.int8.onnx"
     assert made.path.stat().st_size < model.stat().st_size / 2
     [step] = made.lineage

@@ -29,13 +29,15 @@ def command(recipe: Path, changes: tuple[str, ...], model: Path | None, data: st
 
 
 def _text(seen: "Preview") -> str:
+    from optkit.recipe.parameters import written
+
     rows = [("model", seen.model)]
     for split, each in seen.data.items():
         rows.append((split, f"{each.examples} {'labelled ' if each.labelled else ''}examples of {each.source}"))
     if not seen.data:
         rows.append(("data", "made-up inputs"))
     for i, step in enumerate(seen.steps):
-        given = ", ".join(f"{name}: {value}" for name, value in step.parameters.items())
+        given = ", ".join(f"{name}: {written(value)}" for name, value in step.parameters.items())
         rows.append((f"step {i + 1}", f"{step.word}{f' ({given})' if given else ''}{', kept from an earlier run' if step.kept else ''}"))
     rows.append(("devices", ", ".join(seen.devices)))
     wide = max(len(name) for name, _ in rows)

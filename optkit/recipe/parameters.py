@@ -23,7 +23,7 @@ def parameters_of(kind: type[Pass]) -> tuple[Parameter, ...]:
     schema = kind.model_json_schema(mode="validation")
     required, definitions = schema.get("required", []), schema.get("$defs", {})
     return tuple(
-        Parameter(name, _takes(form, definitions), None if name in required else _written(form.get("default")), form.get("description", ""))
+        Parameter(name, _takes(form, definitions), None if name in required else written(form.get("default")), form.get("description", ""))
         for name, form in schema.get("properties", {}).items()
     )
 
@@ -36,7 +36,7 @@ def _takes(form: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "allOf" in form:
         return _takes(form["allOf"][0], definitions)
     if "const" in form or "enum" in form:
-        return " | ".join(map(_written, form.get("enum", [form.get("const")])))
+        return " | ".join(map(written, form.get("enum", [form.get("const")])))
     names = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false", "null": "nothing"}
     match form.get("type"):
         case "array":
@@ -56,12 +56,12 @@ def _bounds(form: dict[str, Any]) -> str:
     return f", {', '.join(found)}" if found else ""
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """A value as a recipe writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(written, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
