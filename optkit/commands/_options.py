@@ -41,8 +41,8 @@ BYTES = _Words("size", parse_bytes)
 RATIO = _Words("share", parse_ratio)
 INTS = _Words("counts", _parse_counts)
 
-MODEL = click.Path(path_type=Path)
-"""A model to read: whether it is there and is a model is for `read_artifact` to say."""
+MODEL = click.Path(readable=False, path_type=Path)
+"""A model to read: whether it is there, may be read and is a model is for `read_artifact` to say."""
 FILE = click.Path(dir_okay=False, path_type=Path)
 """A file to write."""
 

@@ -46,8 +46,8 @@ def start(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
 
     def run(*line: object, **options: object) -> "subprocess.Popen[str]":
         settings = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "OPTKIT_CACHE": str(tmp_path / "cache")}
-        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": settings, "start_new_session": True, **options}
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": settings, "start_new_session": True, "text": True, **options}
         command = [sys.executable, "-m", "optkit", *map(str, line)]
-        return subprocess.Popen(command, text=True, **given)  # type: ignore[call-overload,no-any-return]
+        return subprocess.Popen(command, **given)  # type: ignore[call-overload,no-any-return]
 
     return run

@@ -35,8 +35,8 @@ def ending(work: Callable[[], object]) -> object:
 
 def python(code: str, **options: object) -> "subprocess.Popen[str]":
     code = "from optkit.commands._boundary import guarded\n" + code
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)  # type: ignore[call-overload,no-any-return]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen([sys.executable, "-c", code], **pipes)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (1, 1), ("a value", 0)])
@@ -100,6 +100,11 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     child.stdout.close()
     assert (child.stderr.read(), child.wait()) == ("", 141)
     child.stderr.close()
+
+
+def test_a_terminal_without_our_letters_gets_others() -> None:
+    child = python("guarded(lambda: print('1 × 2 → ▒'))", env={**os.environ, "PYTHONIOENCODING": "latin-1"}, encoding="latin-1")
+    assert (*child.communicate(), child.returncode) == ("1 × 2 ? ?\n", "", 0)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

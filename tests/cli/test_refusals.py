@@ -18,6 +18,7 @@ READS_A_MODEL = {
     "compare": ["MODEL", "copy.onnx", "--data", "data.npz"],
     "gate": ["MODEL", "copy.onnx", "--data", "data.npz", "--max-drop", "1%"],
     "init": ["MODEL", "--data", "data.npz"],
+    "simplify": ["MODEL"],
     "run": ["recipe.yaml", "--model", "MODEL"],
     "check": ["recipe.yaml", "--model", "MODEL"],
     "verify": ["MODEL"],
@@ -123,7 +124,7 @@ def test_an_unknown_metric_is_answered_with_the_nearest(command: str, room: Room
     assert "did you mean 'top1'?" in hint
 
 
-@pytest.mark.parametrize("command", ["quantize", "compare", "gate", "verify", "inspect"])
+@pytest.mark.parametrize("command", ["quantize", "compare", "gate", pytest.param("verify", marks=pytest.mark.slow), "inspect"])
 def test_an_absent_device_is_refused_and_never_replaced(command: str, room: Room, optkit: Optkit) -> None:
     device = "cuda" if "CUDAExecutionProvider" not in onnxruntime.get_available_providers() else "rocm"
     line = ["model.onnx", *READS_A_MODEL[command][1:], "--device", device, *(["--profile"] if command == "inspect" else [])]
@@ -142,6 +143,7 @@ def test_a_device_that_nobody_knows_is_refused(command: str, room: Room, optkit:
     assert "cpu" in hint
 
 
+@pytest.mark.slow
 def test_an_existing_model_is_replaced_only_when_told_to(room: Room, optkit: Optkit) -> None:
     line = ["quantize", "model.onnx", "--int8", "--data", "data.npz", "--accept-size-only"]
     made = room.path / "model.int8.onnx"
