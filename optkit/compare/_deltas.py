@@ -13,7 +13,7 @@ from optkit.stats.interval import Interval
 from optkit.stats.order import runs_needed
 from optkit.stats.paired import auroc, auroc_difference, mean_difference, median_difference
 from optkit.stats.proportions import paired_share_difference, share
-from optkit.stats.ratio import ratio_of_quantiles
+from optkit.stats.ratio import at_typical_speed, ratio_of_quantiles
 
 if TYPE_CHECKING:
     from optkit.measure import Measurement
@@ -105,17 +105,26 @@ def _paired(x: Array, y: Array, samples: Samples, groups: Array | None, seed: in
 
 
 def _rounds(first: Samples, second: Samples, seed: int) -> Iterator[_Found]:
-    before, after = rounds_of(first), rounds_of(second)
     runs = min(len(first.values), len(second.values))
     wanted = QUANTILES if second.metric == "latency" else ((second.metric, 0.5),)
     for name, at in wanted:
         if at == 0.5 or runs >= runs_needed(at):
-            x, y = (float(np.quantile(s.values, at, method="averaged_inverted_cdf")) for s in (first, second))
-            if not (x > 0 and np.isfinite(x) and np.isfinite(y)):
-                gain = _gain(Interval(y - x, y - x, y - x), x, second.better)
-            else:
-                gain = _faster(ratio_of_quantiles(before, after, at, seed), second.better)
-            yield _Found(name, x, y, gain, "block bootstrap over rounds", len(after))
+            yield _quantile(name, at, first, second, seed)
+
+
+def _quantile(name: str, at: float, first: Samples, second: Samples, seed: int) -> _Found:
+    before, after = rounds_of(first), rounds_of(second)
+    method = "block bootstrap over rounds"
+    # what slows a machine down does not change how much memory a model takes, and it is what the slowest queries are made of
+    if at == 0.5 and second.unit in ("s", "1/s"):
+        before, after = at_typical_speed(before, after)
+        method += ", at the machine's typical speed"
+    x, y = (float(np.quantile(np.concatenate(rounds), at, method="averaged_inverted_cdf")) for rounds in (before, after))
+    if x > 0 and np.isfinite(x) and np.isfinite(y):
+        gain = _faster(ratio_of_quantiles(before, after, at, seed), second.better)
+    else:
+        gain = _gain(Interval(y - x, y - x, y - x), x, second.better)
+    return _Found(name, x, y, gain, method, len(after))
 
 
 def _faster(ratio: Interval, better: Better) -> Interval:

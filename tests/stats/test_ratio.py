@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optkit.stats import ratio
-from optkit.stats.ratio import ratio_of_medians, ratio_of_quantiles
+from optkit.stats.ratio import at_typical_speed, ratio_of_medians, ratio_of_quantiles
 
 
 def times(seed: int, rounds: int, k: int, scale: float = 1.0) -> np.ndarray:
@@ -16,7 +16,7 @@ def times(seed: int, rounds: int, k: int, scale: float = 1.0) -> np.ndarray:
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 6), st.integers(1, 6))
 def test_the_estimate_is_the_ratio_of_the_medians_of_all_values(seed: int, rounds: int, k: int, other: int) -> None:
     before, after = times(seed, rounds, k), times(seed + 1, rounds, other)
-    assert ratio_of_medians(before, after).value == pytest.approx(np.median(after) / np.median(before), rel=1e-12)
+    assert ratio_of_quantiles(before, after, 0.5).value == pytest.approx(np.median(after) / np.median(before), rel=1e-12)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
@@ -37,6 +37,29 @@ def test_a_slow_machine_in_some_rounds_hits_both_and_cancels() -> None:
     noise = np.linspace(1, 3, 30)[:, None]
     found = ratio_of_medians(times(0, 30, 20) * noise, times(1, 30, 20, 0.5) * noise)
     assert 0.46 < found.low < 0.5 < found.high < 0.54
+
+
+def test_typical_speed_leaves_the_ratio_of_every_round_as_it_was() -> None:
+    before, after = times(0, 9, 4), times(1, 9, 6, 0.5)
+    first, second = at_typical_speed(before, after)
+    for r in range(9):
+        assert np.median(second[r]) / np.median(first[r]) == pytest.approx(np.median(after[r]) / np.median(before[r]))
+        assert np.median(second[r]) * np.median(first[r]) == pytest.approx(np.median(second[0]) * np.median(first[0]))
+
+
+def test_a_machine_with_two_speeds_has_one_that_is_typical() -> None:
+    busy = np.where(np.arange(31) % 2, 1.6, 1.0)[:, None]
+    before, after = times(0, 31, 20), times(1, 31, 20, 0.7)
+    quiet, plain = ratio_of_medians(before, after), ratio_of_quantiles(before * busy, after * busy, 0.5)
+    found = ratio_of_medians(before * busy, after * busy)
+    assert (found.value, found.low, found.high) == pytest.approx((quiet.value, quiet.low, quiet.high), rel=1e-6)
+    assert found.high - found.low < 0.6 * (plain.high - plain.low)
+
+
+def test_times_of_zero_are_left_alone() -> None:
+    first, second = at_typical_speed(np.zeros((2, 3)), np.ones((2, 3)))
+    assert (np.asarray(first) == 0).all()
+    assert (np.asarray(second) == 1).all()
 
 
 def test_the_same_times_on_both_sides_are_exactly_even() -> None:
@@ -63,7 +86,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_claims() -> None:
 def test_rounds_of_unequal_length_are_pooled() -> None:
     before = [np.array([1.0, 2.0, 3.0]), np.array([4.0])]
     after = [np.array([2.0]), np.array([4.0, 6.0])]
-    assert ratio_of_medians(before, after).value == 4 / 2.5
+    assert ratio_of_quantiles(before, after, 0.5).value == 4 / 2.5
 
 
 def test_one_round_bounds_nothing() -> None:
