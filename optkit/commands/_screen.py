@@ -42,3 +42,18 @@ def show_drawing(draw: "Callable[[Console], None]") -> None:
     text = captured.get().translate(PLAIN) if console.options.ascii_only else captured.get()
     lines = text.splitlines()
     click.echo("\n".join(lines if console.is_terminal else map(str.rstrip, lines)))
+
+
+def end_with_verdict(report: "Report", as_json: bool) -> int:
+    """The exit code, and what nobody should miss on stderr."""
+    from optkit.reports import github
+    from optkit.reports._words import verdict_sentence
+
+    verdict = report.verdict
+    if verdict is None:
+        return 0
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        click.echo(github.render(report), nl=False, err=True)
+    if as_json and verdict.outcome != "passed":
+        click.echo(verdict_sentence(verdict), err=True)
+    return 1 if verdict.outcome == "failed" else 0

@@ -1,6 +1,5 @@
 """`optkit gate`: refuse a model that lost too much."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ import click
 
 from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_text
 from optkit.commands._options import FILE, MODEL, RATIO
-from optkit.commands._screen import show_report
+from optkit.commands._screen import end_with_verdict, show_report
 from optkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def command(
     report = _judged(models, report_file, limits, asked)
     _write(report, junit, markdown)
     show_report(report, as_json)
-    return _end(report, as_json)
+    return end_with_verdict(report, as_json)
 
 
 def _judged(models: tuple[Path, ...], report_file: Path | None, limits: "Limits", asked: dict[str, Any]) -> "Report":
@@ -94,18 +93,3 @@ def _write(report: "Report", junit: Path | None, markdown: Path | None) -> None:
         write_text(junit, as_junit.render(report))
     if markdown is not None:
         write_text(markdown, as_markdown.render(report))
-
-
-def _end(report: "Report", as_json: bool) -> int:
-    """The exit code, and what nobody should miss on stderr."""
-    from optkit.reports import github
-    from optkit.reports._words import verdict_sentence
-
-    verdict = report.verdict
-    if verdict is None:
-        return 0
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        click.echo(github.render(report), nl=False, err=True)
-    if as_json and verdict.outcome != "passed":
-        click.echo(verdict_sentence(verdict), err=True)
-    return 1 if verdict.outcome == "failed" else 0

@@ -7,7 +7,7 @@ import click
 from optkit.commands._options import force_option, json_option, talk_options
 from optkit.commands._progress import progress_display, say
 from optkit.commands._recipe import overrides_of, recipe_options
-from optkit.commands._screen import show_report
+from optkit.commands._screen import end_with_verdict, show_report
 
 
 @click.command(name="run")
@@ -38,6 +38,9 @@ def command(
 
     with progress_display(quiet) as progress:
         made = run(recipe, changes=overrides_of(changes, model, data), output=output, cache=not no_cache, force=force, progress=progress)
+    for step in made.model.lineage:
+        for name, value in step.notes.items():
+            say(f"{step.by}: {name}: {value}", verbose)
     show_report(made.report, as_json)
     say(f"written: {made.model.path}, with report.json and report.md beside it", not quiet)
-    return 1 if made.report.verdict and made.report.verdict.outcome == "failed" else 0
+    return end_with_verdict(made.report, as_json)
