@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
+from optkit.cli import main
+from optkit.recipe import read_recipe_text
 from optkit.registry import members
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +31,8 @@ def test_a_documented_command_is_understood(document: str, line: str) -> None:
     words = shlex.split(re.split(r"\s\|\s|\s>|\s;|\s&&|;\s", line)[0], comments=True)
     assert words[1] in members("commands")
     command: click.Command = import_module(f"optkit.commands.{words[1]}").command
-    command.make_context(words[1], words[2:])  # parses and checks the line; runs nothing
+    whole = main.make_context("optkit", words[1:])
+    command.make_context(words[1], words[2:], parent=whole)  # parses and checks the line; runs nothing
 
 
 def test_the_documents_show_commands() -> None:
@@ -47,3 +50,8 @@ def test_words_of_passes_in_the_readme_exist() -> None:
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Recipes")[2].partition("\n## ")[0]
     named = set(re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE))
     assert named == set(members("passes"))
+
+
+def test_the_recipe_in_the_readme_has_no_mistakes() -> None:
+    (recipe,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(read_recipe_text(recipe).steps) == 2

@@ -19,7 +19,14 @@ LAYERS = {
 }
 LEVEL = {room: level for level, rooms in LAYERS.items() for room in rooms.split()}
 FAMILIES = frozenset(LAYERS[2].split())
-SIDEWAYS = {("passes", "formats"), ("passes", "quantization"), ("quantization", "formats"), ("quantization", "runtimes")}
+SIDEWAYS = {
+    ("passes", "formats"),
+    ("passes", "quantization"),
+    ("passes", "datasets"),  # where no examples are given, a pass makes some up for the model's inputs
+    ("passes", "runtimes"),  # which it learns from the runtime
+    ("quantization", "formats"),
+    ("quantization", "runtimes"),
+}
 """Which family may use which."""
 LAZY = frozenset({"optkit"})
 """`import optkit` offers the Python API, and loads it on first use."""
