@@ -10,6 +10,7 @@ from optkit.artifact import Artifact, Made
 from optkit.draft import check_folder, check_output, disk_error, draft_folder, publish
 from optkit.formats.onnx import model_files
 from optkit.manifest import MEASURED
+from optkit.measure._names import distinguishing_names
 from optkit.optimize import optimize
 from optkit.passes import Progress, silent
 from optkit.plan import Plan
@@ -46,9 +47,9 @@ def follow(plan: Plan, folder: Path | None = None, *, cache: bool = True, force:
         material = gather(plan)
         with draft_folder(folder) as draft:
             # the same last names as in the end: the report calls the model what it will be called
-            place = draft / folder.resolve().name
-            place.mkdir()
-            made = _make(plan, material, place / name, cache, progress)
+            target = draft / distinguishing_names((plan.recipe.model, folder / name))[1]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made = _make(plan, material, target, cache, progress)
             report = _prove(plan, material, made, folder / name, progress)
             try:
                 for file, form in REPORTS.items():

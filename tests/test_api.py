@@ -73,6 +73,15 @@ def test_a_recipe_ends_in_a_model_and_the_proof(model: Path, tmp_path: Path) -> 
     assert "deltas" in json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
 
 
+def test_a_report_calls_a_model_what_it_will_be_called(model: Path, tmp_path: Path) -> None:
+    """Also where the last folders of both have the same name."""
+    out = tmp_path / "sub" / tmp_path.name
+    out.parent.mkdir()
+    report = optkit.run(recipe_file(tmp_path), output=out).report
+    assert [each.name for each in report.measurements] == [f"{tmp_path.parent.name}/{tmp_path.name}/m.onnx", f"sub/{tmp_path.name}/m.onnx"]
+    assert ".optkit-draft" not in (out / "report.json").read_text(encoding="utf-8") + (out / "report.md").read_text(encoding="utf-8")
+
+
 def test_a_broken_limit_is_in_the_verdict_and_the_model_is_there_to_see_why(model: Path, tmp_path: Path) -> None:
     result = optkit.run(recipe_file(tmp_path), changes=["gate.max_size=10%"], output=tmp_path / "out")
     assert result.report.verdict is not None

@@ -20,14 +20,17 @@ def command(model: Path, data: str | None, output: Path | None, force: bool, as_
     from optkit.draft import check_output, draft_folder, publish
     from optkit.formats import read_artifact
     from optkit.inspection.inspect_model import inspect_model
+    from optkit.plan.labels import has_accuracy
     from optkit.recipe.starter import starter
+    from optkit.runtimes import open_session
 
     read_artifact(model)
     file = output or Path(f"{model.stem}.yaml")
     check_output(file, model, force=force)
     seen = inspect_model(model)
     examples = read_examples(data, seen.inputs) if data is not None else None
-    made = starter(seen, file.parent, data, examples is not None and examples.labels is not None)
+    judged = examples is not None and has_accuracy(open_session(model), examples)
+    made = starter(seen, file.parent, data, judged)
     with draft_folder(file.parent) as draft:
         (draft / file.name).write_text(made.text, encoding="utf-8")
         publish(draft / file.name, (), file)

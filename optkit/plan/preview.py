@@ -6,14 +6,12 @@ from typing import Any
 
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
-from optkit.errors import DataError
 from optkit.formats import read_artifact
-from optkit.metrics import find_metric
 from optkit.optimize import kept_steps
 from optkit.passes import word_of
 from optkit.plan import Plan
+from optkit.plan.labels import check_labels
 from optkit.plan.splits import read_splits, remarks
-from optkit.recipe import Recipe
 from optkit.runtimes import open_session
 from optkit.store import Store
 
@@ -72,27 +70,13 @@ def gather(plan: Plan) -> Material:
     source = read_artifact(recipe.model)
     sessions = [open_session(recipe.model, device, recipe.measure.threads) for device in recipe.measure.devices]
     examples = read_splits(recipe, sessions[0].inputs)
-    check_labels(recipe, compared_on(examples))
+    check_labels(recipe, compared_on(examples), sessions[0])
     return Material(source, examples, tuple(remarks(recipe, examples)))
 
 
 def compared_on(examples: Mapping[str, Examples]) -> Examples | None:
     """The examples that original and result are compared on; None for made-up ones."""
     return examples.get("evaluation", examples.get("calibration"))
-
-
-def check_labels(recipe: Recipe, examples: Examples | None) -> None:
-    """Labels are there where something in the recipe needs them. Raises DataError, before any work is done."""
-    if examples is not None and examples.labels is not None:
-        return
-    source = "made-up inputs have" if examples is None else f"{examples.source} has"
-    for i, word in enumerate(recipe.measure.metrics):
-        if find_metric(word, recipe.measure.output).needs == "labels":
-            where = recipe.where(f"measure.metrics.{i}")
-            raise DataError(f"{word} needs labels, and {source} none", where=where, hint="add an array `labels`, or measure agreement")
-    if recipe.gate is not None and recipe.gate.max_drop is not None:
-        hint = "add an array `labels`, or limit min_agreement in its place"
-        raise DataError(f"max_drop limits accuracy, which needs labels, and {source} none", where=recipe.where("gate.max_drop"), hint=hint)
 
 
 def preview(plan: Plan, cache: Store | None) -> Preview:

@@ -26,8 +26,11 @@ class Starter:
     text: str
 
 
-def starter(seen: Inspection, folder: Path, data: str | None, labelled: bool) -> Starter:
-    """A recipe that will lie in `folder`. `data` is what `--data` takes; without it inputs are made up."""
+def starter(seen: Inspection, folder: Path, data: str | None, judged: bool) -> Starter:
+    """A recipe that will lie in `folder`. `data` is what `--data` takes; without it inputs are made up.
+
+    `judged`: its labels fit a metric, so that accuracy can be limited.
+    """
     kind = kind_of(seen)
     passes = {
         "transformer": ("simplify_graph", "fuse_transformer", "quantize"),
@@ -37,7 +40,7 @@ def starter(seen: Inspection, folder: Path, data: str | None, labelled: bool) ->
         "nothing to quantize": ("simplify_graph",),
     }[kind]
     why = tuple(each.what for each in seen.advice)
-    return Starter(kind, passes, why, _text(seen, folder, data, labelled, passes, why))
+    return Starter(kind, passes, why, _text(seen, folder, data, judged, passes, why))
 
 
 def kind_of(seen: Inspection) -> Kind:
@@ -56,7 +59,7 @@ def kind_of(seen: Inspection) -> Kind:
     return "cnn" if in_conv else "other"
 
 
-def _text(seen: Inspection, folder: Path, data: str | None, labelled: bool, passes: Sequence[str], why: Sequence[str]) -> str:
+def _text(seen: Inspection, folder: Path, data: str | None, judged: bool, passes: Sequence[str], why: Sequence[str]) -> str:
     model = _scalar(_from(folder, seen.path))
     lines = [
         f"# A recipe for {Path(seen.path).name}. Run it with `optkit run`; `optkit check` says what it needs.",
@@ -73,7 +76,7 @@ def _text(seen: Inspection, folder: Path, data: str | None, labelled: bool, pass
     lines += ["", "# `optkit passes NAME` shows the parameters of each", "passes:", *(f"  - {word}" for word in passes)]
     lines += ["", "measure:", "  devices: [cpu]", "  batches: [1]", "  threads: 1", "  time: 10s"]
     lines += ["", "# what the result may cost; a broken limit ends with exit code 1", "gate:"]
-    lines += ["  max_drop: 1%" if labelled else "  min_agreement: 98%"]
+    lines += ["  max_drop: 1%" if judged else "  min_agreement: 98%"]
     return "\n".join(lines) + "\n"
 
 

@@ -72,11 +72,12 @@ def added_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Callable[..., Recipe]:
-    """A recipe from lines of YAML, beside a model and data with and without labels."""
+    """A recipe from lines of YAML, beside a model and data with labels, without, and with labels of another kind."""
     onnx.save(onnx.parser.parse_model(TEXT), tmp_path / "m.onnx")
     x = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
     np.savez(tmp_path / "d.npz", x=x, labels=np.arange(40) % 40)
     np.savez(tmp_path / "c.npz", x=x[:20] + 1)
+    np.savez(tmp_path / "odd.npz", x=x, labels=np.zeros((40, 7), int))
 
     def read(*lines: str, overrides: tuple[str, ...] = ()) -> Recipe:
         file = tmp_path / "r.yaml"

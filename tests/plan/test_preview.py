@@ -47,6 +47,7 @@ def test_steps_that_are_kept_show_up_to_the_first_that_is_not(recipe: Read, tmp_
         (("data: {evaluation: d.npz, calibration: m.onnx}",), OptkitError, "r.yaml:3: "),
         (("data: c.npz", "measure: {metrics: top1}"), DataError, "r.yaml:4: top1 needs labels"),
         (("data: c.npz", "gate: {max_drop: 1%}"), DataError, "r.yaml:4: max_drop limits accuracy, which needs labels"),
+        (("data: odd.npz", "gate: {max_drop: 1%}"), DataError, "r.yaml:4: max_drop limits accuracy, and the labels of"),
         (("data: synthetic", "gate: {max_drop: 1%}"), DataError, "r.yaml:4: max_drop limits accuracy, which needs labels, and made-up"),
         (("data: d.npz", "measure: {devices: [warp]}"), UsageError, "warp"),
     ],
