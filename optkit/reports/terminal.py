@@ -79,7 +79,9 @@ def _difference(delta: "Delta | None") -> Text:
 
 
 def _style(delta: "Delta") -> str:
-    return "" if delta.metric in ("agreement", "cosine", "sqnr") else STYLES.get(delta.verdict, "")
+    """Colour only for what is better or worse; being less than identical to the original is neither."""
+    judged = delta.verdict in ("better", "worse") and delta.metric not in ("agreement", "cosine", "sqnr")
+    return STYLES[delta.verdict] if judged else ""
 
 
 def _checks(verdict: "Verdict") -> Table:
