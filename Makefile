@@ -46,9 +46,12 @@ demo: export PATH := $(CURDIR)/.venv-demo/bin:$(PATH)
 demo: .venv-demo/ready
 	@rm -rf demo-output && mkdir demo-output
 	optkit quantize $(SAMPLE)/model.onnx --int8 --data $(SAMPLE)/calibration.npz -o demo-output/model.int8.onnx
+	@echo
 	optkit compare $(SAMPLE)/model.onnx demo-output/model.int8.onnx --data $(SAMPLE)/evaluation.npz --metric top1 \
 	  --report demo-output/report.json --markdown demo-output/report.md
+	@echo
 	optkit gate --report demo-output/report.json --max-drop 1% --min-speedup 1.2 --max-size 0.5
+	@echo
 	@echo "The model and the reports are in demo-output."
 
 .venv-demo/ready: pyproject.toml constraints.txt $(shell find optkit recipes -type f ! -name '*.pyc')
