@@ -14,7 +14,7 @@ from optkit.datasets import Examples
 from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder, publish
 from optkit.errors import DataError, OptkitError, PassFailed, UsageError
 from optkit.formats.onnx import digest_of, model_files, rename_model
-from optkit.manifest import stamp
+from optkit.manifest import MEASURED, stamp
 from optkit.measure import detect_machine
 from optkit.passes import Job, Pass, Progress, silent, word_of
 from optkit.soundness import Behaviour, complaint, examples_for, observe
@@ -156,6 +156,8 @@ class _Chain:
             if isinstance(error, OSError) and error.errno in FULL | FORBIDDEN:
                 raise
             raise self._failed(i, f"{type(error).__name__}: {error}") from error
+        if any(name.startswith(MEASURED) for name in job.notes):
+            job.note("chosen_on", list(detect_machine().features))  # what was measured depends on it
         made = Made(
             by=word_of(step),
             parameters=step.model_dump(mode="json"),

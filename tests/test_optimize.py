@@ -20,6 +20,7 @@ from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, NothingPaid, OptkitError, PassFailed, UsageError
 from optkit.formats import read_artifact
 from optkit.manifest import changes, read_manifest
+from optkit.measure import detect_machine
 from optkit.optimize import optimize, step_key
 from optkit.passes import Job, OnnxPass, Pass
 from optkit.store import Store
@@ -131,7 +132,9 @@ def test_the_manifest_is_in_the_file_beside_what_was_there(source: Artifact, out
     manifest = read_manifest(made.path)
     assert manifest is not None
     assert manifest["source"] == {"file": "small.onnx", "digest": source.digest}
-    assert manifest["steps"][0]["notes"] == {"scaled": 2.0}, "what was measured stays out of the file"
+    notes = manifest["steps"][0]["notes"]
+    assert set(notes) == {"scaled", "chosen_on"}, "what was measured stays out of the file, what it depends on does not"
+    assert notes["chosen_on"] == list(detect_machine().features)
     assert made.lineage[0].notes["measured speedup"] < 1
     assert changes(made.path) == []
 

@@ -18,7 +18,21 @@ def recipe_schema() -> dict[str, Any]:
     properties["data"] = {"anyOf": [whole, {"$ref": "#/$defs/DataKeys"}], "description": properties["data"]["description"]}
     words = members("passes")
     properties["passes"]["items"] = {"anyOf": [form for word in words for form in _forms(word, load("passes", word), definitions)]}
+    _bound_numbers(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "optkit recipe"}
+
+
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+
+
+def _bound_numbers(form: Any) -> None:
+    """Where a number may also be written with a unit, pydantic leaves its bounds beside the choice, under names that are not JSON schema's."""
+    for inside in form.values() if isinstance(form, dict) else form if isinstance(form, list) else ():
+        _bound_numbers(inside)
+    if isinstance(form, dict) and "anyOf" in form:
+        bounds = {_BOUNDS[key]: form.pop(key) for key in tuple(form) if key in _BOUNDS}
+        for choice in form["anyOf"]:
+            choice.update(bounds if choice.get("type") == "number" else {})
 
 
 def _forms(word: str, kind: type[Pass], definitions: dict[str, Any]) -> list[dict[str, Any]]:

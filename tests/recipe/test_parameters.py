@@ -45,6 +45,11 @@ def test_the_schema_refuses_what_reading_refuses() -> None:
         assert schema["$defs"][word]["additionalProperties"] is False
 
 
+def test_bounds_of_numbers_with_units_are_where_editors_look_for_them() -> None:
+    share, _ = recipe_schema()["$defs"]["GateKeys"]["properties"]["max_drop"]["anyOf"]
+    assert share == {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string"}]}
+
+
 def test_every_ready_recipe_names_the_schema_that_lies_beside_it() -> None:
     for path in Path(folder()).glob("*.yaml"):
         assert path.read_text(encoding="utf-8").startswith(f"# yaml-language-server: $schema={FILE}\n")
