@@ -26,7 +26,7 @@ _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "ex
 
 
 def _bound_numbers(form: Any) -> None:
-    """Where a number may also be written with a unit, pydantic leaves its bounds beside the choice, under names that are not JSON schema's."""
+    """Where a number may also be text with a unit, pydantic leaves its bounds beside the choice, by names that are not JSON schema's."""
     for inside in form.values() if isinstance(form, dict) else form if isinstance(form, list) else ():
         _bound_numbers(inside)
     if isinstance(form, dict) and "anyOf" in form:
