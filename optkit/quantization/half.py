@@ -2,50 +2,35 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx_ir as ir
 
 from optkit.errors import ModelError
 from optkit.formats.onnx import save_model
-from optkit.quantization.graphs import all_graphs, fresh_name
 from optkit.quantization.half_cast import cast_half
+from optkit.quantization.half_nearness import Feeds, Nearness, nearness
 from optkit.quantization.half_plan import HalfPlan, plan_half
 from optkit.quantization.half_range import out_of_range
 from optkit.quantization.likeness import NO_FEEDS, TRIED, trial_feeds
-from optkit.runtimes import Session, open_session
-from optkit.runtimes.onnxruntime import open_onnx
+from optkit.runtimes import open_session
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 GOOD = 40.0
 """dB of signal to noise, an error of 1 %: float16 reaches 50 to 80 on most models. Below, a second try keeps more in float32."""
-MOST = 120.0
-"""dB; what differs less is called equal."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Halved:
-    """A float16 model and how near it comes."""
+    """A float16 model, what was planned, and how near it comes to the original."""
 
     model: ir.Model
     plan: HalfPlan
-    sqnr: dict[str, float] = field(default_factory=dict)
-    """dB per floating-point output; minus infinity where it holds NaN or infinity that the original does not."""
-    agreement: dict[str, float] = field(default_factory=dict)
-    """Share of equal values per other output."""
-
-    @property
-    def worst(self) -> float:
-        return min(self.sqnr.values(), default=MOST)
+    near: Nearness = field(default_factory=Nearness)
 
     @property
     def kept(self) -> dict[str, int]:
@@ -55,30 +40,21 @@ class Halved:
 
 @dataclass(frozen=True)
 class Halving:
-    """What to halve, and what to try it on. `model` is the simplified float32 graph, `feeds` are the original's."""
+    """What to halve, and what to hold it against."""
 
     model: ir.Model
-    feeds: Sequence[Mapping[str, Array]]
-    truths: Sequence[Mapping[str, Array]]
+    """The original, simplified, in float32."""
+    feeds: Feeds
+    truths: Feeds
     """The original's answers to the feeds."""
+    tried_on: str
     out_of_range: frozenset[str] = frozenset()
     keep: frozenset[str] = frozenset()
     ports_too: bool = False
     threads: int = 1
 
-    def best(self, target: Path) -> Halved:
-        """Write the better of an ordinary and a careful try. Raises ModelError when the runtime refuses it."""
-        first = self.attempt(target)
-        if first.worst >= GOOD:
-            return first
-        second = self.attempt(target, careful=True)
-        if second.worst > first.worst:
-            return second
-        save_model(first.model, target)
-        return first
-
-    def attempt(self, target: Path, careful: bool = False) -> Halved:
-        """Write one try, in which operators that the runtime lacks in float16 are float32."""
+    def write(self, target: Path, careful: bool = False) -> Halved:
+        """Write one try; operators that the runtime lacks in float16 are float32. Raises ModelError when the runtime refuses it."""
         keep = self.keep
         while True:
             model = self.model.clone()
@@ -93,10 +69,21 @@ class Halving:
                     raise
                 keep |= {missing[1]}
                 continue
-            result = Halved(model, plan)
-            if self.feeds:
-                _compare(result, self.truths, self.feeds, _rounding(model, self.threads))
-            return result
+            return Halved(model, plan)
+
+    def improve(self, first: Halved, target: Path) -> Halved:
+        """See how near a first try comes, and write the better of it and a more careful one."""
+        first = self._seen(first)
+        if first.near.worst >= GOOD:
+            return first
+        second = self._seen(self.write(target, careful=True))
+        if second.near.worst > first.near.worst:
+            return second
+        save_model(first.model, target)
+        return first
+
+    def _seen(self, halved: Halved) -> Halved:
+        return replace(halved, near=nearness(halved.model, self.feeds, self.truths, self.threads))
 
 
 def prepare_halving(
@@ -109,72 +96,14 @@ def prepare_halving(
     ports_too: bool = False,
     threads: int = 1,
     seed: int = 0,
-) -> tuple[Halving, str]:
+) -> Halving:
     """Run the original at `source` on examples, or made-up inputs, and see which values leave float16's range.
 
-    Also says what it was run on. Raises ModelError when it does not load, DataError when the examples do not fit.
+    Raises ModelError when it does not load, DataError when the examples do not fit.
     """
     before = open_session(source, "cpu", threads)
     feeds = trial_feeds(before, examples, count if examples is not None else TRIED, seed)
     truths = [before.run(feed) for feed in feeds]
     wide = out_of_range(model, feeds, threads) if feeds else frozenset()
     tried_on = f"{len(feeds)} {'made-up inputs' if examples is None else 'examples'}" if feeds else NO_FEEDS
-    return Halving(model, feeds, truths, wide, keep, ports_too, threads), tried_on
-
-
-def _rounding(model: ir.Model, threads: int) -> Session:
-    """The model with every float16 value really rounded.
-
-    Where ONNX Runtime computes float16 in float32, it passes results on unrounded and unbounded, which a GPU does not. An Identity
-    after each, in a graph that is not optimized, stops that.
-    """
-    rounded = model.clone()
-    for graph in all_graphs(rounded):
-        for node in list(graph):
-            for value in node.outputs:
-                if value.dtype == ir.DataType.FLOAT16 and not value.is_graph_output():
-                    users = list(value.uses())
-                    stop = ir.node("Identity", [value])
-                    stop.outputs[0].dtype, stop.outputs[0].name = value.dtype, fresh_name(rounded.graph, f"{value.name}_rounded")
-                    graph.insert_after(node, stop)
-                    for user, i in users:
-                        user.replace_input_with(i, stop.outputs[0])
-    with TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(rounded, Path(folder) / "model.onnx")
-        return open_onnx(Path(folder) / "model.onnx", "cpu", threads, optimize=False)
-
-
-def _compare(result: Halved, truths: Sequence[Mapping[str, Array]], feeds: Sequence[Mapping[str, Array]], session: Session) -> None:
-    signal: dict[str, float] = {}
-    noise: dict[str, float] = {}
-    equal: dict[str, list[float]] = {}
-    kinds = {port.name: port.dtype for port in session.inputs}
-    for truth, feed in zip(truths, feeds, strict=True):
-        got = session.run({name: array.astype(np.float16) if kinds[name] == "float16" else array for name, array in feed.items()})
-        for name, value in truth.items():
-            if value.dtype.kind != "f":
-                equal.setdefault(name, []).append(float(np.mean(value == got[name])) if value.size else 1.0)
-                continue
-            right, wrong = _energies(value, got[name])
-            signal[name] = signal.get(name, 0.0) + right
-            noise[name] = noise.get(name, 0.0) + wrong
-    result.sqnr = {name: decibels(signal[name], noise[name]) for name in signal}
-    result.agreement = {name: float(np.mean(shares)) for name, shares in equal.items()}
-
-
-def _energies(truth: Array, got: Array) -> tuple[float, float]:
-    """Of the signal and of the error; where the original is not finite the same is expected."""
-    finite = np.isfinite(truth)
-    if not np.isfinite(got[finite]).all():
-        return 1.0, np.inf
-    right = truth[finite].astype(np.float64)
-    return float((right**2).sum()), float(((right - got[finite]) ** 2).sum())
-
-
-def decibels(signal: float, noise: float) -> float:
-    """Signal-to-noise ratio in dB, at most 120."""
-    if not np.isfinite(noise):
-        return -np.inf
-    if noise <= signal * 10 ** (-MOST / 10):
-        return MOST
-    return 10 * float(np.log10(signal / noise)) if signal else -np.inf
+    return Halving(model, feeds, truths, tried_on, wide, keep, ports_too, threads)

@@ -48,11 +48,11 @@ class _Caster:
         if ports_too:
             for value in self.model.graph.inputs:
                 if is_float(value) and not value.is_initializer():
-                    value.dtype = HALF
+                    value.type = ir.TensorType(HALF)  # a new type: clones of a model share theirs
         for node, slots in self.plan.slots.items():
             for value, may in zip(node.outputs, slots.outputs, strict=True):
                 if may and is_float(value):
-                    value.dtype = HALF
+                    value.type = ir.TensorType(HALF)
         for node, i, value in uses:
             self._feed(node, i, value)
         for graph, i, value in given:
@@ -113,7 +113,7 @@ class _Caster:
         producer = value.producer()
         if value.dtype == wanted or producer is None or producer.graph is not graph:
             return
-        cast = self._new_cast(value, wanted, producer, after=True)
+        cast = self.casts.get((value, wanted, graph)) or self._new_cast(value, wanted, producer, after=True)
         name = value.name
         value.name = fresh_name(self.model.graph, f"{name}_{'half' if value.dtype == HALF else 'float'}")
         cast.name = name

@@ -1,0 +1,86 @@
+"""Weights and arithmetic in float16: half the size, and faster on GPUs."""
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from optkit.artifact import Artifact
+from optkit.errors import NothingPaid
+from optkit.passes import Job, Pass
+
+if TYPE_CHECKING:
+    from optkit.quantization.half import Halved
+
+LARGEST_SHARE = 0.98
+"""Of the original's size: what shrinks less is not worth other numbers."""
+SLOW_ON = frozenset({"x86_64", "amd64", "i386", "i686"})
+
+
+class CastHalf(Pass):
+    """Weights and arithmetic become float16; what float16 cannot hold or would blur stays float32, as do inputs and outputs.
+
+    Calibration examples show which values leave float16's range; without them made-up inputs stand in.
+    """
+
+    draws: ClassVar[str | None] = "calibration"
+    draws_if_given: ClassVar[bool] = True
+
+    io: Literal["float32", "half"] = Field("float32", description="Type of floating-point inputs and outputs: as they are, or float16 too.")
+    keep: tuple[str, ...] = Field((), description="Operators that stay float32, such as Softmax.")
+    least_sqnr: float = Field(
+        20.0, ge=0, le=100, description="Signal-to-noise ratio in dB that every output must reach against the original."
+    )
+    examples: int = Field(32, ge=1, le=10_000, description="Number of calibration examples, evenly spread, that are looked at.")
+
+    def run(self, source: Artifact, target: Path, job: Job) -> None:
+        """Raises NothingPaid when hardly anything can be float16 or the answers suffer, ModelError when the runtime refuses the result."""
+        from optkit.formats.onnx import load_model, model_size
+        from optkit.formats.onnx_simplify import simplify
+        from optkit.quantization.half import prepare_halving
+
+        halving = prepare_halving(
+            simplify(load_model(source.path)),
+            source.path,
+            job.examples,
+            count=self.examples,
+            keep=frozenset(self.keep),
+            ports_too=self.io == "half",
+            threads=job.threads,
+            seed=job.seed,
+        )
+        halved = halving.write(target)
+        share = model_size(target) / model_size(source.path)
+        if share > LARGEST_SHARE:
+            why = f"nothing worth casting: float16 leaves {share:.1%} of its size"
+            raise NothingPaid(why, where=str(source.path), hint="float16 halves float32 weights, of which this model has few")
+        halved = halving.improve(halved, target)
+        if halved.near.worst < self.least_sqnr:
+            why = f"float16 changes the answers too much: {_show(halved.near.sqnr)}"
+            raise NothingPaid(why, where=str(source.path), hint="leave cast_half out, or name operators that stay float32 (keep)")
+        _tell(halved, halving.tried_on, job)
+
+
+def _tell(halved: "Halved", tried_on: str, job: Job) -> None:
+    job.note("float16 nodes", len(halved.plan.slots))
+    if halved.kept:
+        job.note("kept in float32", halved.kept)
+    if halved.plan.out_of_range:
+        job.note("out of float16's range", sorted(halved.plan.out_of_range)[:20])
+    job.note("checked on", tried_on)
+    if halved.near.sqnr:
+        job.note("sqnr", {name: round(value, 1) for name, value in halved.near.sqnr.items()})
+    if halved.near.agreement:
+        job.note("agreement", {name: round(value, 4) for name, value in halved.near.agreement.items()})
+    if job.device == "cpu" and platform.machine().lower() in SLOW_ON:
+        job.note(
+            "speed",
+            "smaller, but not faster on this CPU: ONNX Runtime converts float16 to float32 and computes with that; "
+            "on GPUs with float16 arithmetic it is faster",
+        )
+
+
+def _show(sqnr: dict[str, float]) -> str:
+    name, value = min(sqnr.items(), key=lambda item: item[1])
+    return f"output {name!r} holds NaN or infinity" if value == float("-inf") else f"output {name!r} has {value:.1f} dB signal to noise"
