@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from optkit.errors import RecipeError, UsageError
 from optkit.follow import RunResult
 from optkit.manifest import changes
 from optkit.measure import Measurement, measure
+from optkit.quantization.choose import Wishes
 from optkit.recipe import Data, Measure, Recipe, Step
 from optkit.recipe.reading import make_pass
 from optkit.report import Report, load_report
@@ -26,6 +28,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         return measure(*models, **asked, meters=("latency", "size"))
 
     monkeypatch.setattr("optkit.prove.measure", without_cold_starts)
+    monkeypatch.setattr("optkit.passes.quantize.Wishes", partial(Wishes, seconds=0.1))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`init`, `recipes`, `passes`, `cache` and `verify`: what stands around a recipe."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,17 @@ import pytest
 
 from optkit.plan import make_plan
 from optkit.plan.preview import gather
+from optkit.quantization.choose import Wishes
 from optkit.recipe import read_recipe, read_recipe_text
 from optkit.recipe.ready import folder, ready_recipes
 from optkit.registry import load, members
 
 from .rooms import Optkit, Room, two_lines
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optkit.passes.quantize.Wishes", partial(Wishes, seconds=0.1))
 
 
 def test_init_writes_a_recipe_that_can_be_run(room: Room, optkit: Optkit) -> None:

@@ -149,6 +149,7 @@ def test_all_mistakes_are_found_in_one_reading_in_the_order_of_their_lines() -> 
     assert [where for where, _, _ in found] == [f"r.yaml:{line}" for line in (1, 1, 2, 4, 5, 5, 6, 6, 7)]
 
 
+@settings(max_examples=50)
 @given(st.sets(st.integers(0, len(WHOLE.splitlines()) - 1), max_size=5), st.integers())
 def test_unknown_keys_are_found_wherever_they_stand(at: set[int], seed: int) -> None:
     lines = WHOLE.splitlines()
