@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.affine import SMALLEST_SCALE
-from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor
+from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor, share_names
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,6 +38,7 @@ def compressible(value: ir.Value) -> bool:
 def compress_weights(model: ir.Model, keep: Collection[str] = ()) -> int:
     """Store every large float weight, in subgraphs too, as int8 behind Cast and Mul; names in `keep` stay float. Returns how many."""
     done = 0
+    share_names(model)
     for graph in all_graphs(model):
         for value in [v for v in graph.initializers.values() if not v.is_graph_input() and compressible(v) and v.name not in keep]:
             weight = constant_array(value)
@@ -60,6 +61,7 @@ def compress_weights(model: ir.Model, keep: Collection[str] = ()) -> int:
 def compress_tables(model: ir.Model) -> list[str]:
     """Embedding tables read by Gather stay int8 in memory too: the rows that are looked up become floats. Returns their names."""
     done = []
+    share_names(model)
     for graph in all_graphs(model):
         for value in [v for v in graph.initializers.values() if not v.is_graph_input() and compressible(v)]:
             uses = list(value.uses())

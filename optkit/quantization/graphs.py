@@ -72,16 +72,24 @@ def graph_of(node: ir.Node) -> ir.Graph:
 
 
 def fresh_name(graph: ir.Graph, name: str) -> str:
-    """`name`, with a number where the model has it already. Names given out are remembered on the graph."""
-    taken: set[str] = graph.meta.setdefault("optkit_names", set())
-    if not taken:
-        taken.update(_names(graph))
+    """`name`, with a number where the graph has it already. Names given out are remembered on the graph."""
+    owner, taken = graph.meta.get("optkit_names", (None, set()))
+    if owner is not graph:  # a copy starts with the notes of the graph it was made from
+        taken = set(_names(graph))
+        graph.meta["optkit_names"] = graph, taken
     unique, number = name, 1
     while unique in taken:
         number += 1
         unique = f"{name}_{number}"
     taken.add(unique)
     return unique
+
+
+def share_names(model: ir.Model) -> None:
+    """From here on fresh names are new in the whole model: a name in a branch must not hide one of the graph around it."""
+    taken = set(_names(model.graph))
+    for graph in all_graphs(model):
+        graph.meta["optkit_names"] = graph, taken
 
 
 def _names(graph: ir.Graph) -> Iterator[str]:

@@ -49,9 +49,17 @@ def weight_of(node: ir.Node) -> ir.TensorProtocol | None:
         attribute(node, "alpha", 1.0) != 1.0 or attribute(node, "beta", 1.0) != 1.0 or attribute(node, "transA", 0)
     ):
         return None
+    if node.op_type == "Gemm" and not _adds_per_column(node):
+        return None
     if node.op_type == "MatMul" and len(tensor.shape) != 2:
         return None
     return tensor
+
+
+def _adds_per_column(node: ir.Node) -> bool:
+    """Whether a Gemm's bias, where it is constant, is the same for every row: integer kernels know no other."""
+    bias = constant_tensor(node.inputs[2]) if len(node.inputs) > 2 else None
+    return bias is None or len(bias.shape) < 2 or bias.shape[0] == 1
 
 
 def channel_axis(node: ir.Node) -> int:
