@@ -80,7 +80,7 @@ def test_metadata_and_other_domains_stay_and_the_given_model_is_not_changed() ->
     assert dict(result.opset_imports) == {"": 13, "their": 2}
     assert result.metadata_props == {"classes": "a b"}
     assert model.opset_imports[""] == 11
-    assert [node.op_type for node in result.graph][0] == "Magic"
+    assert next(node.op_type for node in result.graph) == "Magic"
 
 
 @pytest.mark.parametrize(("opset", "body"), [(6, "y = Relu(x)"), (8, "y = BatchNormalization<spatial = 0>(x, s, s, s, s)")])
