@@ -14,12 +14,12 @@ from optkit.quantization.compress import compressible
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_static import tensors_to_observe
 from optkit.quantization.means import channel_means
-from optkit.quantization.node_times import node_times, time_of
+from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.observe import Feeds, observe
 from optkit.quantization.operators import weight_of
-from optkit.quantization.prepare import prepare
+from optkit.quantization.prepare import prepare_checked
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision
-from optkit.quantization.refine import refine
+from optkit.quantization.refine import refine, without_slow
 from optkit.quantization.smooth import find_smoothing
 from optkit.quantization.treatment import Learned, Treatment, Way, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
@@ -81,15 +81,14 @@ def choose(
     Raises NothingPaid, with the reason, when no variant pays.
     """
     refuse_hopeless(model)
-    prepared = prepare(model)
+    feeds = list(judging.feeds(1))
+    prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
     treatments = candidates(prepared.model, wishes.method, calibration is not None, wishes.exclude)
     if not treatments:
         raise _nothing_for(wishes.method, prepared.model, calibration is not None)
     learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        bench = Bench(
-            original, prepared.model, learned, list(judging.feeds(1)), Path(folder), setting.device, setting.threads, setting.seed
-        )
+        bench = Bench(original, prepared.model, learned, feeds, Path(folder), setting.device, setting.threads, setting.seed)
         trials = _compete(bench, treatments, wishes, setting.progress)
         best = decide(trials, bench, wishes)
         best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
@@ -156,19 +155,37 @@ def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, prog
         progress("building variants", done, len(treatments))
         built.append(bench.attempt(treatment))
     trials = bench.time([t for t in built if t is not None], wishes.seconds)
-    quick = [t for t in trials if t.treatment.ways and t.ratio is not None and t.ratio.value < FASTER]
-    faithful = [t for t in quick if t.fidelity.sqnr >= wishes.floor]
-    fastest = min(quick, key=lambda t: t.ratio.value if t.ratio else 1.0, default=None)
-    if fastest is not None and fastest.fidelity.sqnr < wishes.floor and not _near(fastest, faithful):
-        times = node_times(bench.original, bench.feeds[:2], bench.threads, bench.device)
-        more = refine(bench, fastest, wishes.floor, lambda name: time_of(name, times), progress)
-        if more:
-            trials = bench.time([*trials, *more], wishes.seconds)
-    return trials
+    computing = [t for t in trials if t.treatment.ways and t.ratio is not None]
+    fastest = min(computing, key=_time, default=None)
+    if fastest is None:
+        return trials
+    more = _improve(bench, fastest, [t for t in computing if t.fidelity.sqnr >= wishes.floor], wishes, progress)
+    return bench.time([*trials, *more], wishes.seconds) if more else trials
+
+
+def _improve(bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes, progress: Progress) -> list[Trial]:
+    """More variants of the fastest: without the layers that integers slow down, and, where it loses too much, without those to blame."""
+    names = [n for n in fastest.treatment.ways if bench.is_weighted(n)]
+    feeds = bench.feeds[:2]
+    before, after = (node_times(path, feeds, bench.threads, bench.device) for path in (bench.original, fastest.path))
+    saved = gains(names, before, after)
+    more: list[Trial] = []
+    quicker = without_slow(fastest, saved, sum(after.values()))
+    if quicker is not None and quicker.ways and (trial := bench.attempt(quicker)) is not None:
+        more += bench.time([trial], wishes.seconds / 3)
+        if _time(more[-1]) < _time(fastest):
+            fastest = more[-1]
+    if fastest.fidelity.sqnr < wishes.floor and _time(fastest) < FASTER and not _near(fastest, faithful):
+        more += refine(bench, fastest, wishes.floor, saved, progress)
+    return more
+
+
+def _time(trial: Trial) -> float:
+    return trial.ratio.value if trial.ratio is not None else float("inf")
 
 
 def _near(fastest: Trial, others: Sequence[Trial]) -> bool:
-    return any(o.ratio and fastest.ratio and o.ratio.value <= fastest.ratio.value * (1 + TIE) for o in others)
+    return any(_time(o) <= _time(fastest) * (1 + TIE) for o in others)
 
 
 def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:

@@ -3,17 +3,28 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.treatment import Treatment
 from optkit.quantization.trial import Bench, Trial
 
+LEAST_SHARE = 0.05
+"""Of the typical saving: what a layer counts as saving when it saves nothing."""
+
+WORTH_TRYING = 0.05
+
 Progress = Callable[[str, int, int], None]
 
 
-def refine(bench: Bench, start: Trial, floor: float, seconds_by_node: Callable[[str], float], progress: Progress) -> list[Trial]:
-    """Variants of `start` with ever more nodes in float, ending with the first that reaches `floor` dB; at most 2 + log2(nodes) of them."""
+def refine(bench: Bench, start: Trial, floor: float, saved: Mapping[str, float], progress: Progress) -> list[Trial]:
+    """Variants of `start` with more nodes in float, among them the one with the fewest that reaches `floor` dB; at most 2 + log2(nodes).
+
+    `saved` is what each node saves in integers, in seconds: what saves little and costs much fidelity goes first.
+    """
     noise = noise_by_node(bench, start.treatment, progress)
-    order = sorted(noise, key=lambda name: noise[name] / max(seconds_by_node(name), 1e-7), reverse=True)
+    typical = float(np.median([s for s in saved.values() if s > 0] or [1e-6]))
+    order = sorted(noise, key=lambda name: noise[name] / max(saved.get(name, typical), LEAST_SHARE * typical), reverse=True)
     low, high = 0, len(order)
     tried: dict[int, Trial] = {}
     guess = _predicted(order, noise, floor, start)
@@ -27,6 +38,15 @@ def refine(bench: Bench, start: Trial, floor: float, seconds_by_node: Callable[[
             tried[guess] = trial
         guess = (low + high) // 2
     return list(tried.values())
+
+
+def without_slow(start: Trial, saved: Mapping[str, float], total: float) -> Treatment | None:
+    """The same without the layers that integers make slower; None where that would win back less than a twentieth of `total` seconds."""
+    slow = [name for name, seconds in saved.items() if seconds < 0 and name in start.treatment.ways]
+    if -sum(saved[name] for name in slow) < WORTH_TRYING * total:
+        return None
+    left = {n: w for n, w in start.treatment.ways.items() if n not in slow}
+    return replace(start.treatment, name=f"{start.treatment.name}, {len(slow)} slow layers in float", ways=left)
 
 
 def _without(treatment: Treatment, nodes: list[str], count: int) -> Treatment:

@@ -15,7 +15,7 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.operators import weight_of
 from optkit.quantization.race import race
 from optkit.quantization.treatment import Learned, Treatment, build
-from optkit.runtimes import Session, open_session
+from optkit.runtimes import open_session
 from optkit.stats.interval import Interval
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -50,7 +50,6 @@ class Bench:
         self.size = model_size(self.original)
         self.reference = Reference(self.model, self.session, self.feeds)
         self.failures: dict[str, str] = {}
-        self._open: dict[Path, Session] = {}
         self._count = 0
         self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None}
 
@@ -79,16 +78,10 @@ class Bench:
                 "its outputs are not finite" if not fidelity.finite else "its outputs do not depend on the input"
             )
             return None
-        self._open[path] = session
         return Trial(treatment, path, model_size(path), fidelity)
 
     def time(self, trials: Sequence[Trial], seconds: float) -> list[Trial]:
         """The same trials with their time ratios, all raced against the original in one measurement."""
-        sessions = [self.session, *(self._open[t.path] for t in trials)]
-        found = race(sessions, self.feeds[:4], seconds=seconds, threads=self.threads, device=self.device, seed=self.seed)
+        models = [self.original, *(t.path for t in trials)]
+        found = race(models, self.feeds[:4], seconds=seconds, threads=self.threads, device=self.device, seed=self.seed)
         return [Trial(t.treatment, t.path, t.size, t.fidelity, ratio) for t, ratio in zip(trials, found[1:], strict=True)]
-
-    def close(self, trial: Trial) -> None:
-        """Free a variant that is out of the race."""
-        self._open.pop(trial.path, None)
-        trial.path.unlink(missing_ok=True)
