@@ -41,6 +41,17 @@ def add_constant(graph: ir.Graph, name: str, array: Array | np.generic) -> ir.Va
     return value
 
 
+def shared_constant(graph: ir.Graph, name: str, array: Array | np.generic) -> ir.Value:
+    """The initializer `name` where it holds these numbers already, else a new one: layers with one weight go on sharing it."""
+    held = graph.initializers.get(name)
+    wanted = np.asarray(array)
+    if held is not None and not held.is_graph_input() and held.const_value is not None:
+        there = held.const_value.numpy()
+        if there.dtype == wanted.dtype and np.array_equal(there, wanted):
+            return held
+    return add_constant(graph, name, array)
+
+
 def add_node(
     before: ir.Node,
     op_type: str,

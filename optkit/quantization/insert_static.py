@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.affine import Grid, grid_for, quantize_bias, quantize_weight
-from optkit.quantization.graphs import add_constant, add_node, constant_array, constant_tensor
+from optkit.quantization.graphs import add_constant, add_node, constant_array, constant_tensor, shared_constant
 from optkit.quantization.operators import MOVERS, activation_after, channel_axis, is_standard, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -114,21 +114,21 @@ def _quantize_weighted(graph: ir.Graph, node: ir.Node, source: Grid | None, give
     axis = channel_axis(node)
     integers, scale = given if given is not None else quantize_weight(weight, axis)
     name = str(node.inputs[1].name)  # type: ignore[union-attr]
-    node.replace_input_with(1, _dequantized(node, add_constant(graph, f"{name}_int8", integers), scale, axis))
+    node.replace_input_with(1, _dequantized(node, shared_constant(graph, f"{name}_int8", integers), scale, axis))
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         bias = constant_array(node.inputs[2])
         if bias is not None:
             flat = bias if node.op_type == "Conv" else np.broadcast_to(bias.reshape(-1) if bias.size > 1 else bias.reshape(()), scale.shape)
             ints, bias_scale = quantize_bias(flat, source.scale, scale)
             label = str(node.inputs[2].name)
-            node.replace_input_with(2, _dequantized(node, add_constant(graph, f"{label}_int32", ints), bias_scale, 0, "int32"))
+            node.replace_input_with(2, _dequantized(node, shared_constant(graph, f"{label}_int32", ints), bias_scale, 0, "int32"))
 
 
 def _dequantized(node: ir.Node, integers: ir.Value, scale: Array, axis: int, kind: str = "int8") -> ir.Value:
     graph = node.graph
     assert isinstance(graph, ir.Graph)
-    scales = add_constant(graph, f"{integers.name}_scale", scale.astype(np.float32))
-    zero = add_constant(graph, f"{integers.name}_zero_point", np.zeros(scale.shape, np.dtype(kind)))
+    scales = shared_constant(graph, f"{integers.name}_scale", scale.astype(np.float32))
+    zero = shared_constant(graph, f"{integers.name}_zero_point", np.zeros(scale.shape, np.dtype(kind)))
     made = add_node(node, "DequantizeLinear", [integers, scales, zero], f"{integers.name}_dequantized", axis=axis)
     return made.outputs[0]
 
