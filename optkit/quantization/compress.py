@@ -18,6 +18,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SMALLEST_TENSOR = 1024
 """Elements; below this the two nodes cost more than they save."""
+LARGE_TABLE = 1 << 20
+"""Elements. The three nodes more that a lookup takes would show in a model with a small table; folded at load time it costs none."""
 LARGEST_OVERHEAD = 0.06
 """Bytes of scales per byte of float weight."""
 
@@ -59,7 +61,7 @@ def compress_weights(model: ir.Model, keep: Collection[str] = ()) -> int:
 
 
 def compress_tables(model: ir.Model) -> list[str]:
-    """Embedding tables read by Gather stay int8 in memory too: the rows that are looked up become floats. Returns their names."""
+    """Large embedding tables read by Gather stay int8 in memory too: the rows looked up become floats. Returns their names."""
     done = []
     share_names(model)
     for graph in all_graphs(model):
@@ -69,7 +71,7 @@ def compress_tables(model: ir.Model) -> list[str]:
                 continue
             weight = constant_array(value)
             assert weight is not None
-            if weight.ndim != 2 or weight.shape[1] < 16:
+            if weight.ndim != 2 or weight.shape[1] < 16 or weight.size < LARGE_TABLE:
                 continue
             integers, scale = _rounded(weight, (1,))
             table, scales = add_constant(graph, f"{value.name}_int8", integers), add_constant(graph, f"{value.name}_scale", scale)

@@ -28,7 +28,6 @@ def race(models: Sequence[Path], feeds: Sequence[Feed], *, seconds: float, threa
 
         return open_and_bind
 
-    times = time_rounds(
-        [opener(m) for m in models], seconds=seconds, seed=seed, clock="thread" if threads == 1 and device == "cpu" else "wall"
-    )
+    clock: Clock = "thread" if threads == 1 and device == "cpu" else "wall"
+    times = time_rounds([opener(m) for m in models], seconds=seconds, seed=seed, clock=clock)
     return [ratio_of_medians(times[0], each, seed) for each in times]
