@@ -9,8 +9,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@cache
 def _adapter(record: Any) -> "TypeAdapter[Any]":
+    return _made_once(record)
+
+
+@cache
+def _made_once(record: Any) -> "TypeAdapter[Any]":
     from pydantic import ConfigDict, TypeAdapter, with_config
 
     if not hasattr(record, "__pydantic_config__"):
