@@ -117,8 +117,8 @@ def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
 
 
 def _show(made: "Artifact", model: Path, data: str | None, *, as_json: bool, quiet: bool, verbose: bool) -> None:
-    from optkit.records import write_record
     from optkit.commands._quantized import quantized_text
+    from optkit.records import write_record
 
     if as_json:
         click.echo(write_record(made))

@@ -23,7 +23,7 @@ open_session(model.SerializeToString())
 @pytest.mark.parametrize("given", [None, "0"])
 def test_onnx_runtime_starts_no_telemetry_unless_told_to(given: str | None, tmp_path: Path) -> None:
     """Its telemetry leaves a session file in the temporary folder as soon as it is started."""
-    unset = {"ORT_DISABLE_TELEMETRY", "CI", "GITHUB_ACTIONS", "ORT_RUNNING_UNIT_TESTS", *((k for k in os.environ if k.startswith("CI_")))}
+    unset = {"ORT_DISABLE_TELEMETRY", "CI", "GITHUB_ACTIONS", "ORT_RUNNING_UNIT_TESTS", *(k for k in os.environ if k.startswith("CI_"))}
     environment = {key: value for key, value in os.environ.items() if key not in unset}
     environment |= {"TMPDIR": str(tmp_path), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     code = f"{OPENS_A_MODEL}\nimport os\nprint(os.environ['ORT_DISABLE_TELEMETRY'])"
