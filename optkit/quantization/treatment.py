@@ -24,6 +24,7 @@ from optkit.quantization.operators import (
     is_standard,
     weight_of,
 )
+from optkit.quantization.saturation import fit_pairs
 from optkit.quantization.smooth import apply_smoothing
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -54,6 +55,8 @@ class Treatment:
     """Divide outlier channels out of what dynamic matrix products read."""
     untouched: frozenset[str] = frozenset()
     """Nodes whose weights stay float32 in the file as well, because their error shows."""
+    portable: bool = True
+    """Weights such that CPUs that add products in 16 bits give the same answers."""
 
     def without(self, nodes: Iterable[str]) -> "Treatment":
         """The same, with some nodes left as they were."""
@@ -146,6 +149,8 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
             axis = channel_axis(node)
             if name in ways:
                 integers, scale = quantize_weight(weight, axis)
+                if treatment.portable:
+                    integers, scale = fit_pairs(node, weight, integers, scale)
                 weights[name] = integers, scale
                 rounded = integers * scale.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])
             elif compressible(value) and (stored := stored_form(value, weight)) is not None:
