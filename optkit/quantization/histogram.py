@@ -1,12 +1,18 @@
-"""A histogram whose range grows with the data: counts are merged exactly, so one pass over the examples is enough."""
+"""A histogram whose range grows with the data: counts are merged exactly, so one pass over the examples is enough.
 
+The width of a bin is a power of two, so that the counts depend on the values alone, not on their order or how they came in batches.
+"""
+
+import math
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-BINS = 2048
+BINS = 4096
+NARROWEST = -120
+"""Of widths, as a power of two: the inverse of a narrower one leaves float32."""
 
 
 class Histogram:
@@ -49,7 +55,8 @@ class Histogram:
         if peak <= 0.0:
             return
         if not self.width:
-            self.width = peak / (BINS // 2 - 1)
+            self.width = 2.0 ** max(math.ceil(math.log2(peak / (BINS // 2 - 1))), NARROWEST)
+            self.counts[BINS // 2] = self.zeros
         half = BINS // 2
         while peak > self.width * (half - 1):
             merged = np.zeros_like(self.counts)

@@ -10,6 +10,8 @@ class Entropy:
     """Least Kullback–Leibler divergence between the values and their quantized form (Migacz, GTC 2017), cut evenly on both sides."""
 
     cuts = np.linspace(1.0, 0.05, 96)
+    fewest_bins = 128
+    """A cut that leaves fewer is not tried: a handful of bins always keeps its shape. The paper starts there as well."""
 
     def range_of(self, seen: Histogram) -> tuple[float, float]:
         values, counts = seen.centres()
@@ -20,6 +22,8 @@ class Entropy:
         scored = []
         for cut in self.cuts:
             bounds = max(low, -cut * peak), min(high, cut * peak)
+            if cut < 1 and np.count_nonzero((values >= bounds[0]) & (values <= bounds[1])) < self.fewest_bins:
+                break
             scored.append((self._divergence(values, counts, *bounds), *bounds))
         _, low, high = min(scored)
         return low, high
