@@ -27,7 +27,7 @@ class CastHalf(Pass):
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
-    io: Literal["float32", "half"] = Field("float32", description="Type of floating-point inputs and outputs: as they are, or float16 too.")
+    io: Literal["float", "half"] = Field("float", description="Type of floating-point inputs and outputs: as they are, or float16 too.")
     keep: tuple[str, ...] = Field((), description="Operators that stay float32, such as Softmax.")
     least_sqnr: float = Field(
         20.0, ge=0, le=100, description="Signal-to-noise ratio in dB that every output must reach against the original."
@@ -49,6 +49,7 @@ class CastHalf(Pass):
             ports_too=self.io == "half",
             threads=job.threads,
             seed=job.seed,
+            progress=job.progress,
         )
         halved = halving.write(target)
         share = model_size(target) / model_size(source.path)

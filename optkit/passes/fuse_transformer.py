@@ -31,6 +31,7 @@ class FuseTransformer(Pass):
         from optkit.formats.onnx_simplify import simplify
         from optkit.quantization.likeness import try_both
 
+        job.progress("fusing", 0, 0)
         fused, gained = fuse(simplify(load_model(source.path)), self.family)
         if not gained:
             raise NothingPaid(

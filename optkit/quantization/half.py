@@ -11,9 +11,10 @@ import onnx_ir as ir
 from optkit.errors import ModelError
 from optkit.formats.onnx import save_model
 from optkit.quantization.half_cast import cast_half
-from optkit.quantization.half_nearness import Feeds, Nearness, nearness
+from optkit.quantization.half_nearness import Feeds, Nearness, Progress, nearness, silent
 from optkit.quantization.half_plan import HalfPlan, plan_half
 from optkit.quantization.half_range import out_of_range
+from optkit.quantization.half_slots import fill_types
 from optkit.quantization.likeness import NO_FEEDS, TRIED, trial_feeds
 from optkit.runtimes import open_session
 
@@ -52,6 +53,7 @@ class Halving:
     keep: frozenset[str] = frozenset()
     ports_too: bool = False
     threads: int = 1
+    progress: Progress = silent
 
     def write(self, target: Path, careful: bool = False) -> Halved:
         """Write one try; operators that the runtime lacks in float16 are float32. Raises ModelError when the runtime refuses it."""
@@ -83,7 +85,7 @@ class Halving:
         return first
 
     def _seen(self, halved: Halved) -> Halved:
-        return replace(halved, near=nearness(halved.model, self.feeds, self.truths, self.threads))
+        return replace(halved, near=nearness(halved.model, self.feeds, self.truths, self.threads, self.progress))
 
 
 def prepare_halving(
@@ -96,14 +98,19 @@ def prepare_halving(
     ports_too: bool = False,
     threads: int = 1,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Halving:
     """Run the original at `source` on examples, or made-up inputs, and see which values leave float16's range.
 
     Raises ModelError when it does not load, DataError when the examples do not fit.
     """
+    fill_types(model)
     before = open_session(source, "cpu", threads)
     feeds = trial_feeds(before, examples, count if examples is not None else TRIED, seed)
-    truths = [before.run(feed) for feed in feeds]
-    wide = out_of_range(model, feeds, threads) if feeds else frozenset()
+    truths = []
+    for number, feed in enumerate(feeds):
+        progress("running the original", number, len(feeds))
+        truths.append(before.run(feed))
+    wide = out_of_range(model, feeds, threads, progress) if feeds else frozenset()
     tried_on = f"{len(feeds)} {'made-up inputs' if examples is None else 'examples'}" if feeds else NO_FEEDS
-    return Halving(model, feeds, truths, tried_on, wide, keep, ports_too, threads)
+    return Halving(model, feeds, truths, tried_on, wide, keep, ports_too, threads, progress)

@@ -1,6 +1,6 @@
 """How near a float16 model comes to the float32 one, with every float16 value really rounded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from optkit.runtimes.onnxruntime import open_onnx
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Feeds = Sequence[Mapping[str, Array]]
+Progress = Callable[[str, int, int], None]
 
 MOST = 120.0
 """dB; what differs less is called equal."""
@@ -35,7 +36,11 @@ class Nearness:
         return min(self.sqnr.values(), default=MOST)
 
 
-def nearness(model: ir.Model, feeds: Feeds, truths: Feeds, threads: int = 1) -> Nearness:
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def nearness(model: ir.Model, feeds: Feeds, truths: Feeds, threads: int = 1, progress: Progress = silent) -> Nearness:
     """Run `model` on the float32 model's feeds and hold its answers against `truths`."""
     if not feeds:
         return Nearness()
@@ -44,7 +49,8 @@ def nearness(model: ir.Model, feeds: Feeds, truths: Feeds, threads: int = 1) -> 
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
     equal: dict[str, list[float]] = {}
-    for truth, feed in zip(truths, feeds, strict=True):
+    for number, (truth, feed) in enumerate(zip(truths, feeds, strict=True)):
+        progress("comparing answers", number, len(feeds))
         got = session.run({name: array.astype(np.float16) if kinds[name] == "float16" else array for name, array in feed.items()})
         for name, value in truth.items():
             if value.dtype.kind != "f":

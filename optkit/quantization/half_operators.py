@@ -38,3 +38,11 @@ CARRYING = _names(
 
 SATURATING = _names("Clip Max Min")
 """A bound that float16 cannot hold bounds nothing there: the largest number stands for it."""
+
+SQUASHING = _names("HardSigmoid LogSoftmax Sigmoid Softmax")
+"""Answers in probabilities: float16 has 2,048 numbers between 0.5 and 1, so near 1 they would all be alike."""
+
+PASSING_ON = _names(
+    "ArgMax Clip Concat Flatten Gather Identity Max Min ReduceMax ReduceMean Reshape Slice Split Squeeze TopK Transpose Unsqueeze"
+)
+"""Stand between an answer and the output."""

@@ -7,8 +7,19 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.graphs import constant_array, constant_tensor
-from optkit.quantization.half_operators import CARRYING, EXACT, LARGEST, NORMALIZING, PRECISE, QUANTIZED, SATURATING, SMALLEST
-from optkit.quantization.half_slots import Slots, slots_of
+from optkit.quantization.half_operators import (
+    CARRYING,
+    EXACT,
+    LARGEST,
+    NORMALIZING,
+    PASSING_ON,
+    PRECISE,
+    QUANTIZED,
+    SATURATING,
+    SMALLEST,
+    SQUASHING,
+)
+from optkit.quantization.half_slots import Slots, fill_types, slots_of
 
 FEW = 16
 """Numbers: a mean and a deviation per colour, an epsilon; more are weights."""
@@ -31,6 +42,7 @@ def plan_half(
     model: ir.Model, out_of_range: frozenset[str] = frozenset(), keep: frozenset[str] = frozenset(), careful: bool = False
 ) -> HalfPlan:
     """Decide for every node, branches and loop bodies included. `keep` names operators that stay in float32."""
+    fill_types(model)
     planner = _Planner(model.opset_imports, keep | PRECISE | (NORMALIZING if careful else frozenset()))
     planner.plan.out_of_range |= out_of_range
     planner.visit(model.graph)
@@ -44,11 +56,14 @@ class _Planner:
         self.precise = precise
         self.stay: set[ir.Value] = set()
         """Float32 that was left so on purpose: small operators on it stay float32 too, which saves casts and keeps bits."""
+        self.answers: set[ir.Node] = set()
+        """What gives probabilities to an output."""
         self.counted: set[ir.Value] = set()
         """Of these, what was computed from integers alone: positions, lengths, masks."""
 
     def visit(self, graph: ir.Graph) -> None:
         self.stay.update(value for value in graph.inputs if is_float(value))
+        self.answers |= _answering(graph)
         for node in graph:
             for attr in node.attributes.values():
                 for body in _bodies(attr):
@@ -70,11 +85,13 @@ class _Planner:
     def _half(self, node: ir.Node, slots: Slots, data: Sequence[ir.Value]) -> bool:
         floats = [v for v, may in zip(node.inputs, slots.inputs, strict=True) if may and v is not None and is_float(v)]
         constants = [v for v in floats if constant_tensor(v) is not None]
+        if any(v is not None and v.dtype is None for v in node.inputs) or any(v.name and v.dtype is None for v in node.outputs):
+            return False  # an unknown operator made it, and of what type it is, is unknown too
         if not floats and not any(is_float(v) for v, may in zip(node.outputs, slots.outputs, strict=True) if may):
             return False
         if self._leaves_range(node, floats, constants):
             return False
-        if node.op_type in EXACT or node.op_type in self.precise or _beside_quantized(node):
+        if node.op_type in EXACT or node.op_type in self.precise or node in self.answers or _beside_quantized(node):
             return False
         if node.op_type == "Div" and len(node.inputs) == 2 and node.inputs[1] in self.stay:
             return False  # a small divisor would become zero
@@ -85,25 +102,43 @@ class _Planner:
     def _leaves_range(self, node: ir.Node, floats: Sequence[ir.Value], constants: Sequence[ir.Value]) -> bool:
         wide = self.plan.out_of_range
         carried = any(v.name in wide for v in floats)
-        unfit = node.op_type not in SATURATING and any(not fits(v) for v in constants)
+        unfit = node.op_type not in SATURATING and any(overflows(v) for v in constants)
         if (carried or unfit) and node.op_type in CARRYING:
             wide.update(str(v.name) for v in node.outputs if is_float(v))
-        return carried or unfit or any(v.name in wide for v in node.outputs)
+        return carried or unfit or any(map(vanishes, constants)) or any(v.name in wide for v in node.outputs)
 
 
 def is_float(value: ir.Value) -> bool:
     return value.dtype == ir.DataType.FLOAT
 
 
-def fits(value: ir.Value) -> bool:
-    """Whether float16 holds a constant: nothing overflows, and a single small number, such as an epsilon, does not become zero."""
+def overflows(value: ir.Value) -> bool:
+    """Whether a constant holds a number that is larger than float16's largest; infinity is not."""
     array = constant_array(value)
-    if array is None or not array.size:
-        return True
-    finite = np.abs(array[np.isfinite(array)])
-    if finite.size and float(finite.max()) > LARGEST:
-        return False
-    return array.size > 1 or not 0 < float(np.abs(array).max()) < SMALLEST
+    return array is not None and bool((np.abs(array[np.isfinite(array)]) > LARGEST).any())
+
+
+def vanishes(value: ir.Value) -> bool:
+    """Whether a constant is a single number, such as an epsilon, that float16 would make zero."""
+    array = constant_array(value)
+    return array is not None and array.size == 1 and 0 < float(np.abs(array).max()) < SMALLEST
+
+
+def _answering(graph: ir.Graph) -> set[ir.Node]:
+    """Nodes that squash scores to probabilities, with nothing but rearranging between them and an output of the graph."""
+    found: set[ir.Node] = set()
+    seen: set[ir.Node] = set()
+    ahead = [value.producer() for value in graph.outputs]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen or node.graph is not graph:
+            continue
+        seen.add(node)
+        if node.op_type in SQUASHING:
+            found.add(node)
+        elif node.op_type in PASSING_ON:
+            ahead += [value.producer() for value in node.inputs if value is not None]
+    return found
 
 
 def _beside_quantized(node: ir.Node) -> bool:

@@ -1,6 +1,6 @@
 """Which values of a float32 model float16 could not hold, seen on examples."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from optkit.errors import OptkitError
 from optkit.formats.onnx import save_model
+from optkit.quantization.half_nearness import Progress, silent
 from optkit.quantization.half_operators import LARGEST
 from optkit.quantization.half_plan import is_float
 from optkit.runtimes import open_session
@@ -20,7 +21,7 @@ RESERVE = 2.0
 """Examples do not show the largest value there will ever be: what comes within this factor of the limit counts as over it."""
 
 
-def out_of_range(model: ir.Model, feeds: Iterable[Mapping[str, Array]], threads: int = 1) -> frozenset[str]:
+def out_of_range(model: ir.Model, feeds: Sequence[Mapping[str, Array]], threads: int = 1, progress: Progress = silent) -> frozenset[str]:
     """Names of the main graph's float32 values that come near or over float16's largest number, infinity included.
 
     The model runs once per feed with one number more per value as output, so memory does not grow with the values.
@@ -31,7 +32,8 @@ def out_of_range(model: ir.Model, feeds: Iterable[Mapping[str, Array]], threads:
     with TemporaryDirectory(prefix="optkit-") as folder:
         save_model(watched, Path(folder) / "model.onnx")
         session = open_session(Path(folder) / "model.onnx", "cpu", threads)
-        for feed in feeds:
+        for number, feed in enumerate(feeds):
+            progress("looking for values that float16 cannot hold", number, len(feeds))
             try:
                 seen = session.run(feed, list(peaks))
             except OptkitError:  # such as the largest of no numbers, where a value may be empty

@@ -50,6 +50,22 @@ def slots_of(node: ir.Node, opsets: Mapping[str, int]) -> Slots | None:
     return Slots(inputs, outputs) if any(inputs) and any(outputs) else None
 
 
+def fill_types(model: ir.Model) -> None:
+    """Types that ONNX's inference leaves open, as after ONNX Runtime's own operators, where a schema has them follow from the inputs."""
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        if all(value.dtype is not None for value in node.outputs):
+            continue
+        form = _form_of(node.op_type, node.domain, model.opset_imports.get(node.domain, 1))
+        if form is None:
+            continue
+        kinds = zip(node.inputs, _stretched(form.inputs, form.repeats_input), strict=False)
+        known = {kind: value.dtype for value, kind in kinds if value is not None and value.dtype is not None}
+        for value, kind in zip(node.outputs, _stretched(form.outputs, form.repeats_output), strict=False):
+            dtype = ir.DataType.FLOAT if kind == FLOAT else known.get(kind)
+            if value.dtype is None and dtype is not None:
+                value.type = ir.TensorType(dtype)
+
+
 def _stretched(kinds: tuple[str, ...], repeats_last: bool) -> Iterator[str]:
     return chain(kinds, repeat(kinds[-1])) if repeats_last and kinds else iter(kinds)
 

@@ -43,7 +43,8 @@ def test_half_the_size_and_the_same_answers(tmp_path: Path) -> None:
     assert job.notes["checked on"] == "6 examples"
     assert job.notes["sqnr"]["y"] > 50
     assert job.notes["agreement"] == {"top": 1.0}
-    assert job.notes["float16 nodes"] == 2  # ArgMax compares what the Softmax gave
+    assert job.notes["float16 nodes"] == 1
+    assert job.notes["kept in float32"] == {"Softmax": 1}
 
 
 def test_a_cpu_is_told_that_it_gains_no_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +66,11 @@ def test_inputs_and_outputs_on_request(tmp_path: Path) -> None:
 
 
 def test_operators_stay_float32_on_request(tmp_path: Path) -> None:
-    source = saved(tmp_path, PLAIN, w=WEIGHT)
-    job = Job(source)
-    CastHalf(keep=("Softmax",)).run(source, tmp_path / "half.onnx", job)
-    assert "Softmax" in job.notes["kept in float32"]
+    source = saved(tmp_path, "(float[N,40] x) => (float[N,40] y) { m = MatMul(x, w) h = Tanh(m) y = MatMul(h, w) }", w=WEIGHT)
+    for keep, kept in (((), None), (("Tanh",), {"Tanh": 1})):
+        job = Job(source)
+        CastHalf(keep=keep).run(source, tmp_path / "half.onnx", job)
+        assert job.notes.get("kept in float32") == kept
 
 
 @pytest.mark.parametrize(

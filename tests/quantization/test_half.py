@@ -212,6 +212,29 @@ def test_a_tiny_epsilon_does_not_become_zero() -> None:
     assert float32_bytes(result) <= 4
 
 
+@pytest.mark.parametrize("bound", ["Max(a, tiny)", "Clip(a, tiny)", "Add(a, tiny)"])
+def test_a_tiny_bound_of_a_float16_value_does_not_become_zero(bound: str) -> None:
+    proto = read(
+        f"(float[N,40] x) => (float[N,40] y) {{ m = MatMul(x, w) a = Abs(m) e = {bound} u = Div(a, e) y = MatMul(u, w) }}",
+        w=WEIGHT,
+        tiny=number(1e-12),
+    )
+    assert_alike(proto, {"x": X * np.array([[1], [0], [1]], "f")})
+
+
+def test_a_value_of_unknown_type_is_met_in_its_own() -> None:
+    """ONNX's shape inference does not know the runtime's own operators."""
+    proto = read(
+        """(float[N,40] x) => (float[N,40] y) {
+            m = MatMul(x, w) g = com.microsoft.Trilu(m) h = MatMul(x, v) a = Add(g, h) y = MatMul(a, w) }""",
+        imports=', "com.microsoft" : 1',
+        w=WEIGHT,
+        v=WEIGHT * 2,
+    )
+    result = assert_alike(proto, {"x": X})
+    assert ops(result).count("Cast") == 2
+
+
 def test_a_bound_beyond_float16_bounds_nothing() -> None:
     proto = read(
         "(float[N,40] x) => (float[N,40] y) { m = MatMul(x, w) y = Clip(m, low, high) }", w=WEIGHT, low=number(-3e38), high=number(0.25)
@@ -308,6 +331,17 @@ def test_other_domains_are_left_alone() -> None:
         w=WEIGHT,
     )
     assert ops(assert_alike(proto, {"x": X})) == ["Scaler", "Cast", "MatMul", "Cast"]
+
+
+def test_probabilities_near_one_stay_apart() -> None:
+    """In float16 a sigmoid has eight values above 0.996; whoever ranks by it would find ties."""
+    proto = read(
+        "(float[N,40] x) => (float[N] y) { m = MatMul(x, w) s = Sigmoid(m) y = Squeeze(s, one) }", w=WEIGHT[:, :1] * 30, one=np.array([1])
+    )
+    x = RNG.normal(size=(2000, 40)).astype("f")
+    result = assert_alike(proto, {"x": x})
+    before, after = (found[found > 0.996] for found in (answers(proto, {"x": x})[0], answers(result, {"x": x})[0]))
+    assert len(np.unique(after)) > 0.5 * len(np.unique(before)) > 50
 
 
 @pytest.mark.parametrize("opset", range(7, 22))
