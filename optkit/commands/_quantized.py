@@ -21,6 +21,8 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
         rows.append(("outputs", _fidelity(notes)))
     if operators := notes.get("operators"):
         rows.append(("how", _how(notes, operators)))
+    if safe := notes.get("safe_on"):
+        rows.append(("cpu", f"the same answers on {' and '.join(safe)}"))
     rows += [("note", str(remark)) for remark in _remarks(notes, data)]
     rows.append(("next", f"optkit compare {original} {made.path} --data " + (data or "DATA")))
     text = "\n".join([str(made.path), *(_row(name, value) for name, value in rows)])

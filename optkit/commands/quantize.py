@@ -51,6 +51,13 @@ SUFFIX = {"int8": ".int8", "fp16": ".fp16"}
 @click.option("--min-sqnr", type=click.FloatRange(0, 120), default=20.0, show_default=True, help="Fidelity to keep at the outputs, in dB.")
 @click.option("--accept-size-only", is_flag=True, help="Take a smaller file even if it is slower.")
 @click.option(
+    "--target",
+    type=click.Choice(["portable", "native"]),
+    default="portable",
+    show_default=True,
+    help="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
+)
+@click.option(
     "--io",
     type=click.Choice(["float", "fp16"]),
     default="float",
@@ -112,7 +119,7 @@ def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
         return CastHalf(io="half" if given["io"] == "fp16" else "float")
     from optkit.passes.quantize import Quantize
 
-    names = ("method", "ranges", "samples", "exclude", "min_sqnr", "accept_size_only")
+    names = ("method", "ranges", "samples", "exclude", "min_sqnr", "accept_size_only", "target")
     return Quantize(**{name: given[name] for name in names})
 
 

@@ -11,6 +11,7 @@ from optkit.datasets import Examples
 from optkit.datasets.synthetic import synthetic
 from optkit.passes import Job, Pass
 from optkit.quantization.choose import Choice, Setting, Wishes
+from optkit.quantization.instruction_sets import safe_on
 from optkit.quantization.trial import Trial
 
 
@@ -28,6 +29,10 @@ class Quantize(Pass):
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
     min_sqnr: float = Field(20.0, ge=0, le=120, description="Fidelity of the outputs to keep, in dB of signal to noise.")
     accept_size_only: bool = Field(False, description="Take a smaller file even if it is slower.")
+    target: Literal["portable", "native"] = Field(
+        "portable",
+        description="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
+    )
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model
@@ -39,9 +44,10 @@ class Quantize(Pass):
         else:
             made_up = synthetic(open_session(source.path, job.device, job.threads).inputs, HELD_OUT, job.seed)
             calibration, judging = None, made_up
-        wishes = Wishes(self.method, self.ranges, self.exclude, self.min_sqnr, self.accept_size_only)
+        wishes = Wishes(self.method, self.ranges, self.exclude, self.min_sqnr, self.accept_size_only, portable=self.target == "portable")
         setting = Setting(job.device, job.threads, job.seed, job.progress)
         choice = choose(source.path, load_model(source.path), calibration, judging, wishes, setting, target)
+        job.note("safe_on", list(safe_on(load_model(target))))
         _note(job, choice, calibration is not None)
 
 

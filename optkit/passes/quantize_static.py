@@ -9,6 +9,7 @@ from optkit.errors import NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.quantization.candidates import candidates
 from optkit.quantization.choose import Setting, calibrate, count_ways, refuse_hopeless
+from optkit.quantization.instruction_sets import safe_on
 from optkit.quantization.prepare import prepare
 from optkit.quantization.treatment import build
 
@@ -23,12 +24,16 @@ class QuantizeStatic(OnnxPass):
     )
     samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
+    target: Literal["portable", "native"] = Field(
+        "portable",
+        description="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
+    )
     regions: bool = Field(True, description="Keep additions, pooling and the like between quantized layers in INT8 too.")
 
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)
         prepared = prepare(model)
-        found = candidates(prepared.model, "static", True, self.exclude)
+        found = candidates(prepared.model, "static", True, self.exclude, self.target == "portable")
         if not found:
             raise NothingPaid(
                 "no convolution or matrix product with float weights is left to quantize", hint="optkit inspect MODEL shows what is inside"
@@ -39,4 +44,6 @@ class QuantizeStatic(OnnxPass):
         learned = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
         job.note("operators", count_ways(prepared.model, treatment))
         job.note("remarks", list(prepared.remarks))
-        return build(prepared.model, treatment, learned)
+        made = build(prepared.model, treatment, learned)
+        job.note("safe_on", list(safe_on(made)))
+        return made

@@ -1,6 +1,7 @@
 """Which treatments are worth trying on a graph: a few that suit its operators, the likeliest first."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
@@ -12,8 +13,11 @@ STORED = Treatment("8-bit weights, float compute")
 """What is left when computing in integers does not pay: the file is smaller, the speed and the graph stay."""
 
 
-def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence[str] = ()) -> list[Treatment]:
-    """Treatments to race. `method` narrows them: `auto`, `static`, `dynamic` or `weights`; static ones need calibration."""
+def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence[str] = (), portable: bool = True) -> list[Treatment]:
+    """Treatments to race. `method` narrows them: `auto`, `static`, `dynamic` or `weights`; static ones need calibration.
+
+    Unless `portable`, CPUs that add products in 16 bits may give other answers.
+    """
     weighted = [n for n in weighted_nodes(model) if not excluded(n, exclude)]
     convolutions = [n for n in weighted if n.op_type == "Conv"]
     gemms = [n for n in weighted if n.op_type == "Gemm"]
@@ -37,7 +41,7 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
                 found.append(Treatment("dynamic, smoothed", _all(dynamic, Way.DYNAMIC), smooth=True))
     if method in ("auto", "weights"):
         found.append(STORED)
-    return found
+    return [t if portable or not t.ways else replace(t, portable=False) for t in found]
 
 
 def excluded(node: ir.Node, patterns: Sequence[str]) -> bool:

@@ -47,6 +47,8 @@ class Wishes:
     accept_size_only: bool = False
     seconds: float = 3.0
     """Of racing."""
+    portable: bool = True
+    """The same answers on CPUs that add products in 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def choose(
     refuse_hopeless(model)
     feeds = list(judging.feeds(1))
     prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
-    treatments = candidates(prepared.model, wishes.method, calibration is not None, wishes.exclude)
+    treatments = candidates(prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable)
     if not treatments:
         raise _nothing_for(wishes.method, prepared.model, calibration is not None)
     learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)

@@ -21,7 +21,7 @@ def noise_by_node(bench: Bench, treatment: Treatment, progress: Progress) -> dic
     weighted = [n for n in treatment.ways if bench.is_weighted(n)]
     found = {}
     for done, name in enumerate(weighted):
-        alone = Treatment(name, {name: treatment.ways[name]}, compress=False)
+        alone = Treatment(name, {name: treatment.ways[name]}, compress=False, portable=treatment.portable)
         path = bench.write(alone)
         fidelity = bench.reference.compare(open_session(path, bench.device, bench.threads), FEEDS)
         found[name] = float(10 ** (-fidelity.sqnr / 10)) if np.isfinite(fidelity.sqnr) else np.inf
