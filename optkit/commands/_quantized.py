@@ -6,7 +6,7 @@ from typing import Any
 
 from optkit.artifact import Artifact
 from optkit.formats.onnx import model_size
-from optkit.units import show_bytes
+from optkit.units import show_bytes, show_percent
 
 WIDTH = 80
 
@@ -57,6 +57,9 @@ def _time(ratio: Sequence[float]) -> str:
 
 def _fidelity(notes: Mapping[str, Any]) -> str:
     held = notes.get("judged_on", "examples")
+    if "measured_drop" in notes:
+        lost = notes["measured_drop"]
+        held += f"; {show_percent(lost)} of the score lost" if lost > 0 else "; no loss of score"
     return f"{notes['measured_sqnr']:.1f} dB SQNR, {notes['measured_agreement']:.1%} of answers unchanged, on {held}"
 
 

@@ -8,6 +8,7 @@ import click
 from optkit.commands._options import (
     FILE,
     MODEL,
+    RATIO,
     data_option,
     device_option,
     force_option,
@@ -49,6 +50,8 @@ SUFFIX = {"int8": ".int8", "fp16": ".fp16"}
 )
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes to leave in float, by name or operator. Repeat it for several.")
 @click.option("--min-sqnr", type=click.FloatRange(0, 120), default=20.0, show_default=True, help="Fidelity to keep at the outputs, in dB.")
+@click.option("--max-drop", type=RATIO, help="Largest loss of the original's score on labelled --data, such as 1%. In place of --min-sqnr.")
+@click.option("--metric", metavar="NAME", help="The score that --max-drop limits: a name or module:function.")
 @click.option("--accept-size-only", is_flag=True, help="Take a smaller file even if it is slower.")
 @click.option(
     "--target",
@@ -119,7 +122,7 @@ def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
         return CastHalf(io="half" if given["io"] == "fp16" else "float")
     from optkit.passes.quantize import Quantize
 
-    names = ("method", "ranges", "samples", "exclude", "min_sqnr", "accept_size_only", "target")
+    names = ("method", "ranges", "samples", "exclude", "min_sqnr", "max_drop", "metric", "accept_size_only", "target")
     return Quantize(**{name: given[name] for name in names})
 
 

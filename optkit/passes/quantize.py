@@ -1,5 +1,6 @@
 """INT8 where it pays: several variants are built, measured and compared, and the best is taken."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -9,10 +10,14 @@ from pydantic import Field
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.datasets.synthetic import synthetic
+from optkit.errors import DataError
 from optkit.passes import Job, Pass
-from optkit.quantization.choose import Choice, Setting, Wishes
+from optkit.passes._drop import drop_against
+from optkit.quantization.choose import Choice
 from optkit.quantization.instruction_sets import safe_on
 from optkit.quantization.trial import Trial
+from optkit.quantization.wishes import Setting, Wishes
+from optkit.runtimes import Session, open_session
 
 
 class Quantize(Pass):
@@ -28,6 +33,10 @@ class Quantize(Pass):
     samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
     min_sqnr: float = Field(20.0, ge=0, le=120, description="Fidelity of the outputs to keep, in dB of signal to noise.")
+    max_drop: float | None = Field(
+        None, ge=0, lt=1, description="Largest loss relative to the original's score on labelled examples; in place of min_sqnr."
+    )
+    metric: str | None = Field(None, description="The score that max_drop limits: a metric or module:function; None suits the labels.")
     accept_size_only: bool = Field(False, description="Take a smaller file even if it is slower.")
     target: Literal["portable", "native"] = Field(
         "portable",
@@ -37,18 +46,33 @@ class Quantize(Pass):
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model
         from optkit.quantization.choose import choose
-        from optkit.runtimes import open_session
 
         if job.examples is not None and not job.examples.synthetic:
             calibration, judging = split(job.examples, self.samples)
         else:
             made_up = synthetic(open_session(source.path, job.device, job.threads).inputs, HELD_OUT, job.seed)
             calibration, judging = None, made_up
-        wishes = Wishes(self.method, self.ranges, self.exclude, self.min_sqnr, self.accept_size_only, portable=self.target == "portable")
+        wishes = Wishes(
+            self.method,
+            self.ranges,
+            self.exclude,
+            self.min_sqnr,
+            self.max_drop,
+            self._drop(source, job),
+            self.accept_size_only,
+            portable=self.target == "portable",
+        )
         setting = Setting(job.device, job.threads, job.seed, job.progress)
         choice = choose(source.path, load_model(source.path), calibration, judging, wishes, setting, target)
         job.note("safe_on", list(safe_on(load_model(target))))
         _note(job, choice, calibration is not None)
+
+    def _drop(self, source: Artifact, job: Job) -> Callable[[Session], float] | None:
+        if self.max_drop is None:
+            return None
+        if job.examples is None or job.examples.synthetic:
+            raise DataError("a limit on the drop needs labelled examples", hint="pass --data with an array `labels`")
+        return drop_against(open_session(source.path, job.device, job.threads), job.examples, self.metric)
 
 
 HELD_OUT = 16
@@ -75,6 +99,8 @@ def _note(job: Job, choice: Choice, real: bool) -> None:
     job.note("measured_ratio", [best.ratio.value, best.ratio.low, best.ratio.high] if best.ratio else None)
     job.note("measured_sqnr", best.fidelity.sqnr)
     job.note("measured_agreement", best.fidelity.agreement)
+    if best.drop is not None:
+        job.note("measured_drop", best.drop)
     job.note("measured_trials", [_trial(t) for t in choice.trials])
     job.note("measured_failures", choice.failures)
 

@@ -7,11 +7,13 @@ from pydantic import Field
 
 from optkit.errors import NothingPaid
 from optkit.passes import Job, OnnxPass
+from optkit.quantization.calibrate import calibrate
 from optkit.quantization.candidates import candidates
-from optkit.quantization.choose import Setting, calibrate, count_ways, refuse_hopeless
+from optkit.quantization.choose import count_ways, refuse_hopeless
 from optkit.quantization.instruction_sets import safe_on
 from optkit.quantization.prepare import prepare
 from optkit.quantization.treatment import build
+from optkit.quantization.wishes import Setting
 
 
 class QuantizeStatic(OnnxPass):

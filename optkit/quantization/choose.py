@@ -1,64 +1,27 @@
 """Pick the variant that pays: fastest among those faithful enough, measured; storage alone where computing in integers does not pay."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir as ir
 
 from optkit.errors import DataError, NothingPaid
-from optkit.quantization.affine import Grid, grid_for
-from optkit.quantization.candidates import STORED, candidates
+from optkit.quantization.calibrate import calibrate
+from optkit.quantization.candidates import candidates
 from optkit.quantization.compress import compressible
+from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
 from optkit.quantization.graphs import all_graphs
-from optkit.quantization.insert_static import tensors_to_observe
-from optkit.quantization.means import channel_means
 from optkit.quantization.node_times import gains, node_times
-from optkit.quantization.observe import Feeds, observe
+from optkit.quantization.observe import Feeds
 from optkit.quantization.operators import weight_of
 from optkit.quantization.prepare import prepare_checked
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision
 from optkit.quantization.refine import refine, without_slow
-from optkit.quantization.smooth import find_smoothing
-from optkit.quantization.treatment import Learned, Treatment, Way, weighted_nodes
+from optkit.quantization.treatment import Treatment, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
-from optkit.registry import load
-
-Progress = Callable[[str, int, int], None]
-
-SLOWER = 1.03
-"""A variant whose whole interval lies above this is slower; less than that nobody notices."""
-FASTER = 0.97
-EXAMPLES_FOR_MEANS = 32
-TIE = 0.05
-"""Variants this close in time tie: the more faithful one is taken."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user asked for."""
-
-    method: str = "auto"
-    ranges: str = "mse"
-    exclude: tuple[str, ...] = ()
-    floor: float = 20.0
-    """dB of signal to noise at the outputs that a variant must keep to be handed over as faithful."""
-    accept_size_only: bool = False
-    seconds: float = 3.0
-    """Of racing."""
-    portable: bool = True
-    """The same answers on CPUs that add products in 16 bits."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where and on what it is decided."""
-
-    device: str = "cpu"
-    threads: int = 1
-    seed: int = 0
-    progress: Progress = lambda what, done, total: None
+from optkit.quantization.wishes import Progress, Setting, Wishes
 
 
 @dataclass(frozen=True)
@@ -90,7 +53,8 @@ def choose(
         raise _nothing_for(wishes.method, prepared.model, calibration is not None)
     learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        bench = Bench(original, prepared.model, learned, feeds, Path(folder), setting.device, setting.threads, setting.seed)
+        place = (setting.device, setting.threads, setting.seed)
+        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, wishes.judge)
         trials = _compete(bench, treatments, wishes, setting.progress)
         best = decide(trials, bench, wishes)
         best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
@@ -126,31 +90,6 @@ def refuse_hopeless(model: ir.Model) -> None:
         )
 
 
-def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds | None, ranges: str, setting: Setting) -> Learned:
-    """The uint8 grid of every tensor that a static treatment quantizes, and the channel means of every layer's input.
-
-    Raises DataError when the model computes values that are not finite on these examples.
-    """
-    if examples is None:
-        return Learned()
-    static = {n for t in treatments for n, way in t.ways.items() if way in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
-    grids: dict[str, Grid] = {}
-    if static:
-        wanted = tensors_to_observe([n for n in model.graph if n.name in static])
-        seen = observe(model, list(wanted), examples, threads=setting.threads, progress=setting.progress)
-        broken = [name for name, h in seen.histograms.items() if not h.finite]
-        if broken:
-            raise DataError(
-                f"on these examples the model computes values that are not finite ({broken[0]})", hint="check the calibration data"
-            )
-        method = load("quantization.ranges", ranges)()
-        grids = {name: grid_for(*method.range_of(h)) for name, h in seen.histograms.items()}
-    few = examples.spread(EXAMPLES_FOR_MEANS)
-    means = channel_means(model, weighted_nodes(model), grids, few, threads=setting.threads, progress=setting.progress)
-    smooth = any(t.smooth for t in treatments)
-    return Learned(grids, means, find_smoothing(model, few, threads=setting.threads, progress=setting.progress) if smooth else {})
-
-
 def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, progress: Progress) -> list[Trial]:
     built = []
     for done, treatment in enumerate(treatments):
@@ -158,10 +97,10 @@ def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, prog
         built.append(bench.attempt(treatment))
     trials = bench.time([t for t in built if t is not None], wishes.seconds)
     computing = [t for t in trials if t.treatment.ways and t.ratio is not None]
-    fastest = min(computing, key=_time, default=None)
+    fastest = min(computing, key=time_ratio, default=None)
     if fastest is None:
         return trials
-    more = _improve(bench, fastest, [t for t in computing if t.fidelity.sqnr >= wishes.floor], wishes, progress)
+    more = _improve(bench, fastest, [t for t in computing if t.good], wishes, progress)
     return bench.time([*trials, *more], wishes.seconds) if more else trials
 
 
@@ -175,52 +114,15 @@ def _improve(bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wi
     quicker = without_slow(fastest, saved, sum(after.values()))
     if quicker is not None and quicker.ways and (trial := bench.attempt(quicker)) is not None:
         more += bench.time([trial], wishes.seconds / 3)
-        if _time(more[-1]) < _time(fastest):
+        if time_ratio(more[-1]) < time_ratio(fastest):
             fastest = more[-1]
-    if fastest.fidelity.sqnr < wishes.floor and _time(fastest) < FASTER and not _near(fastest, faithful):
+    if not fastest.good and time_ratio(fastest) < FASTER and not _near(fastest, faithful):
         more += refine(bench, fastest, wishes.floor, saved, progress)
     return more
 
 
-def _time(trial: Trial) -> float:
-    return trial.ratio.value if trial.ratio is not None else float("inf")
-
-
 def _near(fastest: Trial, others: Sequence[Trial]) -> bool:
-    return any(_time(o) <= _time(fastest) * (1 + TIE) for o in others)
-
-
-def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
-    """The variant to hand over. Raises NothingPaid."""
-    smaller = [t for t in trials if t.size < bench.size and t.ratio is not None]
-    sound = [t for t in smaller if t.fidelity.sqnr >= wishes.floor]
-    not_slower = [t for t in sound if t.ratio is not None and t.ratio.low <= SLOWER]
-    if not_slower:
-        lead = min(t.ratio.value for t in not_slower if t.ratio)
-        tied = [t for t in not_slower if t.ratio and t.ratio.value <= max(lead * (1 + TIE), lead if lead < FASTER else 1.0 + TIE)]
-        return max(tied, key=lambda t: t.fidelity.sqnr) if lead < FASTER else min(tied, key=lambda t: t.size)
-    if sound and wishes.accept_size_only:
-        return min(sound, key=lambda t: t.size)
-    raise _nothing_paid(trials, smaller, sound, wishes, bench)
-
-
-def _nothing_paid(trials: Sequence[Trial], smaller: Sequence[Trial], sound: Sequence[Trial], wishes: Wishes, bench: Bench) -> NothingPaid:
-    if sound:
-        best = min(sound, key=lambda t: t.ratio.value if t.ratio else 9.0)
-        assert best.ratio is not None
-        return NothingPaid(
-            f"INT8 does not pay here: the best variant ({best.treatment.name}) takes {best.ratio.value:.2f}× the time of the original",
-            hint=f"--accept-size-only takes it knowingly, for a file of {best.size / bench.size:.0%} of the size",
-        )
-    if smaller:
-        best = max(smaller, key=lambda t: t.fidelity.sqnr)
-        return NothingPaid(
-            f"INT8 loses too much here: the most faithful variant ({best.treatment.name}) keeps {best.fidelity.sqnr:.1f} dB, "
-            f"{wishes.floor:.0f} are asked for",
-            hint="give more calibration examples with --data, leave layers out with --exclude, or lower --min-sqnr",
-        )
-    reasons = "; ".join(f"{name}: {why}" for name, why in bench.failures.items())
-    return NothingPaid(f"no INT8 variant is smaller than the original{f' ({reasons})' if reasons else ''}", hint="try --fp16")
+    return any(time_ratio(o) <= time_ratio(fastest) * (1 + TIE) for o in others)
 
 
 def _nothing_for(method: str, model: ir.Model, calibrated: bool) -> NothingPaid | DataError:
@@ -241,6 +143,3 @@ def _move_with_weights(path: Path, target: Path, bench: Bench, best: Trial) -> N
     from optkit.quantization.treatment import build
 
     save_model(build(bench.model, best.treatment, bench.learned), target)
-
-
-__all__ = ["STORED", "Choice", "Setting", "Wishes", "choose"]

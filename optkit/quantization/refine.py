@@ -18,25 +18,26 @@ Progress = Callable[[str, int, int], None]
 
 
 def refine(bench: Bench, start: Trial, floor: float, saved: Mapping[str, float], progress: Progress) -> list[Trial]:
-    """Variants of `start` with more nodes in float, among them the one with the fewest that reaches `floor` dB; at most 2 + log2(nodes).
+    """Variants of `start` with more nodes in float, among them the one with the fewest that is good; at most 2 + log2(nodes).
 
+    The first guess is what reaches `floor` dB if noise adds up.
     `saved` is what each node saves in integers, in seconds: what saves little and costs much fidelity goes first.
     """
     noise = noise_by_node(bench, start.treatment, progress)
     typical = float(np.median([s for s in saved.values() if s > 0] or [1e-6]))
     order = sorted(noise, key=lambda name: noise[name] / max(saved.get(name, typical), LEAST_SHARE * typical), reverse=True)
-    low, high = 0, len(order)
+    low, high, found = 1, len(order), False
     tried: dict[int, Trial] = {}
-    guess = _predicted(order, noise, floor, start)
+    guess = max(1, _predicted(order, noise, floor, start))
     while low < high and len(tried) < 2 + len(order).bit_length():
         trial = bench.attempt(_without(start.treatment, order[:guess], guess))
-        if trial is not None and trial.fidelity.sqnr >= floor:
-            high = guess
+        if trial is not None and trial.good:
+            high, found = guess, True
         else:
             low = guess + 1
         if trial is not None:
             tried[guess] = trial
-        guess = (low + high) // 2
+        guess = (low + high) // 2 if found else min(2 * guess, high)
     return list(tried.values())
 
 

@@ -1,7 +1,7 @@
 """Build variants, open them, and hold them against the float model: how faithful, how fast, how large."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.operators import weight_of
 from optkit.quantization.race import race
 from optkit.quantization.treatment import Learned, Treatment, build
-from optkit.runtimes import open_session
+from optkit.runtimes import Session, open_session
 from optkit.stats.interval import Interval
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -29,6 +29,10 @@ class Trial:
     path: Path
     size: int
     fidelity: Fidelity
+    good: bool
+    """Whether it keeps the accuracy that is asked for."""
+    drop: float | None = None
+    """Loss relative to the original's score, where a limit was set on it."""
     ratio: Interval | None = None
 
 
@@ -44,6 +48,8 @@ class Bench:
     device: str
     threads: int
     seed: int
+    judge: Callable[[Session, Fidelity], tuple[bool, float | None]]
+    """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""
 
     def __post_init__(self) -> None:
         self.session = open_session(self.original, self.device, self.threads)
@@ -78,10 +84,11 @@ class Bench:
                 "its outputs are not finite" if not fidelity.finite else "its outputs do not depend on the input"
             )
             return None
-        return Trial(treatment, path, model_size(path), fidelity)
+        good, drop = self.judge(session, fidelity)
+        return Trial(treatment, path, model_size(path), fidelity, good, drop)
 
     def time(self, trials: Sequence[Trial], seconds: float) -> list[Trial]:
         """The same trials with their time ratios, all raced against the original in one measurement."""
         models = [self.original, *(t.path for t in trials)]
         found = race(models, self.feeds[:4], seconds=seconds, threads=self.threads, device=self.device, seed=self.seed)
-        return [Trial(t.treatment, t.path, t.size, t.fidelity, ratio) for t, ratio in zip(trials, found[1:], strict=True)]
+        return [replace(t, ratio=ratio) for t, ratio in zip(trials, found[1:], strict=True)]

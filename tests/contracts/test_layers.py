@@ -23,6 +23,7 @@ SIDEWAYS = {
     ("passes", "formats"),
     ("passes", "quantization"),
     ("passes", "datasets"),  # where no examples are given, a pass makes some up for the model's inputs
+    ("passes", "metrics"),  # quantize can hold variants to a score
     ("passes", "runtimes"),  # which it learns from the runtime
     ("quantization", "formats"),
     ("quantization", "runtimes"),

@@ -1,0 +1,50 @@
+"""How much of the original's score a variant loses, on labelled examples."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from optkit.datasets import Array, Examples
+from optkit.errors import DataError
+from optkit.metrics import Metric, default_metrics, find_metric
+from optkit.runtimes import Session
+from optkit.stats.paired import auroc
+
+BATCH = 16
+
+
+def drop_against(original: Session, examples: Examples, word: str | None) -> Callable[[Session], float]:
+    """A function from a variant to its loss relative to the original's score: 0.01 is one percent of it, negative is a gain.
+
+    `word` names the metric; None takes the one that suits the labels. Raises DataError when there are no labels, or none that fit.
+    """
+    if examples.labels is None:
+        raise DataError("a limit on the drop needs labels", where=examples.source, hint="add an array `labels` to the data")
+    first = _answers(original, next(examples.feeds(BATCH)), examples.whole)
+    metric = find_metric(word) if word else default_metrics(examples.take(slice(0, len(next(iter(first.values()))))).labels, first)[0]
+    if metric.needs != "labels":
+        raise DataError("the labels fit no metric", where=examples.source, hint="name a metric, or write one: --metric module:function")
+    before = _summary(metric, original, examples)
+
+    def drop(variant: Session) -> float:
+        lost = before - _summary(metric, variant, examples)
+        return (lost if metric.better == "higher" else -lost) / abs(before) if before else float(lost != 0)
+
+    return drop
+
+
+def _summary(metric: Metric, session: Session, examples: Examples) -> float:
+    assert examples.labels is not None
+    scores, done = [], 0
+    for feed in examples.feeds(BATCH):
+        answers = _answers(session, feed, examples.whole)
+        count = 1 if examples.whole else len(next(iter(feed.values())))
+        scores.append(metric.score(answers, examples.labels[done : done + count]))
+        done += count
+    every = np.concatenate(scores)
+    return auroc(every, examples.labels) if metric.summary == "auroc" else float(every.mean())
+
+
+def _answers(session: Session, feed: dict[str, Array], whole: bool) -> dict[str, Array]:
+    answers = session.run(feed)
+    return {name: value[None] for name, value in answers.items()} if whole else answers

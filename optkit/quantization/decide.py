@@ -1,0 +1,58 @@
+"""Which variant is handed over, or why none is."""
+
+from collections.abc import Sequence
+
+from optkit.errors import NothingPaid
+from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.wishes import Wishes
+from optkit.units import show_percent
+
+SLOWER = 1.03
+"""A variant whose whole interval lies above this is slower; less than that nobody notices."""
+FASTER = 0.97
+TIE = 0.05
+"""Variants this close in time tie: the more faithful one is taken."""
+
+
+def time_ratio(trial: Trial) -> float:
+    """Time over the original's; infinite where it was not measured."""
+    return trial.ratio.value if trial.ratio is not None else float("inf")
+
+
+def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
+    """The variant to hand over. Raises NothingPaid."""
+    smaller = [t for t in trials if t.size < bench.size and t.ratio is not None]
+    sound = [t for t in smaller if t.good]
+    not_slower = [t for t in sound if t.ratio is not None and t.ratio.low <= SLOWER]
+    if not_slower:
+        lead = min(map(time_ratio, not_slower))
+        if lead >= FASTER:  # nothing computes faster: the smallest file of those that are no slower
+            return min((t for t in not_slower if time_ratio(t) <= 1 + TIE), key=lambda t: t.size)
+        return max((t for t in not_slower if time_ratio(t) <= lead * (1 + TIE)), key=lambda t: t.fidelity.sqnr)
+    if sound and wishes.accept_size_only:
+        return min(sound, key=lambda t: t.size)
+    raise _nothing_paid(trials, smaller, sound, wishes, bench)
+
+
+def _nothing_paid(trials: Sequence[Trial], smaller: Sequence[Trial], sound: Sequence[Trial], wishes: Wishes, bench: Bench) -> NothingPaid:
+    if sound:
+        best = min(sound, key=time_ratio)
+        return NothingPaid(
+            f"INT8 does not pay here: the best variant ({best.treatment.name}) takes {time_ratio(best):.2f}× the time of the original",
+            hint=f"--accept-size-only takes it knowingly, for a file of {best.size / bench.size:.0%} of the size",
+        )
+    if smaller:
+        best = max(smaller, key=lambda t: t.fidelity.sqnr)
+        if wishes.max_drop is not None and best.drop is not None:
+            return NothingPaid(
+                f"INT8 loses too much here: the most faithful variant ({best.treatment.name}) loses {show_percent(best.drop)} "
+                f"of the original's score, {show_percent(wishes.max_drop)} is allowed",
+                hint="give more calibration examples with --data, leave layers out with --exclude, or allow more with --max-drop",
+            )
+        return NothingPaid(
+            f"INT8 loses too much here: the most faithful variant ({best.treatment.name}) keeps {best.fidelity.sqnr:.1f} dB, "
+            f"{wishes.floor:.0f} are asked for",
+            hint="give more calibration examples with --data, leave layers out with --exclude, or lower --min-sqnr",
+        )
+    reasons = "; ".join(f"{name}: {why}" for name, why in bench.failures.items())
+    return NothingPaid(f"no INT8 variant is smaller than the original{f' ({reasons})' if reasons else ''}", hint="try --fp16")

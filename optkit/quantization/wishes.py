@@ -1,0 +1,47 @@
+"""What the user asked of a quantization, and where it is decided."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from optkit.quantization.fidelity import Fidelity
+from optkit.runtimes import Session
+
+Progress = Callable[[str, int, int], None]
+DropOf = Callable[[Session], float]
+"""A variant's loss relative to the original's score on labelled examples; negative is a gain."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for."""
+
+    method: str = "auto"
+    ranges: str = "mse"
+    exclude: tuple[str, ...] = ()
+    floor: float = 20.0
+    """dB of signal to noise at the outputs that a variant must keep."""
+    max_drop: float | None = None
+    """Largest loss relative to the original's score; decides in place of `floor` where `drop_of` says what a variant loses."""
+    drop_of: DropOf | None = None
+    accept_size_only: bool = False
+    seconds: float = 3.0
+    """Of racing."""
+    portable: bool = True
+    """The same answers on CPUs that add products in 16 bits."""
+
+    def judge(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
+        """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""
+        if self.max_drop is None or self.drop_of is None:
+            return fidelity.sqnr >= self.floor, None
+        drop = self.drop_of(session)
+        return drop <= self.max_drop, drop
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and on what it is decided."""
+
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 0
+    progress: Progress = lambda what, done, total: None
