@@ -19,15 +19,15 @@ VALUES = arrays(np.float32, array_shapes(max_dims=1, max_side=40), elements=FLOA
 WEIGHTS = arrays(np.float32, array_shapes(min_dims=2, max_dims=3, max_side=6), elements=st.floats(-1e6, 1e6, width=32))
 
 
-def onnx_says(op_type: str, values: Array, scale: Any, zero_point: Array, **attributes: int) -> Array:
+def onnx_says(op_type: str, values: Array, scale: Any, zero_point: Array, axis: int | None = None) -> Array:
     feed = {"x": values, "scale": np.asarray(scale, np.float32), "zero": zero_point}
-    found: Array = evaluator(op_type, **attributes).run(None, feed)[0]
+    found: Array = evaluator(op_type, axis).run(None, feed)[0]  # type: ignore[index]
     return found
 
 
 @cache
-def evaluator(op_type: str, **attributes: int) -> ReferenceEvaluator:
-    node = helper.make_node(op_type, ["x", "scale", "zero"], ["y"], **attributes)
+def evaluator(op_type: str, axis: int | None) -> ReferenceEvaluator:
+    node = helper.make_node(op_type, ["x", "scale", "zero"], ["y"], axis=axis)
     ports = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in ("x", "scale", "zero")]
     graph = helper.make_graph([node], "g", ports, [helper.make_tensor_value_info("y", TensorProto.UNDEFINED, None)])
     return ReferenceEvaluator(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]))
@@ -86,7 +86,9 @@ def test_halves_go_to_the_even_integer() -> None:
 def test_weights_have_a_scale_for_each_slice_along_their_axis(weight: Array, data: st.DataObject) -> None:
     axis = data.draw(st.integers(0, weight.ndim - 1))
     integers, scale = quantize_weight(weight, axis)
-    assert (integers.dtype, scale.dtype, scale.shape) == (np.int8, np.float32, (weight.shape[axis],))
+    assert integers.dtype == np.int8
+    assert scale.dtype == np.float32
+    assert scale.shape == (weight.shape[axis],)
     for i in range(weight.shape[axis]):
         alone, own = quantize_weight(np.take(weight, i, axis), None)
         np.testing.assert_array_equal(np.take(integers, i, axis), alone)
@@ -119,7 +121,8 @@ def test_a_smaller_range_of_integers_can_be_asked_for() -> None:
 def test_a_bias_is_int32_in_the_accumulators_scale(bias: Array, input_scale: float, per_channel: bool) -> None:
     weight_scale = np.array([0.01, 0.5, 1e-3, 2.0, 0.1], np.float32) if per_channel else np.array(0.01, np.float32)
     integers, scale = quantize_bias(bias, input_scale, weight_scale)
-    assert (integers.dtype, scale.dtype) == (np.int32, np.float32)
+    assert integers.dtype == np.int32
+    assert scale.dtype == np.float32
     assert scale.shape == weight_scale.shape
     np.testing.assert_array_equal(scale, np.float32(input_scale) * weight_scale)
     back = integers.astype(np.float64) * scale

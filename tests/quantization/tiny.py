@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx import numpy_helper, parser
+from onnx import numpy_helper, parser, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from optkit.datasets import Examples
@@ -31,7 +31,7 @@ def proto_of(graph: str, opset: int = 17, **weights: Array | float) -> onnx.Mode
         held = np.asarray(array)
         proto.graph.initializer.append(numpy_helper.from_array(held.astype(np.float32) if held.dtype == np.float64 else held, name))
     named(proto.graph)
-    return proto
+    return shape_inference.infer_shapes(proto, strict_mode=True)
 
 
 def named(graph: onnx.GraphProto) -> None:
@@ -48,7 +48,7 @@ def draw(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
 
 
 def saved(model: ir.Model) -> bytes:
-    return ir.to_proto(model).SerializeToString()
+    return bytes(ir.to_proto(model).SerializeToString())
 
 
 def answers(model: ir.Model, feed: Feed, *, optimize: bool = True) -> dict[str, Array]:
