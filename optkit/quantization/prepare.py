@@ -13,6 +13,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 from optkit.formats.onnx import save_model
 from optkit.formats.onnx_opset import raise_opset
 from optkit.formats.onnx_simplify import simplify
+from optkit.quantization.conv_bias import fold_added_biases
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.masks import soften_masks
 from optkit.quantization.reshapes import settle_reshapes
@@ -40,6 +41,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
     if rewrite:
         ready = simplify(raised)
         settle_reshapes(ready)
+        fold_added_biases(ready)
         if soften:
             soften_masks(ready)
     else:
