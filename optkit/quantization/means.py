@@ -19,6 +19,9 @@ Progress = Callable[[str, int, int], None]
 
 CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose"})
 
+Source = tuple[str, int]
+"""A tensor and the axis of its channels: convolutions and matrix products may read the same tensor."""
+
 
 @dataclass(frozen=True)
 class ChannelMeans:
@@ -28,26 +31,32 @@ class ChannelMeans:
     rounded: Array | None
 
 
+def source_of(node: ir.Node) -> Source:
+    """What a layer reads first."""
+    value = node.inputs[0]
+    return str(value.name) if value is not None else "", 1 if node.op_type in CHANNELS_SECOND else -1
+
+
 def channel_means(
     model: ir.Model, nodes: Iterable[ir.Node], grids: Mapping[str, Grid], examples: Feeds, *, threads: int, progress: Progress
-) -> dict[str, ChannelMeans]:
-    """Means over all examples and positions of what each node reads first, by tensor name."""
-    axis_of = {str(n.inputs[0].name): 1 if n.op_type in CHANNELS_SECOND else -1 for n in nodes if n.inputs[0] is not None}
-    totals: dict[str, list[Array]] = {}
+) -> dict[Source, ChannelMeans]:
+    """Means over all examples and positions of what each node reads first."""
+    sources = list(dict.fromkeys(source_of(n) for n in nodes))
+    names = list(dict.fromkeys(name for name, _ in sources))
+    totals: dict[Source, list[Array]] = {}
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(with_outputs(model, axis_of), Path(folder) / "watched.onnx")
+        save_model(with_outputs(model, names), Path(folder) / "watched.onnx")
         session = open_session(Path(folder) / "watched.onnx", "cpu", threads)
-    for done, values in enumerate(Once(model, session, examples, list(axis_of))):
-        for name, value in values.items():
-            grid = grids.get(name)
+    for done, values in enumerate(Once(model, session, examples, names)):
+        for name, axis in sources:
+            value, grid = values[name], grids.get(name)
             forms = [value] if grid is None else [value, grid.round_trip(value)]
-            means = [_by_channel(form, axis_of[name]) for form in forms]
-            held = totals.setdefault(name, [np.zeros_like(m) for m in means])
-            if all(a.shape == b.shape for a, b in zip(held, means, strict=True)):
-                totals[name] = [a + b for a, b in zip(held, means, strict=True)]
+            means = [_by_channel(form, axis) for form in forms]
+            held = totals.setdefault((name, axis), [np.zeros_like(m) for m in means])
+            totals[name, axis] = [a + b for a, b in zip(held, means, strict=True)]
         progress("correcting biases", done + 1, len(examples))
     count = len(examples)
-    return {name: ChannelMeans(t[0] / count, t[1] / count if len(t) > 1 else None) for name, t in totals.items()}
+    return {source: ChannelMeans(t[0] / count, t[1] / count if len(t) > 1 else None) for source, t in totals.items()}
 
 
 def _by_channel(value: Array, axis: int) -> Array:

@@ -11,10 +11,10 @@ import onnx_ir as ir
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import correct_bias
 from optkit.quantization.compress import compress_tables, compress_weights, compressible, stored_form
-from optkit.quantization.graphs import all_graphs, constant_array, prune_unused
+from optkit.quantization.graphs import all_graphs, constant_array, prune_unused, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
 from optkit.quantization.insert_static import activation_inputs, insert_static, output_of
-from optkit.quantization.means import ChannelMeans
+from optkit.quantization.means import ChannelMeans, Source, source_of
 from optkit.quantization.operators import (
     ELEMENTWISE,
     MOVERS,
@@ -95,7 +95,7 @@ class Learned:
     """What calibration found out, by tensor name; empty without calibration examples."""
 
     grids: Mapping[str, Grid] = field(default_factory=dict)
-    means: Mapping[str, ChannelMeans] = field(default_factory=dict)
+    means: Mapping[Source, ChannelMeans] = field(default_factory=dict)
     smoothing: Mapping[str, Array] = field(default_factory=dict)
     """Divisor of every channel, for inputs of matrix products that gain by it."""
 
@@ -103,6 +103,7 @@ class Learned:
 def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     """The quantized graph. `model` is not changed; the same arguments give the same graph."""
     made = model.clone()
+    share_names(made)
     grids = learned.grids
     ways = _consistent(made, treatment.ways)
     if treatment.smooth:
@@ -129,8 +130,8 @@ def _smooth(model: ir.Model, ways: Mapping[str, Way], learned: Learned) -> Learn
     renamed = apply_smoothing(model.graph, dynamic, learned.smoothing)
     means = dict(learned.means)
     for old, new in renamed.items():
-        if old in means:
-            means[new] = ChannelMeans(means[old].plain / learned.smoothing[old], None)
+        if (old, -1) in means:
+            means[new, -1] = ChannelMeans(means[old, -1].plain / learned.smoothing[old], None)
     return replace(learned, means=means)
 
 
@@ -157,7 +158,7 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
                 rounded = stored[0] * stored[1]
             else:
                 continue
-            means = learned.means.get(str(node.inputs[0].name))  # type: ignore[union-attr]
+            means = learned.means.get(source_of(node))
             if means is not None:
                 static = ways.get(name) in (Way.STATIC, Way.STATIC_FLOAT_OUT)
                 correct_bias(graph, node, weight, rounded, means, activations=static)
