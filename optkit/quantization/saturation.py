@@ -7,7 +7,7 @@ An activation can be anything from 0 to 255 once it is saturated to uint8, whate
 exceed 128 together, two of opposite signs always fit.
 
 Which weights are neighbours is exact, read off ONNX Runtime's sources and confirmed to the last bit by running on an emulated
-Haswell (tests/real/test_portable.py): `onnxruntime/core/mlas/lib/x86_64/QgemmU8X8KernelAvx2.S`, `QgemvU8S8KernelAvx2.S`,
+Haswell (tests/real/test_saturating_kernels.py): `onnxruntime/core/mlas/lib/x86_64/QgemmU8X8KernelAvx2.S`, `QgemvU8S8KernelAvx2.S`,
 `QgemmU8X8KernelAvx512Core.S` and `qgemm_kernel_sse41.cpp` pair rows 2i and 2i + 1 of the matrix that is summed over (panels of K
 start at multiples of 4); `core/providers/cpu/quantization/qlinearconv.cc` turns filters into such a matrix channels last, K = kernel
 position × input channels of the group + input channel; `ConvSymKernelAvx2.S` takes multiples of 4 input channels at one kernel
