@@ -24,7 +24,7 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
     if safe := notes.get("safe_on"):
         rows.append(("cpu", f"the same answers on {' and '.join(safe)}"))
     rows += [("note", str(remark)) for remark in _remarks(notes, data)]
-    rows.append(("next", f"optkit compare {original} {made.path} --data " + (data or "DATA")))
+    rows.append(("next", f"optkit compare {original} {made.path} --data EVALUATION.npz"))
     text = "\n".join([str(made.path), *(_row(name, value) for name, value in rows)])
     return f"{text}\n\n{_trials(notes, model_size(original))}" if verbose and notes.get("measured_trials") else text
 
@@ -60,7 +60,9 @@ def _fidelity(notes: Mapping[str, Any]) -> str:
     if "measured_drop" in notes:
         lost = notes["measured_drop"]
         held += f"; {show_percent(lost)} of the score lost" if lost > 0 else "; no loss of score"
-    return f"{notes['measured_sqnr']:.1f} dB SQNR, {notes['measured_agreement']:.1%} of answers unchanged, on {held}"
+    unchanged = notes.get("measured_agreement")
+    answers = "" if unchanged is None else f", {unchanged:.1%} of answers unchanged"
+    return f"{notes['measured_sqnr']:.1f} dB SQNR{answers}, on {held}"
 
 
 def _how(notes: Mapping[str, Any], operators: Mapping[str, Mapping[str, int]]) -> str:

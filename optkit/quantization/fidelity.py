@@ -1,6 +1,6 @@
 """How close a variant's outputs are to the float model's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,24 @@ from optkit.runtimes import Session
 Array = np.ndarray[Any, np.dtype[Any]]
 
 RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+PICKING = RESHAPING | {"Transpose", "Slice", "Gather", "Concat"}
+NO_ANSWERS = frozenset({"GRU", "LSTM", "RNN", "Tanh", "LayerNormalization", "LpNormalization", "BatchNormalization"})
+"""What ends in one of these is a vector of features or a state: its largest element says nothing."""
 LEAST_PROBABILITY = 1e-30
+FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 MOST_DECIBELS = 120.0
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Signal-to-noise of the outputs in dB (the worst output counts) and the share of answers that stayed the same."""
+    """Signal-to-noise of the outputs in dB (the worst output counts) and the share of answers that stayed the same.
+
+    Answers are the first float output (its largest element, or the side of one half of a probability) and whole-number outputs;
+    None where there is none, as for a state or an embedding.
+    """
 
     sqnr: float
-    agreement: float
+    agreement: float | None
     finite: bool = True
     varies: bool = True
 
@@ -35,6 +43,9 @@ class Reference:
     def __init__(self, model: ir.Model, session: Session, feeds: Sequence[Mapping[str, Array]]) -> None:
         self.feeds = list(feeds)
         self.forms = {str(v.name): _form_of(v) for v in model.graph.outputs}
+        self.answer = next((str(v.name) for v in model.graph.outputs if v.dtype in FLOATS or v.dtype is None), None)
+        if any(str(v.name) == self.answer and _form_of(v, PICKING) in NO_ANSWERS for v in model.graph.outputs):
+            self.answer = None
         self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
 
     def compare(self, session: Session, first: int | None = None) -> Fidelity:
@@ -52,12 +63,20 @@ class Reference:
                     finite = False
                     continue
                 noise.setdefault(name, []).append(relative_noise(self._logits(name, truth), self._logits(name, got[name])))
-                if truth.ndim and truth.shape[-1] > 1:
-                    same.append(float(np.mean(truth.argmax(-1) == got[name].argmax(-1))))
+                if name == self.answer:
+                    same += self._same(name, truth, got[name])
             seen.append(np.concatenate([v.ravel()[:64].astype(np.float64) for v in got.values()]) if got else np.zeros(0))
         varies = len(seen) < 2 or any(a.shape != seen[0].shape or not np.array_equal(a, seen[0]) for a in seen[1:])
         sqnr = min((decibels(float(np.mean(v))) for v in noise.values()), default=MOST_DECIBELS)
-        return Fidelity(sqnr if finite else -np.inf, float(np.mean(same)) if same else 1.0, finite, varies)
+        return Fidelity(sqnr if finite else -np.inf, float(np.mean(same)) if same else None, finite, varies)
+
+    def _same(self, name: str, truth: Array, got: Array) -> list[float]:
+        """Share of equal answers of one feed, if the output holds any."""
+        if truth.shape != got.shape or not truth.ndim:
+            return []
+        if truth.shape[-1] > 1:
+            return [float(np.mean(truth.argmax(-1) == got.argmax(-1)))]
+        return [float(np.mean((truth > 0.5) == (got > 0.5)))] if self.forms[name] == "Sigmoid" else []
 
     def _only_known(self, answers: Mapping[str, Array]) -> dict[str, Array]:
         return {name: np.asarray(answers[name]) for name in self.forms if np.asarray(answers[name]).dtype.kind in "fiub"}
@@ -90,9 +109,9 @@ def decibels(noise: float) -> float:
     return MOST_DECIBELS if noise <= 10 ** (-MOST_DECIBELS / 10) else -10 * float(np.log10(noise))
 
 
-def _form_of(value: ir.Value) -> str:
+def _form_of(value: ir.Value, through: Container[str] = RESHAPING) -> str:
     """The operator that shaped an output, seen through reshapes: Softmax and Sigmoid give probabilities."""
     node = value.producer()
-    while node is not None and node.op_type in RESHAPING and node.inputs[0] is not None:
+    while node is not None and node.op_type in through and node.inputs[0] is not None:
         node = node.inputs[0].producer()
     return node.op_type if node is not None else ""
