@@ -44,7 +44,7 @@ MODELS: dict[str, Callable[[], tuple[ir.Model, Feed, int]]] = {
     ),
     "a loop's body": lambda: (read(IN_A_LOOP, w=WIDE / 20), {"x": draw(2, 40)}, 1),
     "recurrent layers": lambda: (
-        read(RECURRENT, lw=draw(1, 64, 16), lr=draw(1, 64, 16), lb=draw(1, 128), gw=draw(1, 66, 16), gr=draw(1, 66, 22)),
+        read(RECURRENT, lw=draw(1, 64, 16) / 3, lr=draw(1, 64, 16) / 3, lb=draw(1, 128), gw=draw(1, 66, 16) / 3, gr=draw(1, 66, 22) / 3),
         {"x": draw(5, 2, 16)},
         4,
     ),
