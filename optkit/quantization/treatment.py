@@ -53,8 +53,6 @@ class Treatment:
     """Store the float weights that are left as integers too."""
     smooth: bool = False
     """Divide outlier channels out of what dynamic matrix products read."""
-    untouched: frozenset[str] = frozenset()
-    """Nodes whose weights stay float32 in the file as well, because their error shows."""
     portable: bool = True
     """Weights such that CPUs that add products in 16 bits give the same answers."""
 
@@ -62,7 +60,7 @@ class Treatment:
         """The same, with some nodes left as they were."""
         gone = frozenset(nodes)
         left = {n: w for n, w in self.ways.items() if n not in gone}
-        return replace(self, ways=left, untouched=self.untouched | gone)
+        return replace(self, ways=left)
 
 
 def weighted_nodes(model: ir.Model) -> list[ir.Node]:
@@ -119,7 +117,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     prune_unused(made)
     if treatment.compress:
         compress_tables(made)
-        compress_weights(made, keep={str(v.name) for n in made.graph if n.name in treatment.untouched for v in n.inputs if v is not None})
+        compress_weights(made)
         prune_unused(made)
     _forget_shapes(made)
     return made
@@ -141,7 +139,7 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
     for graph in all_graphs(model):
         for node in graph:
             name = str(node.name)
-            if weight_of(node) is None or (name not in ways and not treatment.compress) or name in treatment.untouched:
+            if weight_of(node) is None or (name not in ways and not treatment.compress):
                 continue
             value = node.inputs[WEIGHT_INPUT]
             weight = constant_array(value)
