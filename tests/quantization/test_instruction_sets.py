@@ -40,6 +40,18 @@ def test_what_computes_in_float_or_on_unsigned_weights_is_safe() -> None:
     assert safe_on(model(UNSIGNED, w=np.array([[255], [255]], np.uint8))) == EVERYWHERE
 
 
+def test_recurrent_weights_are_looked_at_in_every_direction() -> None:
+    proto = parser.parse_model("""<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[T,N,2] x) => (float[T,2,N,1] y) {
+        [lstm] y = com.microsoft.DynamicQuantizeLSTM <hidden_size: int = 1, direction: string = "bidirectional"> (x, w, r) }""")
+    weight, recurrent = np.full((2, 2, 4), 64, np.int8), np.full((2, 1, 4), 127, np.int8)
+    for largest, found in ((64, []), (65, ["lstm"])):
+        weight[1, 1, 3] = largest
+        made = onnx.ModelProto()
+        made.CopyFrom(proto)
+        made.graph.initializer.extend([numpy_helper.from_array(weight, "w"), numpy_helper.from_array(recurrent, "r")])
+        assert overflowing(ir.serde.deserialize_model(made)) == found
+
+
 def test_stacked_matrices_and_branches_are_looked_at_too() -> None:
     stack = np.zeros((3, 2, 4), np.int8)
     stack[2, :, 1] = 100
