@@ -37,7 +37,7 @@ def quantize(
 ) -> "Artifact":
     """Make a model smaller and faster, verified before it appears at `output` (default: MODEL.int8.onnx beside it). As `optkit quantize`.
 
-    `parameters` are those of the pass `quantize` for int8 (method, samples, ranges, exclude, min_sqnr, accept_size_only) and of
+    `parameters` are those of the pass `quantize` for int8 (method, samples, ranges, exclude, min_sqnr, accept_size_only, target) and of
     `cast_half` for fp16 (io): `optkit passes NAME` shows them. What was chosen, and why, is in the lineage of the artifact returned.
     Raises NothingPaid when no variant is worth having, UsageError for a wrong parameter or an output that cannot be written,
     ModelError or DataError; nothing is left behind then.
