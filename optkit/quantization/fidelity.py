@@ -25,13 +25,14 @@ class Fidelity:
     """Signal-to-noise of the outputs in dB (the worst output counts) and the share of answers that stayed the same.
 
     Answers are the first float output (its largest element, or the side of one half of a probability) and whole-number outputs;
-    None where there is none, as for a state or an embedding.
+    None where there is none, as for a state or an embedding. Where all outputs are whole numbers, the share that differs is the noise.
     """
 
     sqnr: float
     agreement: float | None
     finite: bool = True
     varies: bool = True
+    """Whether the outputs depend on the input; also true where the float model's do not."""
 
 
 class Reference:
@@ -55,19 +56,21 @@ class Reference:
         finite, seen = True, []
         for feed, expected in zip(self.feeds[:first], self.answers[:first], strict=True):
             got = self._only_known(session.run(feed))
+            seen.append(got)
             for name, truth in expected.items():
                 if truth.dtype.kind != "f":
-                    same.append(float(np.mean(truth == got[name])) if truth.size else 1.0)
+                    same.append(_share_of_equal(truth, got[name]))
                     continue
-                if not np.isfinite(got[name]).all():
+                if not np.isfinite(got[name]).all() and not _as_infinite(truth, got[name]):
                     finite = False
                     continue
                 noise.setdefault(name, []).append(relative_noise(self._logits(name, truth), self._logits(name, got[name])))
                 if name == self.answer:
                     same += self._same(name, truth, got[name])
-            seen.append(np.concatenate([v.ravel()[:64].astype(np.float64) for v in got.values()]) if got else np.zeros(0))
-        varies = len(seen) < 2 or any(a.shape != seen[0].shape or not np.array_equal(a, seen[0]) for a in seen[1:])
+        if not noise and same:  # whole numbers only: what differs is all the noise there is
+            noise["answers"] = [1 - float(np.mean(same))]
         sqnr = min((decibels(float(np.mean(v))) for v in noise.values()), default=MOST_DECIBELS)
+        varies = _vary(seen) or not _vary(self.answers[:first])
         return Fidelity(sqnr if finite else -np.inf, float(np.mean(same)) if same else None, finite, varies)
 
     def _same(self, name: str, truth: Array, got: Array) -> list[float]:
@@ -93,12 +96,29 @@ class Reference:
         return values.astype(np.float64)
 
 
+def _share_of_equal(truth: Array, got: Array) -> float:
+    if truth.shape != got.shape:
+        return 0.0
+    return float(np.mean(truth == got)) if truth.size else 1.0
+
+
+def _as_infinite(truth: Array, got: Array) -> bool:
+    """Whether every value that is not finite is one that the float model gives there as well."""
+    return truth.shape == got.shape and bool(np.isfinite(got[np.isfinite(truth)]).all())
+
+
+def _vary(answers: Sequence[Mapping[str, Array]]) -> bool:
+    """Whether any output is not the same every time."""
+    return len(answers) < 2 or any(not np.array_equal(each[name], first) for name, first in answers[0].items() for each in answers[1:])
+
+
 def relative_noise(truth: Array, got: Array) -> float:
-    """Energy of the difference over energy of the truth."""
+    """Energy of the difference over energy of the truth, where the truth is finite."""
     if truth.shape != got.shape:
         return np.inf
-    signal = float((truth**2).sum())
-    error = float(((truth - got) ** 2).sum())
+    known = np.isfinite(truth)
+    signal = float((truth[known] ** 2).sum())
+    error = float(((truth[known] - got[known]) ** 2).sum())
     return error / signal if signal else (0.0 if not error else np.inf)
 
 
