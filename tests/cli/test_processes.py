@@ -102,7 +102,7 @@ def test_a_disk_that_fills_up_is_told_and_leaves_nothing_behind(busy: Room, star
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("line", [["inspect", "model.onnx"], ["passes", "--json"], ["--help"]], ids=" ".join)
+@pytest.mark.parametrize("line", [["--help"], pytest.param(["inspect", "model.onnx"], marks=pytest.mark.slow)], ids=" ".join)
 def test_output_that_cannot_be_written_is_told(line: list[str], room: Room, start: Start) -> None:
     with open("/dev/full", "w") as full:
         child = start(*line, stdout=full)
@@ -121,7 +121,7 @@ def read_only_even_for_root() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        ["quantize", "model.onnx", "--int8", "--data", "data.npz", "-o", "locked/made.onnx"],
+        pytest.param(["quantize", "model.onnx", "--int8", "--data", "data.npz", "-o", "locked/made.onnx"], marks=pytest.mark.slow),
         ["compare", "model.onnx", "copy.onnx", "--data", "data.npz", "--markdown", "locked/r.md"],
         pytest.param(["run", "recipe.yaml", "-o", "locked/made"], marks=pytest.mark.slow),
         pytest.param(["init", "model.onnx", "-o", "locked/recipe.yaml"], marks=pytest.mark.slow),
@@ -144,6 +144,7 @@ def test_a_folder_that_may_not_be_written_is_told(line: list[str], busy: Room, s
     assert list(locked.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_model_that_may_not_be_read_is_told(room: Room, start: Start) -> None:
     room.model.chmod(0)
     child = start("inspect", "model.onnx", preexec_fn=read_only_even_for_root)

@@ -25,6 +25,7 @@ def files_in(text: str) -> dict[str, str]:
     return dict(re.findall(r"^`([\w/]+\.py)`:\n\n```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
+@pytest.mark.slow
 def test_adding_a_pass_works_as_described(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     files = files_in((pytestconfig.rootpath / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     assert set(files) == {"optkit/passes/drop_doc_strings.py", "tests/passes/test_drop_doc_strings.py"}
