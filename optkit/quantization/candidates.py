@@ -26,7 +26,7 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
     if method in ("auto", "static") and calibrated and weighted:
         fixed = {**_all(convolutions, Way.STATIC), **_all(gemms, Way.STATIC)}
         region = {**fixed, **_all(products, Way.STATIC_FLOAT_OUT)}
-        around = [n for n in region_nodes(model, [*convolutions, *gemms]) if not excluded(n, exclude)]
+        around = region_nodes(model, [*convolutions, *gemms], lambda node: not excluded(node, exclude))
         if around:
             found.append(Treatment("static, whole regions", {**region, **_all(around, Way.STATIC)}))
         found.append(Treatment("static", region))

@@ -19,7 +19,7 @@ from optkit.quantization.operators import weight_of
 from optkit.quantization.prepare import prepare_checked
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision
 from optkit.quantization.refine import refine, without_slow
-from optkit.quantization.treatment import Treatment, weighted_nodes
+from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.wishes import Progress, Setting, Wishes
 
@@ -66,9 +66,10 @@ def choose(
 def count_ways(model: ir.Model, treatment: Treatment) -> dict[str, dict[str, int]]:
     """How many nodes of each operator compute in which way; weighted ones that stay float count as `float`."""
     counts: dict[str, dict[str, int]] = {}
+    kept = consistent_ways(model, treatment)
     for graph in all_graphs(model):
         for node in graph:
-            way = treatment.ways.get(str(node.name)) or ("float" if weight_of(node) is not None else None)
+            way = kept.get(str(node.name)) or ("float" if weight_of(node) is not None else None)
             if way is not None:
                 ways = counts.setdefault(node.op_type, {})
                 ways[str(way)] = ways.get(str(way), 0) + 1

@@ -1,6 +1,6 @@
 """What becomes of each node, and the quantized graph that follows from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -68,13 +68,13 @@ def weighted_nodes(model: ir.Model) -> list[ir.Node]:
     return [n for n in model.graph if weight_of(n) is not None]
 
 
-def region_nodes(model: ir.Model, seeds: Iterable[ir.Node]) -> list[ir.Node]:
+def region_nodes(model: ir.Model, seeds: Iterable[ir.Node], allowed: Callable[[ir.Node], bool] = lambda node: True) -> list[ir.Node]:
     """Elementwise and moving nodes that can stay in integers because everything they read is made by integer nodes."""
     inside = set(seeds)
     closed = inside | {activation_after(n) for n in inside}
     grown = []
     for node in model.graph:
-        if node in closed or not is_standard(node) or node.op_type not in ELEMENTWISE | MOVERS or not _joinable(node):
+        if node in closed or not is_standard(node) or node.op_type not in ELEMENTWISE | MOVERS or not _joinable(node) or not allowed(node):
             continue
         makers = [v.producer() for v in activation_inputs(node)]
         if makers and all(m in closed for m in makers):
@@ -103,7 +103,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     made = model.clone()
     share_names(made)
     grids = learned.grids
-    ways = _consistent(made, treatment.ways)
+    ways = consistent_ways(made, treatment)
     if treatment.smooth:
         learned = _smooth(made, ways, learned)
     weights = _round_weights(made, treatment, ways, learned)
@@ -172,11 +172,11 @@ def _forget_shapes(model: ir.Model) -> None:
                     value.shape = value.type = None
 
 
-def _consistent(model: ir.Model, ways: Mapping[str, Way]) -> dict[str, Way]:
-    """Elementwise nodes whose inputs are no longer made by integer nodes go back to float."""
-    kept = dict(ways)
+def consistent_ways(model: ir.Model, treatment: Treatment) -> dict[str, Way]:
+    """A treatment's ways without the elementwise nodes whose inputs are no longer made by integer nodes: those go back to float."""
+    kept = dict(treatment.ways)
     weighted = [n for n in model.graph if n.name in kept and weight_of(n) is not None and kept[str(n.name)] is Way.STATIC]
-    alive = {n.name for n in region_nodes(model, weighted)} | {n.name for n in weighted}
+    alive = {n.name for n in region_nodes(model, weighted, lambda node: node.name in kept)} | {n.name for n in weighted}
     for node in model.graph:
         if node.name in kept and weight_of(node) is None and node.name not in alive:
             del kept[str(node.name)]
@@ -192,4 +192,4 @@ def shared_grids(model: ir.Model, names: Iterable[str], grids: Mapping[str, Grid
     return result
 
 
-__all__ = ["Learned", "Treatment", "Way", "build", "can_be_dynamic", "region_nodes", "weighted_nodes"]
+__all__ = ["Learned", "Treatment", "Way", "build", "can_be_dynamic", "consistent_ways", "region_nodes", "weighted_nodes"]
