@@ -22,8 +22,8 @@ from .emulated import Array, needs_emulator, on_haswell, run_all
 pytestmark = needs_emulator
 
 SAMPLES = Path(__file__).parents[2] / "sample_models"
-SAME = 60.0
-"""dB: what float arithmetic in another order may change. An 8-bit model keeps 30 to 45 dB of the float model."""
+SAME = 50.0
+"""dB: float arithmetic in another order, which at times makes an activation round the other way. INT8 keeps 30 to 45 dB of float32."""
 
 
 def quantized(name: str, step: Pass, folder: Path) -> tuple[str, ...]:
@@ -80,4 +80,4 @@ def test_a_native_file_does_not_and_says_so(name: str, models: Any, exact_here: 
     assert safe[f"{name}_native"] == ("x86-64 with VNNI", "arm64")
     if not exact_here:
         pytest.skip("this CPU adds in 16 bits too, so both answers are saturated")
-    assert likeness(here(f"{name}_native"), haswell(f"{name}_native")) < SAME - 15
+    assert likeness(here(f"{name}_native"), haswell(f"{name}_native")) < SAME - 5
