@@ -27,7 +27,7 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
     if not_slower:
         lead = min(map(time_ratio, not_slower))
         if lead >= FASTER:  # nothing computes faster: the smallest file of those that are no slower
-            return min((t for t in not_slower if time_ratio(t) <= 1 + TIE), key=lambda t: t.size)
+            return min((t for t in not_slower if time_ratio(t) <= max(1, lead) * (1 + TIE)), key=lambda t: t.size)
         return max((t for t in not_slower if time_ratio(t) <= lead * (1 + TIE)), key=lambda t: t.fidelity.sqnr)
     if sound and wishes.accept_size_only:
         return min(sound, key=lambda t: t.size)
