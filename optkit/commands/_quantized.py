@@ -1,5 +1,6 @@
 """What `optkit quantize` did, as a few lines of text."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
         rows.append(("time", _time(ratio)))
     if "measured_sqnr" in notes:
         rows.append(("outputs", _fidelity(notes)))
-    if operators := notes.get("operators"):
-        rows.append(("how", _how(notes, operators)))
+    if "operators" in notes:
+        rows.append(("how", _how(notes, notes["operators"])))
     if safe := notes.get("safe_on"):
         rows.append(("cpu", f"the same answers on {' and '.join(safe)}"))
     rows += [("note", str(remark)) for remark in _remarks(notes, data)]
-    rows.append(("next", f"optkit compare {original} {made.path} --data EVALUATION.npz"))
+    rows.append(("next", f"optkit compare {shlex.quote(str(original))} {shlex.quote(str(made.path))} --data EVALUATION.npz"))
     text = "\n".join([str(made.path), *(_row(name, value) for name, value in rows)])
     return f"{text}\n\n{_trials(notes, model_size(original))}" if verbose and notes.get("measured_trials") else text
 
@@ -52,7 +53,7 @@ def _time(ratio: Sequence[float]) -> str:
         return f"{1 / value:.2f}× as fast {interval}"
     if low > 1.03:
         return f"{value:.2f}× slower {interval}"
-    return f"the same speed {interval}"
+    return f"the same speed {interval}" if low >= 0.9 and high <= 1.1 else f"too close to tell {interval}"
 
 
 def _fidelity(notes: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from optkit.commands._options import (
+    BYTES,
     FILE,
     MODEL,
     RATIO,
@@ -43,13 +44,14 @@ SUFFIX = {"int8": ".int8", "fp16": ".fp16"}
 )
 @click.option(
     "--ranges",
-    type=click.Choice(["mse", "min_max", "percentile", "entropy"]),
-    default="mse",
+    type=click.Choice(["auto", "mse", "min_max", "percentile", "entropy"]),
+    default="auto",
     show_default=True,
-    help="How activation ranges follow from what was seen.",
+    help="How activation ranges follow from what was seen; auto takes what has the least error for each tensor.",
 )
+@click.option("--max-memory", type=BYTES, help="Most memory to occupy while calibrating, such as 2GB. Takes more passes over the examples.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes to leave in float, by name or operator. Repeat it for several.")
-@click.option("--min-sqnr", type=click.FloatRange(0, 120), default=20.0, show_default=True, help="Fidelity to keep at the outputs, in dB.")
+@click.option("--min-sqnr", type=click.FloatRange(0, 120), default=18.0, show_default=True, help="Fidelity to keep at the outputs, in dB.")
 @click.option("--max-drop", type=RATIO, help="Largest loss of the original's score on labelled --data, such as 1%. In place of --min-sqnr.")
 @click.option("--metric", metavar="NAME", help="The score that --max-drop limits: a name or module:function.")
 @click.option("--accept-size-only", is_flag=True, help="Take a smaller file even if it is slower.")
@@ -122,7 +124,7 @@ def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
         return CastHalf(io="half" if given["io"] == "fp16" else "float")
     from optkit.passes.quantize import Quantize
 
-    names = ("method", "ranges", "samples", "exclude", "min_sqnr", "max_drop", "metric", "accept_size_only", "target")
+    names = ("method", "ranges", "max_memory", "samples", "exclude", "min_sqnr", "max_drop", "metric", "accept_size_only", "target")
     return Quantize(**{name: given[name] for name in names})
 
 

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
-from optkit.datasets.synthetic import synthetic
 from optkit.errors import DataError
 from optkit.passes import Job, Pass
 from optkit.passes._drop import drop_against
+from optkit.passes._made_up import made_up_for
 from optkit.quantization.choose import Choice
 from optkit.quantization.instruction_sets import safe_on
 from optkit.quantization.trial import Trial
@@ -27,12 +27,13 @@ class Quantize(Pass):
     draws_if_given: ClassVar[bool] = True
 
     method: Literal["auto", "static", "dynamic", "weights"] = Field("auto", description="Variants to consider; auto considers all.")
-    ranges: Literal["mse", "min_max", "percentile", "entropy"] = Field(
-        "mse", description="How activation ranges follow from what was seen."
+    ranges: Literal["auto", "mse", "min_max", "percentile", "entropy"] = Field(
+        "auto", description="How activation ranges follow from what was seen; auto takes what has the least error for each tensor."
     )
+    max_memory: int | None = Field(None, ge=1, description="Most bytes that the process may occupy while it calibrates; None sets no limit.")
     samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
-    min_sqnr: float = Field(20.0, ge=0, le=120, description="Fidelity of the outputs to keep, in dB of signal to noise.")
+    min_sqnr: float = Field(18.0, ge=0, le=120, description="Fidelity to keep: signal to noise of what varies in the outputs, in dB.")
     max_drop: float | None = Field(
         None, ge=0, lt=1, description="Largest loss relative to the original's score on labelled examples; in place of min_sqnr."
     )
@@ -45,13 +46,16 @@ class Quantize(Pass):
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model
-        from optkit.quantization.choose import choose
+        from optkit.formats.onnx_simplify import free_constant_inputs
+        from optkit.quantization.choose import choose, refuse_hopeless
 
+        model = load_model(source.path)
+        free_constant_inputs(model)
+        refuse_hopeless(model)
         if job.examples is not None and not job.examples.synthetic:
             calibration, judging = split(job.examples, self.samples)
         else:
-            made_up = synthetic(open_session(source.path, job.device, job.threads).inputs, HELD_OUT, job.seed)
-            calibration, judging = None, made_up
+            calibration, judging = None, made_up_for(open_session(source.path, job.device, job.threads), HELD_OUT, job.seed)
         wishes = Wishes(
             self.method,
             self.ranges,
@@ -62,8 +66,8 @@ class Quantize(Pass):
             self.accept_size_only,
             portable=self.target == "portable",
         )
-        setting = Setting(job.device, job.threads, job.seed, job.progress)
-        choice = choose(source.path, load_model(source.path), calibration, judging, wishes, setting, target)
+        setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
+        choice = choose(source.path, model, calibration, judging, wishes, setting, target)
         job.note("safe_on", list(safe_on(load_model(target))))
         _note(job, choice, calibration is not None)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.quantization.channel_noise import ChannelNoise
 from optkit.runtimes import Session
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -15,14 +16,15 @@ RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 PICKING = RESHAPING | {"Transpose", "Slice", "Gather", "Concat"}
 NO_ANSWERS = frozenset({"GRU", "LSTM", "RNN", "Tanh", "LayerNormalization", "LpNormalization", "BatchNormalization"})
 """What ends in one of these is a vector of features or a state: its largest element says nothing."""
-LEAST_PROBABILITY = 1e-30
+LEAST_PROBABILITY = 1e-4
+"""Classes less likely than this are all equally unlikely: a confident answer does not hang on how they rank."""
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 MOST_DECIBELS = 120.0
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Signal-to-noise of the outputs in dB (the worst output counts) and the share of answers that stayed the same.
+    """Signal-to-noise of what varies in the outputs in dB (see `channel_noise`; the worst output counts) and share of equal answers.
 
     Answers are the first float output (its largest element, or the side of one half of a probability) and whole-number outputs;
     None where there is none, as for a state or an embedding. Where all outputs are whole numbers, the share that differs is the noise.
@@ -38,7 +40,7 @@ class Fidelity:
 class Reference:
     """The float model's answers to some feeds, against which variants are held.
 
-    Probabilities are compared as the logits they came from: errors of rare classes count, and a softmax cannot hide them.
+    Probabilities are compared as the logits they came from: a softmax cannot hide errors of the classes that come into question.
     """
 
     def __init__(self, model: ir.Model, session: Session, feeds: Sequence[Mapping[str, Array]]) -> None:
@@ -48,10 +50,12 @@ class Reference:
         if any(str(v.name) == self.answer and _form_of(v, PICKING) in NO_ANSWERS for v in model.graph.outputs):
             self.answer = None
         self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
+        self.shares = {name for name in self.forms if all(_adds_up(a[name]) for a in self.answers if name in a)}
+        """Outputs that are probabilities whatever operators made them."""
 
     def compare(self, session: Session, first: int | None = None) -> Fidelity:
         """Fidelity of a session on the first `first` feeds, or on all."""
-        noise: dict[str, list[float]] = {}
+        noise: dict[str, ChannelNoise] = {}
         same: list[float] = []
         finite, seen = True, []
         for feed, expected in zip(self.feeds[:first], self.answers[:first], strict=True):
@@ -64,12 +68,14 @@ class Reference:
                 if not np.isfinite(got[name]).all() and not _as_infinite(truth, got[name]):
                     finite = False
                     continue
-                noise.setdefault(name, []).append(relative_noise(self._logits(name, truth), self._logits(name, got[name])))
+                alike = self.forms[name] == "Softmax" or name in self.shares
+                noise.setdefault(name, ChannelNoise(alike=alike)).add(self._logits(name, truth), self._logits(name, got[name]))
                 if name == self.answer:
                     same += self._same(name, truth, got[name])
-        if not noise and same:  # whole numbers only: what differs is all the noise there is
-            noise["answers"] = [1 - float(np.mean(same))]
-        sqnr = min((decibels(float(np.mean(v))) for v in noise.values()), default=MOST_DECIBELS)
+        ratios = [each.ratio() for each in noise.values()]
+        if not ratios and same:  # whole numbers only: what differs is all the noise there is
+            ratios = [1 - float(np.mean(same))]
+        sqnr = min(map(decibels, ratios), default=MOST_DECIBELS)
         varies = _vary(seen) or not _vary(self.answers[:first])
         return Fidelity(sqnr if finite else -np.inf, float(np.mean(same)) if same else None, finite, varies)
 
@@ -85,7 +91,7 @@ class Reference:
         return {name: np.asarray(answers[name]) for name in self.forms if np.asarray(answers[name]).dtype.kind in "fiub"}
 
     def _logits(self, name: str, values: Array) -> Array:
-        if self.forms[name] == "Softmax":
+        if self.forms[name] == "Softmax" or name in self.shares:
             logs = np.log(np.maximum(values.astype(np.float64), LEAST_PROBABILITY))
             centred: Array = logs - logs.mean(axis=-1, keepdims=True)
             return centred
@@ -94,6 +100,13 @@ class Reference:
             odds: Array = np.log(clipped / (1 - clipped))
             return odds
         return values.astype(np.float64)
+
+
+def _adds_up(values: Array) -> bool:
+    """Whether the last axis holds probabilities that add up to one."""
+    if values.dtype.kind != "f" or not values.ndim or values.shape[-1] < 2 or not np.isfinite(values).all():
+        return False
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3))
 
 
 def _share_of_equal(truth: Array, got: Array) -> float:
@@ -110,16 +123,6 @@ def _as_infinite(truth: Array, got: Array) -> bool:
 def _vary(answers: Sequence[Mapping[str, Array]]) -> bool:
     """Whether any output is not the same every time."""
     return len(answers) < 2 or any(not np.array_equal(each[name], first) for name, first in answers[0].items() for each in answers[1:])
-
-
-def relative_noise(truth: Array, got: Array) -> float:
-    """Energy of the difference over energy of the truth, where the truth is finite."""
-    if truth.shape != got.shape:
-        return np.inf
-    known = np.isfinite(truth)
-    signal = float((truth[known] ** 2).sum())
-    error = float(((truth[known] - got[known]) ** 2).sum())
-    return error / signal if signal else (0.0 if not error else np.inf)
 
 
 def decibels(noise: float) -> float:

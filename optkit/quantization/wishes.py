@@ -16,9 +16,9 @@ class Wishes:
     """What the user asked for."""
 
     method: str = "auto"
-    ranges: str = "mse"
+    ranges: str = "auto"
     exclude: tuple[str, ...] = ()
-    floor: float = 20.0
+    floor: float = 18.0
     """dB of signal to noise at the outputs that a variant must keep."""
     max_drop: float | None = None
     """Largest loss relative to the original's score; decides in place of `floor` where `drop_of` says what a variant loses."""
@@ -45,3 +45,5 @@ class Setting:
     threads: int = 1
     seed: int = 0
     progress: Progress = lambda what, done, total: None
+    max_memory: int | None = None
+    """Bytes that the process may occupy while it calibrates."""

@@ -1,0 +1,83 @@
+"""Noise against what varies: an error is held against how much its channel differs between examples and positions.
+
+A constant part of an output carries no information, and must not make an error look small: embeddings share a large mean. Nor must a
+part with large numbers hide one with small numbers: a detector's boxes reach 640, its scores 1. So channels of like size are judged
+together, and the worst group counts.
+"""
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+DEAD = 1e-6
+"""Standard deviation over the liveliest channel's, below which a channel says nothing of its own."""
+SMALLEST_GROUP = 0.02
+"""Share of the channels that a group must have to be judged apart: a detector's four box numbers among 84 are a group."""
+
+
+class ChannelNoise:
+    """Sums over examples for one output, by channel: along the second axis and along the last, whichever tells channels apart better."""
+
+    def __init__(self, *, alike: bool = False) -> None:
+        self.alike = alike
+        """All channels are of one kind, whatever their size, such as the classes of a softmax."""
+        self.sums: dict[int, Array] = {}
+        """Axis from the start → [4, channels]: count, sum, sum of squares, squared error."""
+        self.error = 0.0
+        self.energy = 0.0
+        self.examples = 0
+        self.broken = False
+
+    def add(self, truth: Array, got: Array) -> None:
+        """Fold in one example: float arrays of one shape; where the truth is not finite nothing is compared."""
+        if truth.shape != got.shape:
+            self.broken = True
+            return
+        known = np.isfinite(truth)
+        right = np.where(known, truth, 0)
+        wrong = np.subtract(truth, got, out=np.zeros_like(right), where=known)
+        self.energy += float((right**2).sum())
+        self.error += float((wrong**2).sum())
+        self.examples += 1
+        for axis in {1, truth.ndim - 1} if truth.ndim > 1 else set():
+            others = tuple(a for a in range(truth.ndim) if a != axis)
+            found = np.stack([a.sum(axis=others, dtype=np.float64) for a in (known, right, right**2, wrong**2)])
+            if self.examples == 1:
+                self.sums[axis] = found
+            elif axis in self.sums and self.sums[axis].shape == found.shape:
+                self.sums[axis] += found
+            else:
+                self.sums.pop(axis, None)  # its length differs between examples, so it is no axis of channels
+
+    def ratio(self) -> float:
+        """Noise energy over the energy that varies, of the worst group of channels; over all energy where nothing varies."""
+        if self.broken:
+            return np.inf
+        best: tuple[float, float] | None = None
+        for count, total, squares, wrong in self.sums.values():
+            varies = squares - total**2 / np.maximum(count, 1)
+            sizes = np.sqrt(np.maximum(varies, 0) / np.maximum(count, 1))
+            live = sizes > DEAD * sizes.max(initial=0)
+            if not live.any() or sizes.max() <= 0 or count.max() < 2:
+                continue
+            scale = np.log10(sizes[live])
+            spread = float(scale.std())
+            if best is None or spread > best[0]:
+                overall = float(wrong.sum() / varies[live].sum())
+                best = spread, overall if self.alike else max(overall, _worst_group(scale, varies[live], wrong[live]))
+        if best is not None:
+            return best[1]
+        return self.error / self.energy if self.energy else (0.0 if not self.error else np.inf)
+
+
+def _worst_group(scale: Array, varies: Array, wrong: Array) -> float:
+    """Channels within a power of ten of each other form a group."""
+    groups = np.trunc(scale - scale.max()).astype(int)
+    worst = 0.0
+    for group in np.unique(groups):
+        members = groups == group
+        if members.sum() >= SMALLEST_GROUP * len(groups):
+            worst = max(worst, float(wrong[members].sum() / varies[members].sum()))
+    return worst
