@@ -12,7 +12,8 @@ ROOM = Path(optkit.__file__).parent
 
 LAYERS = {
     4: "cli __main__ commands api",
-    3: "recipe plan optimize manifest soundness prove follow layers inspection installation measure compare gate report search space pareto",
+    3: "recipe plan optimize manifest soundness follow inspection installation"
+    " measure compare layers gate report prove search space pareto",
     2: "passes quantization formats datasets metrics runtimes scenarios meters reports samplers workers",
     1: "artifact samples store stats records units draft versions",
     0: "errors registry needs",
