@@ -17,7 +17,7 @@ from optkit.formats.onnx import digest_of, model_files, rename_model
 from optkit.manifest import MEASURED, stamp
 from optkit.measure import detect_machine
 from optkit.passes import Job, Pass, Progress, silent, word_of
-from optkit.soundness import Behaviour, complaint, examples_for, observe
+from optkit.soundness import Behaviour, check_original, complaint, examples_for, observe
 from optkit.store import Store
 from optkit.versions import versions_for
 
@@ -146,11 +146,14 @@ class _Chain:
     def _run(self, i: int, source: Artifact, target: Path) -> Artifact:
         step = self.steps[i]
         before = self._observe(source)
+        if i == 0 and self._tried_on is not None and not self._tried_on.synthetic and len(self._tried_on) > 1:
+            check_original(before, source.path)
         data = drawn(step, self.examples)
         job = Job(self.original, data, self.device, self.threads, self.seed, self.progress)
         try:
             step.run(source, target, job)
-        except OptkitError:
+        except OptkitError as error:
+            error.where = error.where or (self.wheres[i] if i < len(self.wheres) else None) or str(self.original.path)
             raise
         except Exception as error:  # whatever a pass or a library under it raises
             if isinstance(error, OSError) and error.errno in FULL | FORBIDDEN:

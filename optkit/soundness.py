@@ -1,7 +1,7 @@
 """Whether a model that a pass made still answers: it loads, and its outputs are finite and depend on its inputs, as the source's do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from optkit.datasets import Examples
 from optkit.datasets.synthetic import synthetic
 from optkit.errors import DataError, ModelError
-from optkit.runtimes import Session, open_session
+from optkit.runtimes import full_feeds, open_session
 
 TRIED = 16
 """Examples tried: enough that a model which varies varies among them."""
@@ -25,6 +25,8 @@ class Behaviour:
 
     finite: Mapping[str, bool]
     varies: Mapping[str, bool]
+    numbers: Mapping[str, bool] = field(default_factory=dict)
+    """Whether it is free of NaN; infinity may be meant."""
 
 
 def examples_for(model: Path, device: str, threads: int, seed: int) -> Examples | None:
@@ -32,7 +34,7 @@ def examples_for(model: Path, device: str, threads: int, seed: int) -> Examples 
     session = open_session(model, device, threads)
     try:
         made_up = synthetic(session.inputs, TRIED, seed)
-        session.run(next(iter(made_up.feeds(batch_of(session)))))
+        session.run(next(full_feeds(session, made_up)))
     except (DataError, ModelError):
         return None
     return made_up
@@ -43,7 +45,7 @@ def observe(model: Path, examples: Examples | None, device: str, threads: int) -
     session = open_session(model, device, threads)
     if examples is None:
         return None
-    answers = [session.run(feed) for feed in examples.spread(TRIED).feeds(batch_of(session))]
+    answers = [session.run(feed) for feed in full_feeds(session, examples.spread(TRIED))]
     return behaviour_of(answers)
 
 
@@ -51,12 +53,24 @@ def behaviour_of(answers: Answers) -> Behaviour:
     """An output varies when two of its answers differ, or two values within one."""
     finite: dict[str, bool] = {}
     varies: dict[str, bool] = {}
+    numbers: dict[str, bool] = {}
     for name in answers[0] if answers else ():
         values = [answer[name] for answer in answers]
         if all(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values):
             finite[name] = all(bool(np.isfinite(value).all()) for value in values)
             varies[name] = _vary(values)
-    return Behaviour(finite, varies)
+            numbers[name] = not any(bool(np.isnan(value).any()) for value in values)
+    return Behaviour(finite, varies, numbers)
+
+
+def check_original(original: Behaviour | None, model: Path) -> None:
+    """Raise ModelError where what a model answers to real examples is worth nothing, so that no result can be verified by it."""
+    hint = "check the model, and whether the data is prepared as it wants"
+    for name, numbers in (original.numbers if original else {}).items():
+        if not numbers:
+            raise ModelError(f"its output {name!r} holds NaN on these examples", where=str(model), hint=hint)
+    if original and original.varies and not any(original.varies.values()):
+        raise ModelError("its outputs are the same for all of these examples", where=str(model), hint=hint)
 
 
 def complaint(before: Behaviour | None, after: Behaviour | None) -> str | None:
@@ -70,12 +84,6 @@ def complaint(before: Behaviour | None, after: Behaviour | None) -> str | None:
         if not varies and (before is None or before.varies.get(name, True)):
             return f"output {name!r} of the result is the same whatever goes in"
     return None
-
-
-def batch_of(session: Session) -> int:
-    """The batch size the model is made for: 1 where it is free."""
-    sizes = [port.shape[0] for port in session.inputs if port.shape]
-    return next((size for size in sizes if isinstance(size, int) and size > 0), 1)
 
 
 def _vary(values: Sequence[Array]) -> bool:

@@ -210,10 +210,20 @@ def test_a_failure_is_told_and_leaves_nothing(source: Artifact, out: Path, how: 
     assert kept.read_bytes() == b"what was there before"
 
 
-def test_what_the_source_does_already_is_not_held_against_the_result(source: Artifact, out: Path) -> None:
+def test_what_the_source_does_to_made_up_inputs_already_is_not_held_against_the_result(source: Artifact, out: Path) -> None:
     _save(source.path, "zero = Sub(x, x)\n y = MatMul(zero, w)")
-    optimize(read_artifact(source.path), [Scale()], target=out / "m.onnx", examples=EXAMPLES)
+    optimize(read_artifact(source.path), [Scale()], target=out / "m.onnx")
     assert (out / "m.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("graph", "says"), [("zero = Sub(x, x)\n y = MatMul(zero, w)", "the same"), ("r = Div(x, x)\n y = MatMul(r, w)", "NaN")]
+)
+def test_a_source_that_says_nothing_about_real_examples_is_refused(source: Artifact, out: Path, graph: str, says: str) -> None:
+    _save(source.path, graph)
+    with pytest.raises(ModelError, match=f"small.onnx.*{says}"):
+        optimize(read_artifact(source.path), [Scale()], target=out / "m.onnx", examples=EXAMPLES)
+    assert list(out.iterdir()) == []
 
 
 def test_a_model_that_cannot_be_tried_is_the_users_to_mend(source: Artifact, out: Path) -> None:

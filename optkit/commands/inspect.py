@@ -57,4 +57,4 @@ def _inspect(model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, r
         return replace(found, profile=profile_model(model, made_up_examples(found.inputs, found.work.sizes), *run_on))
     except ModelError as error:
         hint = "its inputs were made up; give real ones with --data, or other sizes with --shape"
-        raise ModelError(error.what, where=error.where, hint=error.hint or hint) from error
+        raise ModelError(error.what, where=error.where, hint=hint) from error

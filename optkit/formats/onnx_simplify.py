@@ -36,7 +36,7 @@ def simplify(model: ir.Model) -> ir.Model:
     """
     ports = [(v.shape, v.type) for v in model.graph.outputs]
     with quiet_graph_libraries():
-        for step in (_inline_functions, _free_constant_inputs, _lift_constants, _forget_stale_shapes):
+        for step in (_inline_functions, free_constant_inputs, _lift_constants, _forget_stale_shapes):
             model = _try_step(step, model)
         for _ in range(MOST_ROUNDS):
             before = model
@@ -71,7 +71,7 @@ def _inline_functions(model: ir.Model) -> None:
         common.InlinePass()(model)
 
 
-def _free_constant_inputs(model: ir.Model) -> None:
+def free_constant_inputs(model: ir.Model) -> None:
     """Old exporters list every weight as an input that may be overridden, which makes nothing constant."""
     weights = model.graph.initializers.values()
     if weights and (model.ir_version < 4 or all(v.is_graph_input() for v in weights)):

@@ -1,13 +1,13 @@
 """How much of the original's score a variant loses, on labelled examples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from optkit.datasets import Array, Examples
 from optkit.errors import DataError
 from optkit.metrics import Metric, default_metrics, find_metric
-from optkit.runtimes import Session
+from optkit.runtimes import Session, full_feeds
 from optkit.stats.paired import auroc
 
 BATCH = 16
@@ -20,7 +20,7 @@ def drop_against(original: Session, examples: Examples, word: str | None) -> Cal
     """
     if examples.labels is None:
         raise DataError("a limit on the drop needs labels", where=examples.source, hint="add an array `labels` to the data")
-    first = _answers(original, next(examples.feeds(BATCH)), examples.whole)
+    first = _answers(original, next(full_feeds(original, examples, BATCH)), examples.whole)
     metric = find_metric(word) if word else default_metrics(examples.take(slice(0, len(next(iter(first.values()))))).labels, first)[0]
     if metric.needs != "labels":
         raise DataError("the labels fit no metric", where=examples.source, hint="name a metric, or write one: --metric module:function")
@@ -35,16 +35,17 @@ def drop_against(original: Session, examples: Examples, word: str | None) -> Cal
 
 def _summary(metric: Metric, session: Session, examples: Examples) -> float:
     assert examples.labels is not None
-    scores, done = [], 0
-    for feed in examples.feeds(BATCH):
+    scores: list[Array] = []
+    done = 0
+    for feed in full_feeds(session, examples, BATCH):
         answers = _answers(session, feed, examples.whole)
-        count = 1 if examples.whole else len(next(iter(feed.values())))
-        scores.append(metric.score(answers, examples.labels[done : done + count]))
+        count = 1 if examples.whole else min(len(next(iter(feed.values()))), len(examples) - done)
+        scores.append(metric.score({name: value[:count] for name, value in answers.items()}, examples.labels[done : done + count]))
         done += count
     every = np.concatenate(scores)
     return auroc(every, examples.labels) if metric.summary == "auroc" else float(every.mean())
 
 
-def _answers(session: Session, feed: dict[str, Array], whole: bool) -> dict[str, Array]:
+def _answers(session: Session, feed: Mapping[str, Array], whole: bool) -> dict[str, Array]:
     answers = session.run(feed)
     return {name: value[None] for name, value in answers.items()} if whole else answers

@@ -4,8 +4,7 @@ from optkit.datasets import Examples
 from optkit.errors import DataError, OptkitError
 from optkit.metrics import default_metrics, find_metric
 from optkit.recipe import Recipe
-from optkit.runtimes import Session
-from optkit.soundness import batch_of
+from optkit.runtimes import Session, batch_of
 
 
 def check_labels(recipe: Recipe, examples: Examples | None, session: Session) -> None:

@@ -22,6 +22,7 @@ from optkit.quantization.refine import refine, without_slow
 from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.wishes import Progress, Setting, Wishes
+from optkit.runtimes import full_feeds, open_session
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def choose(
     Raises NothingPaid, with the reason, when no variant pays.
     """
     refuse_hopeless(model)
-    feeds = list(judging.feeds(1))
+    feeds = list(full_feeds(open_session(original, setting.device, setting.threads), judging))
     prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
     treatments = candidates(prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable)
     if not treatments:

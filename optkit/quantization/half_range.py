@@ -28,6 +28,8 @@ def out_of_range(model: ir.Model, feeds: Sequence[Mapping[str, Array]], threads:
     """
     watched = model.clone()
     peaks = _add_peaks(watched)
+    if not peaks:
+        return frozenset()
     found: set[str] = set()
     with TemporaryDirectory(prefix="optkit-") as folder:
         save_model(watched, Path(folder) / "model.onnx")

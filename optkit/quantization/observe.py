@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from optkit.formats.onnx import save_model
 from optkit.quantization.histogram import Histogram
-from optkit.runtimes import Session, open_session
+from optkit.runtimes import Session, full_feeds, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +89,6 @@ class Once:
 
     def __iter__(self) -> "Iterator[dict[str, Array]]":
         ours = [n for n in self.names if n not in self.inputs]
-        for feed in self.examples.feeds(1):
+        for feed in full_feeds(self.session, self.examples):
             values = self.session.run(feed, ours) if ours else {}
             yield {name: np.asarray(feed[name] if name in self.inputs else values[name]) for name in self.names}

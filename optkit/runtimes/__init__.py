@@ -1,6 +1,6 @@
 """Open a model on a device and run batches through it. One file a runtime."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -49,6 +49,36 @@ def open_session(model: Path | bytes, device: str = "cpu", threads: int = 1) -> 
     from optkit.runtimes.onnxruntime import open_onnx
 
     return open_onnx(model, device, threads)
+
+
+def fixed_batch(session: Session) -> int | None:
+    """The batch size that a model is made for; None where it is free."""
+    sizes = [port.shape[0] for port in session.inputs if port.shape]
+    return next((size for size in sizes if isinstance(size, int) and size > 0), None)
+
+
+def batch_of(session: Session) -> int:
+    """The batch size that a model is made for: 1 where it is free."""
+    return fixed_batch(session) or 1
+
+
+class Batches(Protocol):
+    """Examples that come in batches, or one whole feed at a time (optkit.datasets.Examples is one)."""
+
+    @property
+    def whole(self) -> bool: ...
+
+    def feeds(self, batch: int = 1) -> "Iterator[Feed]": ...
+
+
+def full_feeds(session: Session, examples: Batches, batch: int | None = None) -> "Iterator[Feed]":
+    """Feeds of `batch` rows, or of as many as the model is made for; where that is fixed the last is filled up with repeats."""
+    import numpy as np
+
+    fixed = 0 if examples.whole else fixed_batch(session) or 0
+    for feed in examples.feeds(fixed or batch or 1):
+        short = fixed > 0 and any(len(array) < fixed for array in feed.values())
+        yield {name: np.resize(array, (fixed, *array.shape[1:])) for name, array in feed.items()} if short else feed
 
 
 def available_devices() -> tuple[str, ...]:

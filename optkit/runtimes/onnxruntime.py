@@ -76,7 +76,8 @@ class OnnxSession:
         found = mismatch(self.inputs, feed)
         if found:
             return DataError(found, where=self.where, hint="the model's inputs: " + ", ".join(map(show_port, self.inputs)))
-        return ModelError(f"it fails while running: {cause(error)}", where=self.where)
+        hint = "check that the data is what the model wants: sizes, ranges, lengths"
+        return ModelError(f"it fails while running: {cause(error)}", where=self.where, hint=hint)
 
 
 def open_onnx(
@@ -135,7 +136,8 @@ def _not_loaded(model: Path | bytes, where: str, provider: Provider, error: Exce
     if isinstance(model, Path) and not model.exists():
         return ModelError("there is no such file", where=where)
     place = "" if provider.word == "cpu" else f" on {provider.word}"
-    return ModelError(f"ONNX Runtime cannot load it{place}: {cause(error)}", where=where)
+    hint = "custom operators cannot be loaded; ONNX's own and ONNX Runtime's can" if "registered" in str(error) else _EXPORT
+    return ModelError(f"ONNX Runtime cannot load it{place}: {cause(error)}", where=where, hint=hint)
 
 
 def _arrays(feed: Mapping[str, Array]) -> dict[str, Array]:
@@ -158,6 +160,7 @@ def _port(node: Any) -> Port:
     return Port(node.name, dtype_of(node.type), tuple(size if size is None or size != "" else None for size in node.shape or ()))
 
 
+_EXPORT = "export it again, or for another version of ONNX Runtime; optkit doctor shows the one here"
 _NOISE = re.compile(
     r"""^\[ONNXRuntimeError\]\ :\ \d+\ :\ \w+\ :\ (?:Load\ model\ from\ .*?failed:)?   # the code and the path
     | Check\ '[^']*'\ failed\ at\ \S+:\d+:\s                                        # OpenVINO's source positions

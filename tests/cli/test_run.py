@@ -83,7 +83,7 @@ def test_what_is_there_is_replaced_only_when_told_to(recipe: Room, optkit: Optki
 def test_nothing_that_pays_ends_with_1_and_leaves_nothing(recipe: Room, optkit: Optkit) -> None:
     ended = optkit("run", "recipe.yaml", "--set", "passes.1.exclude=[Gemm]")
     assert ended.exit_code == 1
-    assert ended.stderr.startswith("no matrix product with float weights is left")
+    assert ended.stderr.startswith("recipe.yaml:5: no matrix product with float weights is left")
     assert not (recipe.path / "recipe").exists()
 
 

@@ -1,0 +1,32 @@
+"""Inputs made up where no data is given, as far as the model can be judged on such."""
+
+import numpy as np
+
+from optkit.datasets import Array, Examples
+from optkit.datasets.synthetic import synthetic
+from optkit.errors import DataError, ModelError
+from optkit.runtimes import Session, full_feeds
+
+FEW = 4
+
+
+def made_up_for(session: Session, count: int, seed: int) -> Examples:
+    """`count` made-up examples. Raises DataError, with the data that is wanted, where the answers to them are worth nothing."""
+    wanted = ", ".join(f"{port.name} {port.dtype}[{', '.join(str(size or '?') for size in port.shape)}]" for port in session.inputs)
+    hint = f"give real ones with --data examples.npz, one array for each input: {wanted}"
+    try:
+        examples = synthetic(session.inputs, count, seed)
+        feeds = full_feeds(session, examples)
+        answers = [session.run(feed) for feed, _ in zip(feeds, range(FEW), strict=False)]
+    except (DataError, ModelError) as error:
+        raise DataError("the model does not take made-up inputs", hint=hint) from error
+    floats = [name for name, value in answers[0].items() if np.asarray(value).dtype.kind == "f"]
+    if any(np.isnan(answer[name]).any() for answer in answers for name in floats):
+        raise DataError("the model answers made-up inputs with NaN", hint=hint)
+    if len(answers) > 1 and not any(_vary([np.asarray(answer[name]) for answer in answers]) for name in answers[0]):
+        raise DataError("the model answers all made-up inputs alike", hint=hint)
+    return examples
+
+
+def _vary(values: list[Array]) -> bool:
+    return any(not np.array_equal(value, values[0]) for value in values[1:])
