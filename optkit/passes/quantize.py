@@ -11,6 +11,7 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError
 from optkit.passes import Job, Pass
+from optkit.passes._bytes import Bytes
 from optkit.passes._drop import drop_against
 from optkit.passes._made_up import made_up_for
 from optkit.quantization.choose import Choice
@@ -30,7 +31,7 @@ class Quantize(Pass):
     ranges: Literal["auto", "mse", "min_max", "percentile", "entropy"] = Field(
         "auto", description="How activation ranges follow from what was seen; auto takes what has the least error for each tensor."
     )
-    max_memory: int | None = Field(None, ge=1, description="Most bytes that the process may occupy while it calibrates; None sets no limit.")
+    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
     samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
     min_sqnr: float = Field(18.0, ge=0, le=120, description="Fidelity to keep: signal to noise of what varies in the outputs, in dB.")

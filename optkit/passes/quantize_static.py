@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 import onnx_ir as ir
 from pydantic import Field
 
-from optkit.errors import NothingPaid
+from optkit.errors import DataError, NothingPaid
 from optkit.passes import Job, OnnxPass
+from optkit.passes._bytes import Bytes
 from optkit.quantization.calibrate import calibrate
 from optkit.quantization.candidates import candidates
 from optkit.quantization.choose import count_ways, refuse_hopeless
@@ -21,9 +22,10 @@ class QuantizeStatic(OnnxPass):
 
     draws: ClassVar[str | None] = "calibration"
 
-    ranges: Literal["mse", "min_max", "percentile", "entropy"] = Field(
-        "mse", description="How activation ranges follow from what was seen."
+    ranges: Literal["auto", "mse", "min_max", "percentile", "entropy"] = Field(
+        "auto", description="How activation ranges follow from what was seen; auto takes what has the least error for each tensor."
     )
+    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
     samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
     target: Literal["portable", "native"] = Field(
@@ -41,11 +43,12 @@ class QuantizeStatic(OnnxPass):
                 "no convolution or matrix product with float weights is left to quantize", hint="optkit inspect MODEL shows what is inside"
             )
         treatment = found[0] if self.regions else found[-1]
-        assert job.examples is not None
-        setting = Setting(job.device, job.threads, job.seed, job.progress)
+        if job.examples is None or job.examples.synthetic:
+            raise DataError("activation ranges need real examples", hint="pass --data examples.npz: one array for each model input")
+        setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
         learned = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
         job.note("operators", count_ways(prepared.model, treatment))
-        job.note("remarks", list(prepared.remarks))
+        job.note("remarks", [*prepared.remarks, *learned.remarks])
         made = build(prepared.model, treatment, learned)
         job.note("safe_on", list(safe_on(made)))
         return made

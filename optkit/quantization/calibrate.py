@@ -1,17 +1,20 @@
 """What the examples teach: ranges of activations, channel means, outlier channels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TypedDict
 
 import onnx_ir as ir
 
 from optkit.errors import DataError
-from optkit.quantization.affine import Grid, grid_for
+from optkit.quantization.affine import grid_for
+from optkit.quantization.contract import calibration_remarks
 from optkit.quantization.insert_static import tensors_to_observe
 from optkit.quantization.means import channel_means
-from optkit.quantization.observe import Feeds, observe
+from optkit.quantization.observe import Observed, observe
 from optkit.quantization.smooth import find_smoothing
 from optkit.quantization.treatment import Learned, Treatment, Way, weighted_nodes
-from optkit.quantization.wishes import Setting
+from optkit.quantization.watch import Feeds
+from optkit.quantization.wishes import Progress, Setting
 from optkit.registry import load
 
 EXAMPLES_FOR_MEANS = 32
@@ -25,18 +28,27 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds 
     if examples is None:
         return Learned()
     static = {n for t in treatments for n, way in t.ways.items() if way in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
-    grids: dict[str, Grid] = {}
-    if static:
-        wanted = tensors_to_observe([n for n in model.graph if n.name in static])
-        seen = observe(model, list(wanted), examples, threads=setting.threads, progress=setting.progress)
-        broken = [name for name, h in seen.histograms.items() if not h.finite]
-        if broken:
-            raise DataError(
-                f"on these examples the model computes values that are not finite ({broken[0]})", hint="check the calibration data"
-            )
-        method = load("quantization.ranges", ranges)()
-        grids = {name: grid_for(*method.range_of(h)) for name, h in seen.histograms.items()}
-    few = examples.spread(EXAMPLES_FOR_MEANS)
-    means = channel_means(model, weighted_nodes(model), grids, few, threads=setting.threads, progress=setting.progress)
-    smooth = any(t.smooth for t in treatments)
-    return Learned(grids, means, find_smoothing(model, few, threads=setting.threads, progress=setting.progress) if smooth else {})
+    seen = _observed(model, static, examples, setting) if static else Observed()
+    method = load("quantization.ranges", ranges)()
+    grids = {name: grid_for(*method.range_of(h)) for name, h in seen.histograms.items()}
+    few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
+    given: _Given = {"threads": setting.threads, "progress": setting.progress, "limit": limit}
+    means = channel_means(model, weighted_nodes(model), grids, few, **given)
+    smoothing = find_smoothing(model, few, **given) if any(t.smooth for t in treatments) else {}
+    return Learned(grids, means, smoothing, tuple(calibration_remarks(seen.histograms, len(examples))))
+
+
+def _observed(model: ir.Model, static: Collection[str], examples: Feeds, setting: Setting) -> Observed:
+    wanted = tensors_to_observe([n for n in model.graph if n.name in static])
+    seen = observe(model, list(wanted), examples, threads=setting.threads, limit=setting.max_memory, progress=setting.progress)
+    broken = [name for name, h in seen.histograms.items() if not h.finite]
+    if broken:
+        what = f"on these examples the model computes values that are not finite ({broken[0]})"
+        raise DataError(what, hint="check the calibration data")
+    return seen
+
+
+class _Given(TypedDict):
+    threads: int
+    progress: Progress
+    limit: int | None

@@ -14,13 +14,13 @@ from optkit.quantization.compress import compressible
 from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.node_times import gains, node_times
-from optkit.quantization.observe import Feeds
 from optkit.quantization.operators import weight_of
 from optkit.quantization.prepare import prepare_checked
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision
 from optkit.quantization.refine import refine, without_slow
 from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Progress, Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
 
@@ -61,7 +61,7 @@ def choose(
         best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(prepared.model, best.treatment)
-        return Choice(best, tuple(trials), prepared.remarks, bench.failures, used, ways)
+        return Choice(best, tuple(trials), (*prepared.remarks, *learned.remarks), bench.failures, used, ways)
 
 
 def count_ways(model: ir.Model, treatment: Treatment) -> dict[str, dict[str, int]]:

@@ -1,18 +1,14 @@
 """Mean of every channel that a layer reads, as it is and as its integers give it back."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from optkit.formats.onnx import save_model
 from optkit.quantization.affine import Grid
-from optkit.quantization.observe import Feeds, Once, with_outputs
-from optkit.runtimes import open_session
+from optkit.quantization.watch import Feeds, Watch
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[str, int, int], None]
@@ -38,25 +34,34 @@ def source_of(node: ir.Node) -> Source:
 
 
 def channel_means(
-    model: ir.Model, nodes: Iterable[ir.Node], grids: Mapping[str, Grid], examples: Feeds, *, threads: int, progress: Progress
+    model: ir.Model,
+    nodes: Iterable[ir.Node],
+    grids: Mapping[str, Grid],
+    examples: Feeds,
+    *,
+    threads: int,
+    progress: Progress,
+    limit: int | None = None,
 ) -> dict[Source, ChannelMeans]:
-    """Means over all examples and positions of what each node reads first."""
+    """Means over all examples and positions of what each node reads first; `limit` as in Watch."""
     sources = list(dict.fromkeys(source_of(n) for n in nodes))
     names = list(dict.fromkeys(name for name, _ in sources))
     totals: dict[Source, list[Array]] = {}
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(with_outputs(model, names), Path(folder) / "watched.onnx")
-        session = open_session(Path(folder) / "watched.onnx", "cpu", threads)
-    for done, values in enumerate(Once(model, session, examples, names)):
+    counts: dict[Source, int] = {}
+    watch = Watch(model, names, examples, threads, limit)
+    for done, values in enumerate(watch):
         for name, axis in sources:
+            if name not in values:
+                continue
             value, grid = values[name], grids.get(name)
             forms = [value] if grid is None else [value, grid.round_trip(value)]
             means = [_by_channel(form, axis) for form in forms]
+            del forms
             held = totals.setdefault((name, axis), [np.zeros_like(m) for m in means])
             totals[name, axis] = [a + b for a, b in zip(held, means, strict=True)]
-        progress("correcting biases", done + 1, len(examples))
-    count = len(examples)
-    return {source: ChannelMeans(t[0] / count, t[1] / count if len(t) > 1 else None) for source, t in totals.items()}
+            counts[name, axis] = counts.get((name, axis), 0) + 1
+        progress("correcting biases", done + 1, len(watch))
+    return {s: ChannelMeans(t[0] / counts[s], t[1] / counts[s] if len(t) > 1 else None) for s, t in totals.items()}
 
 
 def _by_channel(value: Array, axis: int) -> Array:

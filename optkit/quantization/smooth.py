@@ -4,21 +4,17 @@ Xiao et al. 2023, "SmoothQuant". Here the strength is searched for each input by
 that gains little is left alone, since dividing it costs a node at run time.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from optkit.formats.onnx import save_model
 from optkit.quantization.affine import grid_for, quantize_weight
 from optkit.quantization.graphs import add_constant, add_node, constant_array
 from optkit.quantization.insert_dynamic import can_be_dynamic
-from optkit.quantization.observe import Feeds, Once, with_outputs
 from optkit.quantization.operators import attribute
-from optkit.runtimes import open_session
+from optkit.quantization.watch import Feeds, Watch
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[str, int, int], None]
@@ -31,8 +27,8 @@ WORTH_A_NODE = 0.7
 """The error must fall at least to this share of what it was."""
 
 
-def find_smoothing(model: ir.Model, examples: Feeds, *, threads: int, progress: Progress) -> dict[str, Array]:
-    """The divisor of every channel, by name of the tensor, for inputs of matrix products that gain by it."""
+def find_smoothing(model: ir.Model, examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None) -> dict[str, Array]:
+    """The divisor of every channel, by name of the tensor, for inputs of matrix products that gain by it; `limit` as in Watch."""
     groups: dict[str, list[ir.Node]] = {}
     for node in model.graph:
         if can_be_dynamic(node):
@@ -40,7 +36,7 @@ def find_smoothing(model: ir.Model, examples: Feeds, *, threads: int, progress: 
     if not groups:
         return {}
     found = {}
-    rows = _rows(model, groups, examples.spread(EXAMPLES), threads)
+    rows = _rows(model, groups, examples.spread(EXAMPLES), threads, limit)
     for done, (name, nodes) in enumerate(groups.items()):
         divisor = _best_divisor(rows.get(name, []), [_matrix(n) for n in nodes])
         if divisor is not None:
@@ -73,14 +69,10 @@ def apply_smoothing(graph: ir.Graph, names: Iterable[str], smoothing: Mapping[st
     return {name: str(value.name) for name, value in divided.items()}
 
 
-def _rows(model: ir.Model, names: Iterable[str], examples: Feeds, threads: int) -> dict[str, list[Array]]:
+def _rows(model: ir.Model, names: Iterable[str], examples: Feeds, threads: int, limit: int | None) -> dict[str, list[Array]]:
     """Some rows of each tensor, apart for each example since each has a range of its own."""
-    wanted = list(names)
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(with_outputs(model, wanted), Path(folder) / "watched.onnx")
-        session = open_session(Path(folder) / "watched.onnx", "cpu", threads)
     kept: dict[str, list[Array]] = {}
-    for values in Once(model, session, examples, wanted):
+    for values in Watch(model, names, examples, threads, limit):
         for name, value in values.items():
             if value.ndim >= 2:
                 flat = value.reshape(-1, value.shape[-1])

@@ -96,6 +96,8 @@ class Learned:
     means: Mapping[Source, ChannelMeans] = field(default_factory=dict)
     smoothing: Mapping[str, Array] = field(default_factory=dict)
     """Divisor of every channel, for inputs of matrix products that gain by it."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of the examples."""
 
 
 def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:

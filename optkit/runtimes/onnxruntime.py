@@ -86,13 +86,15 @@ def open_onnx(
     threads: int = 1,
     *,
     optimize: bool = True,
+    arena: bool = True,
     profile: Path | None = None,
     config: Mapping[str, str] | None = None,
     optimized_to: Path | None = None,
 ) -> OnnxSession:
     """Open an ONNX model, given as a path or as bytes, on a device with `threads` threads (0: the runtime decides).
 
-    `optimize=False` runs the graph as it is written. `profile` is where a profile starts its file name (see `end_profile`),
+    `optimize=False` runs the graph as it is written, `arena=False` gives memory back as soon as it can.
+    `profile` is where a profile starts its file name (see `end_profile`),
     `config` adds session configuration entries, `optimized_to` saves the graph as ONNX Runtime rewrote it.
     Raises UsageError when the device is not there and ModelError when the model does not load.
     """
@@ -100,6 +102,7 @@ def open_onnx(
     where = "the model" if isinstance(model, bytes) else str(model)
     provider = find_provider(device)
     options = _options(threads, optimize, profile, config or {}, optimized_to)
+    options.enable_cpu_mem_arena = arena
     try:
         session = provider.open(model if isinstance(model, bytes) else str(model), options)
     except OptkitError:

@@ -5,7 +5,8 @@ import pytest
 
 from optkit.datasets import Examples
 from optkit.quantization.histogram import Histogram
-from optkit.quantization.observe import observe, with_outputs
+from optkit.quantization.observe import observe
+from optkit.quantization.watch import with_outputs
 
 from .tiny import answers, draw, examples, read, saved
 

@@ -6,6 +6,13 @@ from optkit.quantization.affine import grid_for
 from optkit.quantization.histogram import Histogram
 
 
+def squared_error(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
+    """Sum over all counted values of what the uint8 grid of a range takes from or adds to them, squared."""
+    if high - low <= 0:
+        return np.inf
+    return float((counts * (values - grid_for(low, high).round_trip(values)) ** 2).sum())
+
+
 class Mse:
     """Least mean squared error of rounding and clipping together, searched over cuts of both ends."""
 
@@ -16,7 +23,7 @@ class Mse:
         if not len(values):
             return seen.low, seen.high
         low, high = min(seen.low, 0.0), max(seen.high, 0.0)
-        best = (self._error(values, counts, low, high), low, high)
+        best = (squared_error(values, counts, low, high), low, high)
         for cut in self.cuts:  # both ends alike, then each end alone
             peak = cut * max(-low, high)
             best = min(best, self._candidate(values, counts, max(low, -peak), min(high, peak)))
@@ -27,9 +34,4 @@ class Mse:
         return best[1], best[2]
 
     def _candidate(self, values: np.ndarray, counts: np.ndarray, low: float, high: float) -> tuple[float, float, float]:
-        return self._error(values, counts, low, high), low, high
-
-    def _error(self, values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
-        if high - low <= 0:
-            return np.inf
-        return float((counts * (values - grid_for(low, high).round_trip(values)) ** 2).sum())
+        return squared_error(values, counts, low, high), low, high

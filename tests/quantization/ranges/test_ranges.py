@@ -149,6 +149,6 @@ def test_entropy_cuts_an_outlier_that_percentile_keeps() -> None:
 
 
 def test_the_words_of_the_option_are_the_files() -> None:
-    assert sorted(members("quantization.ranges")) == ["entropy", "min_max", "mse", "percentile"]
+    assert sorted(members("quantization.ranges")) == ["auto", "entropy", "min_max", "mse", "percentile"]
     assert [load("quantization.ranges", word) for word in ("mse", "min_max")] == [Mse, MinMax]
     assert BINS > 4 * 256

@@ -1,0 +1,35 @@
+"""What calibration examples must offer, and what to say where they do not."""
+
+from collections.abc import Mapping, Sequence
+
+from optkit.quantization.histogram import Histogram
+
+ENOUGH = 32
+"""Examples: with fewer, a range often misses what the next examples reach."""
+NAMED = 3
+
+
+def calibration_remarks(histograms: Mapping[str, Histogram], examples: int) -> list[str]:
+    """Sentences for the user on too few examples and on tensors that never varied."""
+    remarks = []
+    if examples < ENOUGH:
+        remarks.append(f"ranges rest on {counted(examples, 'example')}: give {ENOUGH} or more, or values they do not show are cut off")
+    dead = [name for name, seen in histograms.items() if seen.total and seen.low == seen.high == 0]
+    still = [name for name, seen in histograms.items() if seen.total and seen.low == seen.high != 0]
+    if dead:
+        remarks.append(f"always zero on these examples: {counted(len(dead), 'tensor')} ({_some(dead)}); {_ADVICE}")
+    if still:
+        remarks.append(f"the same value throughout these examples: {counted(len(still), 'tensor')} ({_some(still)}); {_ADVICE}")
+    return remarks
+
+
+_ADVICE = "parts of the model that do nothing, or that the examples do not reach; check that they are typical"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 tensor`, `2 tensors`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
