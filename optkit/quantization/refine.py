@@ -44,7 +44,7 @@ def refine(bench: Bench, start: Trial, floor: float, saved: Mapping[str, float],
 def without_slow(start: Trial, saved: Mapping[str, float], total: float) -> Treatment | None:
     """The same without the layers that integers make slower; None where that would win back less than a twentieth of `total` seconds."""
     slow = [name for name, seconds in saved.items() if seconds < 0 and name in start.treatment.ways]
-    if -sum(saved[name] for name in slow) < WORTH_TRYING * total:
+    if not slow or -sum(saved[name] for name in slow) < WORTH_TRYING * total:
         return None
     left = {n: w for n, w in start.treatment.ways.items() if n not in slow}
     return replace(start.treatment, name=f"{start.treatment.name}, {len(slow)} slow layers in float", ways=left)

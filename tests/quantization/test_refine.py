@@ -177,6 +177,7 @@ def start_of(ways: dict[str, Way]) -> Trial:
         ({"a": 1.0, "b": 0.5}, None),
         ({"a": 1.0, "elsewhere": -5.0}, None),
         ({}, None),
+        ({"a": 0.0}, None),
     ],
 )
 def test_layers_that_integers_slow_down_are_left_out(saved_seconds: dict[str, float], left: set[str] | None) -> None:
@@ -185,6 +186,7 @@ def test_layers_that_integers_slow_down_are_left_out(saved_seconds: dict[str, fl
     assert (None if found is None else set(found.ways)) == left
     if found is not None:
         assert found.name == "dynamic, 1 slow layers in float"
+    assert without_slow(start, {}, 0.0) is None  # a device that tells no times by node
 
 
 def test_rounds_of_one_model_against_itself_have_a_ratio_of_about_one(tmp_path: Path) -> None:
