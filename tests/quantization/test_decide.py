@@ -82,7 +82,7 @@ def test_slower_is_refused_unless_asked_for() -> None:
 
 
 def test_accepting_size_does_not_accept_loss() -> None:
-    what, _ = refusal(trial("lossy", 0.5, sqnr=12.345, good=False), accept_size_only=True)
+    what, _ = refusal(trial("lossy", 0.5, sqnr=12.345, good=False), accept_size_only=True, floor=20.0)
     assert what == "INT8 loses too much here: the most faithful variant (lossy) keeps 12.3 dB, 20 are asked for"
 
 
