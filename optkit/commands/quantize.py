@@ -54,6 +54,13 @@ SUFFIX = {"int8": ".int8", "fp16": ".fp16"}
 @click.option("--min-sqnr", type=click.FloatRange(0, 120), default=18.0, show_default=True, help="Fidelity to keep at the outputs, in dB.")
 @click.option("--max-drop", type=RATIO, help="Largest loss of the original's score on labelled --data, such as 1%. In place of --min-sqnr.")
 @click.option("--metric", metavar="NAME", help="The score that --max-drop limits: a name or module:function.")
+@click.option(
+    "--effort",
+    type=click.Choice(["normal", "high"]),
+    default="normal",
+    show_default=True,
+    help="high: learn from the data how to round each weight; up to a minute for a model of 10 MB.",
+)
 @click.option("--accept-size-only", is_flag=True, help="Take a smaller file even if it is slower.")
 @click.option(
     "--target",
@@ -124,7 +131,19 @@ def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
         return CastHalf(io="half" if given["io"] == "fp16" else "float")
     from optkit.passes.quantize import Quantize
 
-    names = ("method", "ranges", "max_memory", "samples", "exclude", "min_sqnr", "max_drop", "metric", "accept_size_only", "target")
+    names = (
+        "method",
+        "ranges",
+        "max_memory",
+        "samples",
+        "exclude",
+        "min_sqnr",
+        "max_drop",
+        "metric",
+        "accept_size_only",
+        "target",
+        "effort",
+    )
     return Quantize(**{name: given[name] for name in names})
 
 

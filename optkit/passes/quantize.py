@@ -45,6 +45,10 @@ class Quantize(Pass):
         description="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
     )
 
+    effort: Literal["normal", "high"] = Field(
+        "normal", description="high: learn from the examples how to round each weight; up to a minute for a model of 10 MB."
+    )
+
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model
         from optkit.formats.onnx_simplify import free_constant_inputs
@@ -66,6 +70,7 @@ class Quantize(Pass):
             self._drop(source, job),
             self.accept_size_only,
             portable=self.target == "portable",
+            effort=self.effort,
         )
         setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
         choice = choose(source.path, model, calibration, judging, wishes, setting, target)

@@ -25,11 +25,13 @@ class ChannelRange:
 def channel_ranges(
     model: ir.Model, axes: Mapping[str, int], examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None
 ) -> dict[str, ChannelRange]:
-    """What was seen of the channels along `axes` (from the end) of the named tensors. Memory does not grow with the examples.
+    """What was seen of the channels along `axes` (from the end) of the named tensors. Memory does not grow with the examples;
+    `limit` is the most that the process may occupy, in bytes.
 
     An average of extremes is not moved by one outlier, which a quantized range would cut off as well.
     """
     totals: dict[str, Array] = {}
+    counts: dict[str, int] = {}
     for done, values in enumerate(watch := Watch(model, axes, examples, threads, limit)):
         for name, value in values.items():
             kept = value.ndim + axes[name]
@@ -37,6 +39,7 @@ def channel_ranges(
             if value.size:
                 mean, square = value.mean(axis=others, dtype=np.float64), np.square(value).mean(axis=others, dtype=np.float64)
                 totals[name] = totals.get(name, 0) + np.stack([value.min(axis=others), value.max(axis=others), mean, square])
+                counts[name] = counts.get(name, 0) + 1
         progress("equalizing channels", done + 1, len(watch))
-    averages = {name: total / len(watch) for name, total in totals.items()}
+    averages = {name: total / counts[name] for name, total in totals.items()}
     return {n: ChannelRange(np.minimum(a[0], 0), np.maximum(a[1], 0), np.maximum(a[3] - a[2] ** 2, 0)) for n, a in averages.items()}

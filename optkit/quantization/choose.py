@@ -1,9 +1,10 @@
 """Pick the variant that pays: fastest among those faithful enough, measured; storage alone where computing in integers does not pay."""
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
@@ -12,17 +13,21 @@ from optkit.quantization.calibrate import calibrate
 from optkit.quantization.candidates import candidates
 from optkit.quantization.compress import compressible
 from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
+from optkit.quantization.equalize import equalize_on
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.learned_rounding import round_weights
 from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.operators import weight_of
-from optkit.quantization.prepare import prepare_checked
+from optkit.quantization.prepare import Prepared, prepare_checked, same_answers
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision
 from optkit.quantization.refine import refine, without_slow
-from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
+from optkit.quantization.treatment import Learned, Treatment, consistent_ways, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Progress, Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
+
+EXAMPLES_FOR_ROUNDING = 32
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,16 @@ def choose(
     refuse_hopeless(model)
     feeds = list(full_feeds(open_session(original, setting.device, setting.threads), judging))
     prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
+    if calibration is not None:
+        prepared = _with_alike_channels(prepared, calibration, feeds, setting)
     treatments = candidates(prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable)
     if not treatments:
         raise _nothing_for(wishes.method, prepared.model, calibration is not None)
     learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
+    if wishes.effort == "high":
+        if calibration is None:
+            raise DataError("effort high learns from real examples", hint="pass --data examples.npz: one array for each model input")
+        learned = _with_learned_rounding(prepared.model, treatments, learned, calibration, wishes.portable, setting)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         place = (setting.device, setting.threads, setting.seed)
         bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, wishes.judge)
@@ -62,6 +73,30 @@ def choose(
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(prepared.model, best.treatment)
         return Choice(best, tuple(trials), (*prepared.remarks, *learned.remarks), bench.failures, used, ways)
+
+
+def _with_alike_channels(prepared: Prepared, calibration: Feeds, feeds: Sequence[Mapping[str, Any]], setting: Setting) -> Prepared:
+    """The graph with channels of alike range, unless its answers are others."""
+    made, changed = equalize_on(prepared.model, calibration, threads=setting.threads, progress=setting.progress, limit=setting.max_memory)
+    return replace(prepared, model=made) if changed and same_answers(prepared.model, made, feeds[:2], setting.threads) else prepared
+
+
+def _with_learned_rounding(
+    model: ir.Model, treatments: Sequence[Treatment], learned: Learned, calibration: Feeds, portable: bool, setting: Setting
+) -> Learned:
+    computing = {n for t in treatments for n in t.ways}
+    nodes = [n for n in weighted_nodes(model) if n.name in computing]
+    rounded = round_weights(
+        model,
+        nodes,
+        calibration.spread(EXAMPLES_FOR_ROUNDING),
+        learned.grids,
+        portable=portable,
+        threads=setting.threads,
+        progress=setting.progress,
+        limit=setting.max_memory,
+    )
+    return replace(learned, rounded=rounded)
 
 
 def count_ways(model: ir.Model, treatment: Treatment) -> dict[str, dict[str, int]]:

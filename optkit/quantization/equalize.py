@@ -49,12 +49,12 @@ class _Read:
     rounds_weights: bool = True
 
 
-def equalize_on(model: ir.Model, examples: Feeds, *, threads: int, progress: Progress) -> tuple[ir.Model, int]:
+def equalize_on(model: ir.Model, examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None) -> tuple[ir.Model, int]:
     """`equalize` with the channels' ranges seen on some of the examples."""
     axes = tensors_to_equalize(model)
     if not axes:
         return model, 0
-    return equalize(model, channel_ranges(model, axes, examples.spread(EXAMPLES), threads=threads, progress=progress))
+    return equalize(model, channel_ranges(model, axes, examples.spread(EXAMPLES), threads=threads, progress=progress, limit=limit))
 
 
 def tensors_to_equalize(model: ir.Model) -> dict[str, int]:

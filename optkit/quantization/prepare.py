@@ -70,6 +70,18 @@ def prepare_checked(
     return prepare(model, **attempts[-1])
 
 
+def same_answers(model: ir.Model, made: ir.Model, feeds: Sequence[Mapping[str, np.ndarray[Any, np.dtype[Any]]]], threads: int) -> bool:
+    """Whether a rewritten graph answers as the graph it was made from."""
+    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        save_model(model, before)
+        save_model(made, after)
+        try:
+            return Reference(model, open_session(before, "cpu", threads), feeds).compare(open_session(after, "cpu", threads)).sqnr >= EQUAL
+        except OptkitError:
+            return False
+
+
 def _name_nodes(model: ir.Model) -> None:
     """Nodes are addressed by name, so every name must be there and be the only one."""
     taken: set[str] = set()

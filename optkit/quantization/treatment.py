@@ -98,6 +98,8 @@ class Learned:
     """Divisor of every channel, for inputs of matrix products that gain by it."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the examples."""
+    rounded: Weights = field(default_factory=dict)
+    """Integers and scales of weights whose rounding was learned, by name of the node."""
 
 
 def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
@@ -132,7 +134,8 @@ def _smooth(model: ir.Model, ways: Mapping[str, Way], learned: Learned) -> Learn
     for old, new in renamed.items():
         if (old, -1) in means:
             means[new, -1] = ChannelMeans(means[old, -1].plain / learned.smoothing[old], None)
-    return replace(learned, means=means)
+    rounded = {n: r for n, r in learned.rounded.items() if n not in dynamic}  # those were learned for other weights
+    return replace(learned, means=means, rounded=rounded)
 
 
 def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way], learned: Learned) -> Weights:
@@ -149,7 +152,7 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
             assert weight is not None
             axis = channel_axis(node)
             if name in ways:
-                integers, scale = quantize_weight(weight, axis)
+                integers, scale = learned.rounded.get(name) or quantize_weight(weight, axis)
                 if treatment.portable:
                     integers, scale = fit_pairs(node, weight, integers, scale)
                 weights[name] = integers, scale

@@ -28,6 +28,8 @@ class Wishes:
     """Of racing."""
     portable: bool = True
     """The same answers on CPUs that add products in 16 bits."""
+    effort: str = "normal"
+    """`high` learns how to round every weight."""
 
     def judge(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
         """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""

@@ -1,0 +1,162 @@
+"""Which way to round each weight, learned from what its layer reads: an error made in one is made up for by those still to round.
+
+Frantar et al. 2022, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers": weights are rounded one input
+after the other; with H = mean(x xᵀ) of the layer's inputs x, the error of each is spread over the rest by the Cholesky factor of H⁻¹.
+Here two weights that a CPU adds in 16 bits (saturation.py) are also held within what fits while the rest can still make up for it.
+The outcome is never worse on the examples than rounding to nearest: each output channel keeps the better of both.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.quantization.affine import Grid, quantize_weight
+from optkit.quantization.graphs import constant_array
+from optkit.quantization.operators import attribute, channel_axis
+from optkit.quantization.patch_moments import largest_patch, patch_moments
+from optkit.quantization.saturation import LARGEST_PAIR, fit_pairs, has_pairs
+from optkit.quantization.watch import Feeds
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Progress = Callable[[str, int, int], None]
+
+LARGEST_INPUT = 4096
+"""Weights per output: H has that many squared elements. Layers with more are left to nearest rounding."""
+DAMPING = 0.01
+"""Of H's mean diagonal, added to it, so that directions seldom seen do not take all the error."""
+BLOCK = 128
+"""Columns whose errors are spread together."""
+BYTES_AT_ONCE = 256 << 20
+"""Of moments held at a time; more layers than that are done in several runs over the examples."""
+
+
+def round_weights(
+    model: ir.Model,
+    nodes: Iterable[ir.Node],
+    examples: Feeds,
+    grids: Mapping[str, Grid],
+    *,
+    portable: bool = True,
+    threads: int,
+    progress: Progress,
+    limit: int | None = None,
+) -> dict[str, tuple[Array, Array]]:
+    """int8 weights in each node's own layout and their float32 scales, by node name; nodes that are too large are left out.
+
+    `grids` gives the uint8 grid of each tensor that is quantized with a known range: layers learn from rounded inputs then.
+    `portable` keeps pair sums within 16 bits.
+    """
+    chosen = [n for n in nodes if largest_patch(n) <= LARGEST_INPUT]
+    found: dict[str, tuple[Array, Array]] = {}
+    for part in _portions(chosen):
+        moments = patch_moments(model, part, examples, grids, threads=threads, progress=progress, limit=limit)
+        for node in part:
+            weight = constant_array(node.inputs[1])
+            held = moments.get(str(node.name))
+            if weight is not None and held is not None and np.isfinite(held).all() and np.isfinite(weight).all():
+                found[str(node.name)] = learn_rounding(node, weight, held, portable=portable)
+            progress("learning how to round", len(found), len(chosen))
+    return found
+
+
+def learn_rounding(node: ir.Node, weight: Array, moments: Array, *, portable: bool = True) -> tuple[Array, Array]:
+    """int8 integers and scales for one weight. `moments` is [group, K, K]: mean(x xᵀ) of the K inputs of one output, as ordered by
+    `as_rows`.
+    """
+    nearest, scale = quantize_weight(weight, channel_axis(node))
+    paired = portable and has_pairs(node, weight.shape)
+    fallback, wider = fit_pairs(node, weight, nearest, scale) if paired else (nearest, scale)
+    rows = as_rows(node, weight).astype(np.float64)
+    tries = [(as_rows(node, fallback), wider), (_in_order(rows / scale[:, None], moments, paired), scale)]
+    if (wider != scale).any():
+        tries.append((_in_order(rows / wider[:, None], moments, paired), wider))
+    errors = np.stack([row_errors(rows - integers * steps.astype(np.float64)[:, None], moments) for integers, steps in tries])
+    best = np.argmin(errors, axis=0)  # the first of equals: nearest rounding where nothing is gained
+    each = np.arange(len(rows))
+    integers = np.stack([t[0] for t in tries])[best, each]
+    return from_rows(node, integers.astype(np.int8), weight.shape), np.stack([t[1] for t in tries])[best, each]
+
+
+def row_errors(difference: Array, moments: Array) -> Array:
+    """Mean squared error of each output over the examples: d H dᵀ."""
+    parts = difference.reshape(len(moments), -1, difference.shape[1])
+    return np.asarray(np.einsum("gok,gkl,gol->go", parts, moments, parts, optimize=True)).reshape(-1)
+
+
+def as_rows(node: ir.Node, array: Array) -> Array:
+    """[output, K] with K in the order in which kernels sum: kernel position, then input channel."""
+    moved = np.moveaxis(array, channel_axis(node), 0)
+    return (np.moveaxis(moved, 1, -1) if moved.ndim > 2 else moved).reshape(len(moved), -1)
+
+
+def from_rows(node: ir.Node, rows: Array, shape: tuple[int, ...]) -> Array:
+    """What `as_rows` was made from."""
+    axis = channel_axis(node)
+    moved = [shape[axis], *(d for a, d in enumerate(shape) if a != axis)]
+    if len(moved) > 2:
+        rows = np.moveaxis(rows.reshape(moved[0], *moved[2:], moved[1]), -1, 1)
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), 0, axis))
+
+
+def _in_order(rows: Array, moments: Array, paired: bool) -> Array:
+    """GPTQ of the rows of all groups side by side, in steps of their scales."""
+    count = rows.shape[1]
+    work = rows.reshape(len(moments), -1, count).copy()
+    spread = _spread(moments)
+    integers = np.zeros(work.shape, np.int16)
+    for start in range(0, count, BLOCK):
+        end = min(start + BLOCK, count)
+        errors = np.zeros((*work.shape[:2], end - start))
+        for k in range(start, end):
+            wanted = work[..., k]
+            if paired and k % 2:
+                integers[..., k] = _beside(wanted, integers[..., k - 1])
+            elif paired and k + 1 < count:
+                integers[..., k] = _first_of_two(wanted, work[..., k + 1])
+            else:
+                integers[..., k] = np.clip(np.rint(wanted), -127, 127)
+            errors[..., k - start] = (wanted - integers[..., k]) / spread[:, k, k, None]
+            work[..., k + 1 : end] -= errors[..., k - start, None] * spread[:, None, k, k + 1 : end]
+        work[..., end:] -= errors @ spread[:, start:end, end:]
+    return integers.reshape(rows.shape)
+
+
+def _first_of_two(wanted: Array, next_wanted: Array) -> Array:
+    """Where both together are too large, each gives way by half."""
+    excess = np.maximum(np.abs(wanted + next_wanted) - LARGEST_PAIR, 0) / 2
+    excess = np.where(wanted * next_wanted > 0, np.minimum(excess, np.abs(wanted)), 0)
+    return np.asarray(np.clip(np.rint(wanted - np.sign(wanted) * excess), -127, 127))
+
+
+def _beside(wanted: Array, first: Array) -> Array:
+    """The second of a pair, within what its first leaves."""
+    high = np.where(first > 0, np.minimum(127, LARGEST_PAIR - first), 127)
+    low = np.where(first < 0, np.maximum(-127, -LARGEST_PAIR - first), -127)
+    return np.asarray(np.clip(np.rint(wanted), low, high))
+
+
+def _spread(moments: Array) -> Array:
+    """The upper Cholesky factor of the damped H⁻¹, for each group."""
+    held = moments.astype(np.float64)
+    mean = np.trace(held, axis1=1, axis2=2) / held.shape[1]
+    damped = held + (DAMPING * mean + 1e-12)[:, None, None] * np.eye(held.shape[1])
+    return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+
+
+def _portions(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
+    """Runs over the examples: layers whose moments fit in memory together."""
+    portions: list[list[ir.Node]] = [[]]
+    used = 0
+    for node in nodes:
+        size = 4 * largest_patch(node) ** 2 * int(attribute(node, "group", 1) if node.op_type == "Conv" else 1)
+        if portions[-1] and used + size > BYTES_AT_ONCE:
+            portions.append([])
+            used = 0
+        portions[-1].append(node)
+        used += size
+    return [p for p in portions if p]
+
+
+__all__ = ["as_rows", "from_rows", "learn_rounding", "round_weights", "row_errors"]
