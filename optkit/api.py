@@ -82,6 +82,7 @@ def compare(
     threads: int = 1,
     seconds: float = 10.0,
     synthetic: bool = False,
+    layers: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Report:
@@ -102,6 +103,7 @@ def compare(
         threads=threads,
         seconds=seconds,
         synthetic=synthetic,
+        layers=layers,
         seed=seed,
         progress=progress,
     )

@@ -9,7 +9,9 @@ from optkit.artifact import Artifact
 from optkit.compare import Comparison, Warned, compare_all
 from optkit.errors import UsageError
 from optkit.gate import Limits, judge, limits_asked
+from optkit.layers import LayerComparison, compare_layers
 from optkit.measure import measure
+from optkit.measure._names import distinguishing_names
 from optkit.report import SCHEMA, Report
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def prove(
     samples: int | None = None,
     synthetic: bool = False,
     limits: Limits | None = None,
+    layers: bool = False,
     seed: int = 0,
     title: str = "",
     progress: Progress = silent,
@@ -47,7 +50,8 @@ def prove(
     """Compare the models after the first with the first, and hold them against `limits` where there are any.
 
     `data` is what `--data` takes, or examples that are read already; `samples` uses at most so many of them, evenly spaced. Without
-    `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device and batch size.
+    `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device and batch size. With `layers`,
+    it is also told at which layers the models part.
     Raises UsageError, DataError or ModelError when something does not fit, before anything is timed where that can be known.
     """
     from optkit.runtimes import open_session
@@ -60,6 +64,7 @@ def prove(
         examples = examples.spread(samples)
     wanted = _metrics(metrics, output, limits)
     _check_limits(limits, wanted, examples)
+    found = _layers(models, examples, threads, progress) if layers else ()
     measurements = measure(
         models,
         examples,
@@ -80,6 +85,7 @@ def prove(
         measurements=measurements,
         comparisons=comparisons,
         verdict=judge(comparisons, limits) if limits is not None else None,
+        layers=found,
         notes=(_origin(examples),),
     )
 
@@ -123,6 +129,11 @@ def _metrics(words: Sequence[str], output: str | None, limits: Limits | None) ->
     if limits is not None and limits.min_agreement is not None and "agreement" not in words:
         words = (*words, "agreement")
     return [find_metric(word, output) for word in dict.fromkeys(words)]
+
+
+def _layers(models: Sequence[Artifact], examples: "Examples", threads: int, progress: Progress) -> tuple[LayerComparison, ...]:
+    names = distinguishing_names([model.path for model in models])
+    return compare_layers(models[0], models[1:], examples, names=names, threads=threads, progress=progress)
 
 
 def _check_limits(limits: Limits | None, metrics: "Sequence[Metric] | None", examples: "Examples") -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from optkit.compare import Comparison
 from optkit.errors import UsageError
 from optkit.gate import Verdict
+from optkit.layers import LayerComparison
 from optkit.measure import Measurement
 from optkit.records import read_record
 
@@ -28,6 +29,8 @@ class Report:
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     """Sentences for the reader: what passes chose, what they left alone and why."""
+    layers: tuple[LayerComparison, ...] = ()
+    """Where the models part, one for each model after the first, if it was asked for."""
 
 
 def save_report(report: Report, path: Path) -> None:

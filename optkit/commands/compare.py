@@ -14,6 +14,7 @@ from optkit.commands._screen import show_report
 @click.argument("before", type=MODEL)
 @click.argument("after", type=MODEL, nargs=-1, required=True)
 @measuring_options
+@click.option("--layers", is_flag=True, help="Also show at which layers the models part, and which of them harm the answers.")
 @click.option("--report", "report_file", type=FILE, help="Also write everything measured as JSON, for optkit gate --report.")
 def command(before: Path, after: tuple[Path, ...], as_json: bool, markdown: Path | None, report_file: Path | None, **asked: Any) -> None:
     """Compare models with the first: accuracy, speed, size and memory, every difference with its 95 % interval.

@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from optkit.reports._layers import BAD, Gap, advice, bar, number, sentences
+from optkit.reports._layers import name_of as layer_name
+from optkit.reports._layers import rows_of as rows_of_layers
 from optkit.reports._places import Place, basis, places_of, rows_of
 from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison
+    from optkit.layers import LayerComparison
     from optkit.report import Report
 
 
@@ -21,6 +25,8 @@ def render(report: "Report") -> str:
     for place in places_of(report):
         for comparison in report.comparisons:
             lines += _table(comparison, place)
+    for found in report.layers:
+        lines += _layers(found)
     warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
     lines += [f"> **Warning:** {_safe(warned.what)}  \n> Hint: {_safe(warned.hint)}\n" for warned in warnings]
     lines += [f"<sub>{_safe(line)}</sub>  " for line in _foot(report)]
@@ -35,6 +41,23 @@ def _table(comparison: "Comparison", place: Place) -> list[str]:
     head += ["| | before | after | difference (95 % interval) |", "|---|---:|---:|---|"]
     body = [f"| {_safe(name_of(m))} | {before_of(d)} | {after_of(d)} | {_safe(sentence(d))} |" for m, d in rows.items()]
     return [*head, *body, ""]
+
+
+def _layers(found: "LayerComparison") -> list[str]:
+    head = [f"{_code(found.before)} → {_code(found.after)}, layer by layer: signal to noise in dB", ""]
+    head += ["| layer | operator | with all before it | | alone | at the outputs |", "|---|---|---:|---|---:|---:|"]
+    body = []
+    for row in rows_of_layers(found):
+        if isinstance(row, Gap):
+            body.append(f"| {row} | | | | | |")
+            continue
+        effect = "" if row.effect is None else number(row.effect)
+        bold = f"**{number(row.sqnr)}**" if row.sqnr < BAD else number(row.sqnr)
+        body.append(f"| {_code(layer_name(row))} | {_safe(row.operator)} | {bold} | {bar(row.sqnr, 12)} | {number(row.own)} | {effect} |")
+    says = [f"{'  - ' if line.startswith('  ') else '- '}{_safe(line.strip())}" for line in sentences(found)]
+    hint = advice(found)
+    block = [f"> Hint: {_safe(hint[0])}", *(["", "```", *(line.removeprefix("  ") for line in hint[1:]), "```"] if hint[1:] else [])]
+    return [*head, *body, "", *says, "", *([*block, ""] if hint else [])]
 
 
 def _foot(report: "Report") -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A report for the terminal: tables of 80 columns or what there is, which read the same without colour."""
 
+import textwrap
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -7,17 +8,27 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from optkit.reports import _layers as _layers_words
 from optkit.reports._places import Place, basis, places_of, rows_of, sections
 from optkit.reports._words import after_of, before_of, name_of, rank, sentence, short, verdict_sentence
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison, Delta, Warned
     from optkit.gate import Verdict
+    from optkit.layers import LayerComparison
     from optkit.report import Report
 
 STYLES = {"better": "green", "worse": "red", "passed": "green", "failed": "bold red", "undecided": "bold yellow"}
 NARROWEST_COLUMN = 24
 """Of a model, where several stand beside each other."""
+LEGEND = (
+    "signal to noise in dB, more is better: with all layers before it (so far), of\n"
+    "the layer alone, and at the outputs when only this layer is changed (where they\n"
+    "hold probabilities: of the scores that these are made of)"
+)
+BAR = 8
+OTHER_COLUMNS = BAR + 33
+"""What stands beside the name of a layer."""
 FIRST_COLUMNS = 30
 """What names and the values before take there."""
 
@@ -27,7 +38,7 @@ def render(report: "Report", width: int = 80, colour: bool = False) -> str:
     out = StringIO()
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False, emoji=False, legacy_windows=False)
     for part in _parts(report, width):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text) and part.no_wrap is True)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
@@ -39,6 +50,8 @@ def _parts(report: "Report", width: int) -> list[RenderableType]:
         for group in groups:
             title = f"{group[0].before} → {', '.join(each.after for each in group)}"
             parts += [Text(title, style="bold"), Text(str(place), style="dim"), _table(group, place), Text("")]
+    for found in report.layers:
+        parts += _layers(found, width)
     if report.verdict is not None:
         parts += [_checks(report.verdict), Text(verdict_sentence(report.verdict), style=STYLES[report.verdict.outcome]), Text("")]
     warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
@@ -92,6 +105,30 @@ def _checks(verdict: "Verdict") -> Table:
     for check in verdict.checks:
         table.add_row(Text(check.outcome.upper(), style=STYLES[check.outcome]), check.limit, check.reason)
     return table
+
+
+def _layers(found: "LayerComparison", width: int) -> list[RenderableType]:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    table.add_column("layer", no_wrap=True, min_width=width - OTHER_COLUMNS, max_width=width - OTHER_COLUMNS)
+    table.add_column("so far", justify="right", no_wrap=True, min_width=6)
+    table.add_column("", no_wrap=True, min_width=BAR + 4)
+    table.add_column("alone", justify="right", no_wrap=True, min_width=6)
+    table.add_column("outputs", justify="right", no_wrap=True)
+    for row in _layers_words.rows_of(found):
+        if isinstance(row, _layers_words.Gap):
+            table.add_row(Text(str(row), style="dim"))
+            continue
+        name = Text(_layers_words.shortened(_layers_words.name_of(row), width - OTHER_COLUMNS))
+        style = STYLES["worse"] if row.sqnr < _layers_words.BAD else ""
+        at_outputs = "" if row.effect is None else _layers_words.number(row.effect)
+        bar = Text(_layers_words.bar(row.sqnr, BAR), style=style)
+        table.add_row(name, _layers_words.number(row.sqnr), bar, _layers_words.number(row.own), at_outputs)
+    title = Text(f"{found.before} → {found.after}, layer by layer", style="bold")
+    legend = Text(LEGEND, style="dim")
+    says = [Text(textwrap.fill(line, width, subsequent_indent=" " * 8 * line.startswith(" "))) for line in _layers_words.sentences(found)]
+    what, *commands = _layers_words.advice(found) or [""]
+    hint = [Text.assemble(("hint: ", "dim"), what), *(Text(line, no_wrap=True) for line in commands)] if what else []
+    return [title, legend, table, Text(""), *says, *hint, Text("")]
 
 
 def _warning(warned: "Warned") -> RenderableType:

@@ -110,6 +110,21 @@ def test_a_part_of_the_examples(room: Path, optkit: Optkit) -> None:
     assert "50 examples are few" in shown.stdout
 
 
+def test_layers_are_compared_where_that_is_asked_for(room: Path, optkit: Optkit) -> None:
+    classifier(room / "third.onnx", noise=3)
+    shown = optkit("compare", "before.onnx", "after.onnx", "third.onnx", "--data", "data.npz", "--layers", "--report", "r.json")
+    assert shown.exit_code == 0, shown.stderr
+    assert "before.onnx → after.onnx, layer by layer" in shown.stdout
+    assert "before.onnx → third.onnx, layer by layer" in shown.stdout
+    assert shown.stdout.count("First bad layer: logits (MatMul)") == 1
+    kept = json.loads((room / "r.json").read_text())["layers"]
+    assert [(each["after"], each["data"], each["examples"]) for each in kept] == [
+        ("after.onnx", "data.npz", 16),
+        ("third.onnx", "data.npz", 16),
+    ]
+    assert kept[0]["layers"][0]["sqnr"] > 20 > kept[1]["layers"][0]["sqnr"]
+
+
 def test_without_data_it_says_which_it_wants_and_how_to_make_it(room: Path, optkit: Optkit) -> None:
     shown = optkit("compare", "before.onnx", "after.onnx")
     assert shown.exit_code == 2

@@ -1,0 +1,96 @@
+"""Where two models part: each tensor that both compute, held against the other's on the same examples, in the order of the graph.
+
+Level with `measure`: it needs runtimes, formats and examples.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isinf
+from typing import TYPE_CHECKING, Literal
+
+from optkit.artifact import Artifact
+
+if TYPE_CHECKING:
+    from optkit.datasets import Examples
+
+Progress = Callable[[str, int, int], None]
+
+BAD = 20.0
+"""dB. Below it the error is more than a tenth of the signal."""
+SILENT = 100.0
+"""dB. Beyond it, noise is what float32 arithmetic leaves when it is done in another order."""
+MOST_EXAMPLES = 16
+"""Noise settles after a few examples: more of them cost time and change nothing."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A tensor that both models compute. Ratios of signal to noise are in dB, 120 at most; -inf where the second is not finite."""
+
+    tensor: str
+    node: str
+    """Of the first model, which may have no name for it."""
+    operator: str
+    after: str
+    """What the tensor is called in the second model; dequantized, where it is quantized there."""
+    matched: Literal["name", "values"]
+    sqnr: float
+    """With all that came before it."""
+    own: float
+    """Of this layer alone: what leads to it in the second model is fed with the first model's values."""
+    effect: float | None
+    """Of the worst output when only this layer is as in the second model; None where that was not tried, as its own noise is small."""
+    exclude: tuple[str, ...] = ()
+    """What `quantize --exclude` takes to leave it in float: the product that makes it and, where it is kept in 8 bits, its readers."""
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """All tensors that two models have in common, in the order of the first model's graph."""
+
+    before: str
+    after: str
+    model: str
+    """The first model's file."""
+    data: str
+    """Where the examples are from, as --data takes it; empty where they are made up."""
+    examples: int
+    precision: Literal["", "int8", "fp16"]
+    """What the second model is made with, if that is seen."""
+    layers: tuple[Layer, ...]
+    skipped: Mapping[str, int]
+    """Why tensors of the first model were not compared, and how many."""
+
+    @property
+    def first_bad(self) -> Layer | None:
+        """The first layer below `BAD`."""
+        return next((layer for layer in self.layers if layer.sqnr < BAD), None)
+
+    @property
+    def worst(self) -> tuple[tuple[Layer, float], ...]:
+        """Layers that make noise at the outputs by themselves, the worst first, each with its share of the sum of all."""
+        noise = [(layer, 10 ** (-layer.effect / 10)) for layer in self.layers if layer.effect is not None and layer.effect < SILENT]
+        total = sum(amount for _, amount in noise)
+        shares = [(layer, 1.0 if isinf(amount) else amount / total) for layer, amount in noise]
+        return tuple(sorted(shares, key=lambda each: -each[1]))
+
+
+def compare_layers(
+    before: Artifact,
+    afters: Sequence[Artifact],
+    examples: "Examples",
+    *,
+    names: Sequence[str],
+    threads: int = 1,
+    progress: Progress = lambda what, done, total: None,
+) -> tuple[LayerComparison, ...]:
+    """Compare every model in `afters` with `before`, layer by layer; `names` are what tables call the models, `before` first.
+
+    Tensors of the main graphs are matched by name, behind Q/DQ pairs where there are any, and by values where names were lost.
+    The graphs run as they are written, on the CPU: what ONNX Runtime would fuse is still apart. Memory holds a group of tensors of one
+    example at a time. Raises ModelError and DataError as running a model does, ModelError when nothing can be matched.
+    """
+    from optkit.layers.walk import Walker
+
+    walker = Walker(before, examples.spread(MOST_EXAMPLES), threads, progress)
+    return tuple(walker.compare(after, (names[0], name)) for after, name in zip(afters, names[1:], strict=True))
