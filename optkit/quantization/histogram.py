@@ -4,6 +4,7 @@ The width of a bin is a power of two, so that the counts depend on the values al
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,23 @@ class Histogram:
             places += BINS // 2
             self.counts += np.bincount(places, minlength=BINS)
         self.zeros += int(np.count_nonzero(flat == 0)) if low <= 0 <= high else 0
+
+    def through(self, function: Callable[[Array], Array]) -> "Histogram":
+        """What would be seen after an increasing `function`: extremes exactly, every other value as the middle of its bin."""
+        seen = Histogram()
+        if not self.total:
+            return seen
+        middles, counts = self.centres()
+        before = np.array([self.low, self.high, 0.0, *middles.clip(self.low, self.high)], np.float64)
+        low, high, of_zero, *rest = function(before).astype(np.float32).tolist()
+        seen.low, seen.high, seen.total, seen.finite = low, high, self.total, self.finite
+        seen._reach(max(abs(low), abs(high)))
+        after = np.array([of_zero, *rest])
+        counts = np.array([self.zeros if self.width else self.total, *counts])
+        seen.zeros = int(counts[after == 0].sum())
+        if seen.width:
+            np.add.at(seen.counts, (after / seen.width).astype(np.int32) + BINS // 2, counts)
+        return seen
 
     def _reach(self, peak: float) -> None:
         """Make bins wide enough for `peak`: neighbours merge, two into one, as often as it takes."""

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from optkit.errors import UsageError
 from optkit.quantization.watch import Feeds, open_watched
 from optkit.runtimes import full_feeds
-from optkit.runtimes._memory import peak, resident
+from optkit.runtimes._memory import peak, resident, return_freed
 from optkit.units import show_bytes
 
 COPIES = 3
@@ -22,6 +22,7 @@ def groups_within(model: ir.Model, names: Sequence[str], examples: Feeds, thread
 
     Sizes are those of the tensors on the first of `examples`. Raises UsageError when one tensor alone does not fit.
     """
+    return_freed()
     opening, occupied, sizes = _look(model, names, examples, threads)
     room = int(limit * (1 - RESERVE)) - occupied
     largest = max(sizes, key=sizes.__getitem__, default=None)
@@ -50,18 +51,16 @@ def _look(model: ir.Model, names: Sequence[str], examples: Feeds, threads: int) 
     inputs = {i.name for i in probe.graph.inputs}
     values = {v.name: v for n in probe.graph for v in n.outputs if v.name in set(names) - inputs}
     shapes = {str(name): ir.node("Shape", [value]) for name, value in values.items()}
-    for i, (name, node) in enumerate(shapes.items()):
+    for i, node in enumerate(shapes.values()):
         node.outputs[0].name = f"optkit_shape_{i}"
         node.outputs[0].dtype = ir.DataType.INT64
         node.outputs[0].shape = ir.Shape([None])
-        producer = values[name].producer()
-        assert producer is not None
-        probe.graph.insert_after(producer, node)  # at the end of the graph, all tensors would live until then
+    probe.graph.extend(shapes.values())
     kept = [v for v in probe.graph.outputs if v.name in inputs]
     probe.graph.outputs.clear()
     probe.graph.outputs.extend([*kept, *(node.outputs[0] for node in shapes.values())])
     before = peak()
-    session = open_watched(probe, threads) if shapes else None
+    session = open_watched(probe, threads, shapes_first=True) if shapes else None
     found = session.run(next(full_feeds(session, examples))) if session is not None else {}
     sizes = {name: int(prod(found[str(node.outputs[0].name)].tolist())) * _width(values[name]) for name, node in shapes.items()}
     after = peak()

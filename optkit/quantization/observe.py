@@ -1,6 +1,6 @@
 """Activation statistics: run the float model once over the examples, fold every wanted tensor into a histogram, keep nothing else."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,8 @@ def observe(
     """
     by_channel = set(channels_of)
     seen = Observed({name: Histogram() for name in tensors}, examples=len(examples))
-    watch = Watch(model, [*tensors, *by_channel], examples, threads, limit)
+    sources = _followed(model, set(tensors) - by_channel)
+    watch = Watch(model, [n for n in (*tensors, *by_channel) if n not in sources], examples, threads, limit)
     for done, values in enumerate(watch):
         for name, value in values.items():
             if name in seen.histograms:
@@ -49,4 +50,17 @@ def observe(
                 peak = np.abs(value.reshape(-1, value.shape[-1])).max(axis=0)
                 seen.peaks[name] = np.maximum(seen.peaks.get(name, np.zeros_like(peak)), peak)
         progress("calibrating", done + 1, len(watch))
+    seen.histograms |= {name: seen.histograms[source].through(_sigmoid) for name, source in sources.items()}
     return seen
+
+
+def _followed(model: ir.Model, tensors: Collection[str]) -> dict[str, str]:
+    """Tensors whose values follow from another that is watched: counting them again would cost as much as counting that."""
+    nodes = [n for n in model.graph if n.op_type == "Sigmoid" and n.domain == ""]
+    pairs = {str(n.outputs[0].name): str(n.inputs[0].name) for n in nodes if n.inputs[0] is not None}
+    return {after: before for after, before in pairs.items() if after in tensors and before in tensors and before not in pairs}
+
+
+def _sigmoid(values: Array) -> Array:
+    after: Array = 1 / (1 + np.exp(-values.clip(-700, 700)))
+    return after

@@ -77,8 +77,8 @@ def with_outputs(model: ir.Model, names: Iterable[str]) -> ir.Model:
     return watched
 
 
-def open_watched(watched: ir.Model, threads: int, *, arena: bool = True) -> OnnxSession:
+def open_watched(watched: ir.Model, threads: int, *, arena: bool = True, shapes_first: bool = False) -> OnnxSession:
     """Open a model that is in memory, on the CPU."""
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         save_model(watched, Path(folder) / "watched.onnx")
-        return open_onnx(Path(folder) / "watched.onnx", "cpu", threads, arena=arena)
+        return open_onnx(Path(folder) / "watched.onnx", "cpu", threads, arena=arena, shapes_first=shapes_first)

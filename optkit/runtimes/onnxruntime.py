@@ -87,13 +87,15 @@ def open_onnx(
     *,
     optimize: bool = True,
     arena: bool = True,
+    shapes_first: bool = False,
     profile: Path | None = None,
     config: Mapping[str, str] | None = None,
     optimized_to: Path | None = None,
 ) -> OnnxSession:
     """Open an ONNX model, given as a path or as bytes, on a device with `threads` threads (0: the runtime decides).
 
-    `optimize=False` runs the graph as it is written, `arena=False` gives memory back as soon as it can.
+    `optimize=False` runs the graph as it is written, `arena=False` gives memory back as soon as it can, `shapes_first`
+    reads a tensor's shape as soon as it is there, so that it need not be kept for that.
     `profile` is where a profile starts its file name (see `end_profile`),
     `config` adds session configuration entries, `optimized_to` saves the graph as ONNX Runtime rewrote it.
     Raises UsageError when the device is not there and ModelError when the model does not load.
@@ -102,7 +104,9 @@ def open_onnx(
     where = "the model" if isinstance(model, bytes) else str(model)
     provider = find_provider(device)
     options = _options(threads, optimize, profile, config or {}, optimized_to)
-    options.enable_cpu_mem_arena = arena
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
+    if shapes_first:
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     try:
         session = provider.open(model if isinstance(model, bytes) else str(model), options)
     except OptkitError:
