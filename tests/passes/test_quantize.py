@@ -53,7 +53,7 @@ def source(tmp_path: Path) -> Artifact:
 
 def notes_of(source: Artifact, examples: Examples | None, **parameters: Any) -> dict[str, Any]:
     job = Job(source, examples)
-    Quantize(**parameters).run(source, source.path.with_name("int8.onnx"), job)
+    Quantize(**{"ranges": "min_max", **parameters}).run(source, source.path.with_name("int8.onnx"), job)
     return job.notes
 
 

@@ -45,6 +45,7 @@ def answers(path: Path) -> Any:
 
 def quantized(source: Artifact, target: str = "static.onnx", **parameters: Any) -> tuple[ir.Model, dict[str, Any]]:
     job = Job(source, Examples("images.npz", {"x": IMAGES}))
+    parameters = {"ranges": "min_max", **parameters}
     path = source.path.with_name(target)
     QuantizeStatic(**parameters).run(source, path, job)
     return ir.load(path), job.notes

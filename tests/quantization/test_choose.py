@@ -49,7 +49,9 @@ class Choosing:
             onnx.save(model, path)
         data = given if given is not None else examples(x=IMAGES)
         calibration = None if data.synthetic else data
-        return choose(path, load_model(path), calibration, data.spread(8), Wishes(**wishes), Setting(), self.folder / target)
+        return choose(
+            path, load_model(path), calibration, data.spread(8), Wishes(**{"ranges": "min_max", **wishes}), Setting(), self.folder / target
+        )
 
     def refused(self, model: onnx.ModelProto, given: Examples | None = None, **wishes: Any) -> str:
         with pytest.raises((NothingPaid, DataError)) as caught:
@@ -98,7 +100,7 @@ def test_the_fastest_wins(choosing: Choosing, monkeypatch: pytest.MonkeyPatch, w
 
 def test_two_runs_give_the_same_bytes(choosing: Choosing, tmp_path: Path) -> None:
     for name in ("one.onnx", "two.onnx"):
-        choosing(cnn(), target=name)
+        choosing(cnn(), target=name, ranges="mse")
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
 
 
@@ -111,7 +113,7 @@ def test_operators_are_counted_by_way(choosing: Choosing, monkeypatch: pytest.Mo
 
 
 def test_an_old_opset_is_raised_and_said(choosing: Choosing) -> None:
-    choice = choosing(cnn(11))
+    choice = choosing(cnn(11), method="weights")
     assert choice.remarks == ("converted from opset 11 to 13",)
     assert choosing.made().opset_imports[""] == 13
 
@@ -120,7 +122,7 @@ def test_weights_in_another_file_are_counted_and_brought_in(choosing: Choosing, 
     model, path = cnn(), tmp_path / "original.onnx"
     onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     small = path.stat().st_size
-    choice = choosing(model)
+    choice = choosing(model, method="static")
     assert choice.best.size > small  # smaller only next to graph and weights together
     (tmp_path / "weights.bin").unlink()
     assert answers(choosing.made(), {"x": IMAGES})["y"].shape == (40, 5)
@@ -187,13 +189,13 @@ def test_half_precision_is_no_start(choosing: Choosing) -> None:
 
 def test_what_is_slower_is_not_handed_over_unless_asked_for(choosing: Choosing, monkeypatch: pytest.MonkeyPatch) -> None:
     take(monkeypatch, {"*": 1.3, "dynamic": 1.2})
-    assert "the best variant (dynamic) takes 1.20× the time of the original" in choosing.refused(cnn())
-    choice = choosing(cnn(), accept_size_only=True)
+    assert "the best variant (dynamic) takes 1.20× the time of the original" in choosing.refused(cnn(), method="dynamic")
+    choice = choosing(cnn(), method="dynamic", accept_size_only=True)
     assert choice.best.size == min(t.size for t in choice.trials)
 
 
 def test_what_loses_too_much_is_not_handed_over(choosing: Choosing) -> None:
-    what = choosing.refused(cnn(), floor=110.0)
+    what = choosing.refused(cnn(), method="dynamic", floor=110.0)
     assert what.startswith("INT8 loses too much here: the most faithful variant (")
     assert what.endswith(" dB, 110 are asked for")
 
@@ -236,7 +238,7 @@ def test_when_all_variants_are_refused_each_reason_is_told(choosing: Choosing, m
 
 def test_what_is_not_smaller_is_not_handed_over(choosing: Choosing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials, "model_size", lambda path: 1000)
-    assert choosing.refused(cnn()) == "no INT8 variant is smaller than the original"
+    assert choosing.refused(cnn(), method="weights") == "no INT8 variant is smaller than the original"
 
 
 @pytest.mark.parametrize(
@@ -265,10 +267,11 @@ def test_values_that_are_not_finite_in_the_middle_are_told_with_their_place(choo
 
 
 def test_the_limit_of_a_users_own_score_decides(choosing: Choosing) -> None:
-    choice = choosing(cnn(), max_drop=0.01, drop_of=lambda session: 0.005, floor=110.0)
+    choice = choosing(cnn(), method="dynamic", max_drop=0.01, drop_of=lambda session: 0.005, floor=110.0)
     assert choice.best.drop == 0.005
     (choosing.folder / "chosen.onnx").unlink()
-    assert "loses 2.00% of the original's score, 1.00% is allowed" in choosing.refused(cnn(), max_drop=0.01, drop_of=lambda session: 0.02)
+    what = choosing.refused(cnn(), method="dynamic", max_drop=0.01, drop_of=lambda session: 0.02)
+    assert "loses 2.00% of the original's score, 1.00% is allowed" in what
 
 
 def test_weights_in_branches_are_enough_to_go_on() -> None:

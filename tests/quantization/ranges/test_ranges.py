@@ -118,9 +118,9 @@ def literal_divergence(values: Array, counts: Array, low: float, high: float) ->
     return sum(true[i] / p_sum * float(np.log((true[i] / p_sum) / (spread[i] / q_sum))) for i in inside)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["normal", "an outlier", "negative", "few"])
 def test_entropy_is_the_least_divergence_of_all_cuts(kind: str) -> None:
-    values = KINDS[kind](np.random.default_rng(1))[-4000:]
+    values = KINDS[kind](np.random.default_rng(1))[-1500:]
     held = seen_of(values)
     middles, counts = held.centres()
     low, high = min(held.low, 0.0), max(held.high, 0.0)
