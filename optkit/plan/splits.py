@@ -6,6 +6,7 @@ import numpy as np
 
 from optkit.datasets import Examples, read_examples
 from optkit.errors import DataError, OptkitError
+from optkit.plan.data_doubts import data_doubts
 from optkit.recipe import Recipe
 from optkit.runtimes import Port
 
@@ -43,10 +44,11 @@ def remarks(recipe: Recipe, splits: dict[str, Examples]) -> list[str]:
     """What a reader of the comparison must know of its data."""
     calibration, evaluation = splits.get("calibration"), splits.get("evaluation")
     if recipe.data.whole and calibration is not None and evaluation is not None:
-        return [f"{recipe.data.whole} was divided: {len(calibration)} examples to calibrate with, {len(evaluation)} others to compare on"]
+        divided = f"{recipe.data.whole} was divided: {len(calibration)} examples to calibrate with, {len(evaluation)} others to compare on"
+        return [divided, *data_doubts(calibration, evaluation)]
     if calibration is not None and (evaluation is None or evaluation.digest == calibration.digest):
         return ["compared on the examples that it was calibrated with: on others it may do worse"]
-    return []
+    return data_doubts(calibration, evaluation) if calibration is not None and evaluation is not None else []
 
 
 def _read(recipe: Recipe, key: str, source: str, inputs: Sequence[Port]) -> Examples:
