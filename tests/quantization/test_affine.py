@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from optkit.quantization.affine import SMALLEST_SCALE, Array, Grid, grid_for, quantize_bias, quantize_weight
 
-FEW = settings(max_examples=50, deadline=None)
+FEW = settings(max_examples=30, deadline=None)
 FLOATS = st.floats(-(2.0**20), 2.0**20, width=32, allow_subnormal=False)
 VALUES = arrays(np.float32, array_shapes(max_dims=1, max_side=40), elements=FLOATS)
 WEIGHTS = arrays(np.float32, array_shapes(min_dims=2, max_dims=3, max_side=6), elements=st.floats(-1e6, 1e6, width=32))

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from optkit.quantization.histogram import BINS, Array, Histogram
 
-FEW = settings(max_examples=50, deadline=None)
+FEW = settings(max_examples=30, deadline=None)
 VALUES = arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
 
 
