@@ -43,6 +43,11 @@ class Layer:
     exclude: tuple[str, ...] = ()
     """What `quantize --exclude` takes to leave it in float: the product that makes it and, where it is kept in 8 bits, its readers."""
 
+    @property
+    def makes_up(self) -> bool:
+        """Worse alone than with all before it: it undoes what was changed earlier (scales of channels, means), so it is not to blame."""
+        return self.own < self.sqnr - 3.0
+
 
 @dataclass(frozen=True)
 class LayerComparison:
@@ -58,6 +63,8 @@ class LayerComparison:
     precision: Literal["", "int8", "fp16"]
     """What the second model is made with, if that is seen."""
     layers: tuple[Layer, ...]
+    answers: float
+    """dB of the worst output with everything changed; of the scores behind it where it holds probabilities."""
     skipped: Mapping[str, int]
     """Why tensors of the first model were not compared, and how many."""
 
@@ -69,7 +76,8 @@ class LayerComparison:
     @property
     def worst(self) -> tuple[tuple[Layer, float], ...]:
         """Layers that make noise at the outputs by themselves, the worst first, each with its share of the sum of all."""
-        noise = [(layer, 10 ** (-layer.effect / 10)) for layer in self.layers if layer.effect is not None and layer.effect < SILENT]
+        tried = [(layer, layer.effect) for layer in self.layers if layer.effect is not None and not layer.makes_up]
+        noise = [(layer, 10 ** (-effect / 10)) for layer, effect in tried if effect < SILENT]
         total = sum(amount for _, amount in noise)
         shares = [(layer, 1.0 if isinf(amount) else amount / total) for layer, amount in noise]
         return tuple(sorted(shares, key=lambda each: -each[1]))

@@ -16,7 +16,7 @@ from optkit.layers.cut import NEW, SWITCH, cut_at, with_replacements
 from optkit.layers.excluding import Excluding
 from optkit.layers.matching import Pair, match_tensors
 from optkit.layers.sums import Noise
-from optkit.layers.tensors import Graph
+from optkit.layers.tensors import Graph, scores_behind
 from optkit.layers.watch import FLOATS, Array, Seen, Values, Watched, feeds, in_groups, open_graph
 from optkit.measure._feeds import fitted
 from optkit.quantization.fidelity import decibels
@@ -65,7 +65,7 @@ class Walker:
             layers.append(
                 Layer(
                     tensor=pair.before,
-                    node=node.name or "",
+                    node=(node.name or "") if node.outputs[0].name == pair.before else "",
                     operator=node.op_type,
                     after=pair.after,
                     matched=pair.matched,
@@ -79,7 +79,12 @@ class Walker:
         skipped = dict(Counter(why.values()))
         if self.graph.nested:
             skipped[INSIDE] = self.graph.nested
-        return LayerComparison(*names, str(self.artifact.path), data, len(self.examples), precision, tuple(layers), skipped)
+        ends = {str(v.name) for v in (*map(scores_behind, self.graph.model.graph.outputs), *self.graph.model.graph.outputs)}
+        probabilities = {
+            str(v.name) for v in self.graph.model.graph.outputs if scores_behind(v) is not v and scores_behind(v).name in so_far
+        }
+        answers = min((so_far[name].sqnr for name in ends - probabilities if name in so_far), default=min(n.sqnr for n in so_far.values()))
+        return LayerComparison(*names, str(self.artifact.path), data, len(self.examples), precision, tuple(layers), answers, skipped)
 
 
 class _Run:

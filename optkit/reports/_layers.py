@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 BAD = 20.0
 """dB, as in `optkit.layers`."""
+WELL = 30.0
+"""dB at the outputs with which nothing need be done: an error of 3 %."""
 FULL_BAR = 60.0
 """dB that fill the bar: an error of a thousandth."""
 IDENTICAL = 120.0
@@ -104,14 +106,25 @@ def sentences(found: "LayerComparison") -> Iterator[str]:
             yield "All layers are identical."
         else:
             yield f"No bad layer: none is below {BAD:g} dB; the lowest is {_called(lowest)} at {decibels(lowest.sqnr)}."
+    if found.answers < IDENTICAL:
+        yield f"The outputs are at {decibels(found.answers)}, with everything changed."
     named = [(layer, share) for layer, share in found.worst[:MOST_NAMED] if share >= 0.01 and (layer.effect or 0.0) < FULL_BAR]
     if named:
         yield "Worst by themselves, with their share of the noise at the outputs:"
         yield from (f"  {share:4.0%}  {_called(layer)}, {decibels(layer.effect or 0.0)}" for layer, share in named)
+    if making_up := sum(layer.makes_up for layer in found.layers):
+        yield (
+            f"{making_up} not counted there: worse alone than in place, so they undo a change made before them (channels given other "
+            "scales, biases corrected), which does no harm then."
+        )
     by_values = sum(layer.matched == "values" for layer in found.layers)
     known = f", {by_values} of them known by their values" if by_values else ""
-    yield f"{len(found.layers)} tensors compared on {found.examples} {'example' if found.examples == 1 else 'examples'}{known}."
+    yield f"{_counted(len(found.layers), 'tensor')} compared on {_counted(found.examples, 'example')}{known}."
     yield from (f"{count} not compared: {why}." for why, count in found.skipped.items())
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _called(layer: "Layer") -> str:
@@ -120,8 +133,8 @@ def _called(layer: "Layer") -> str:
 
 
 def advice(found: "LayerComparison") -> list[str]:
-    """What to do, line by line; commands can be copied. Empty where nothing is bad."""
-    if found.first_bad is None:
+    """What to do, line by line; commands can be copied. Empty where nothing is bad, or the answers are good all the same."""
+    if found.first_bad is None or found.answers >= WELL:
         return []
     excluded = list(dict.fromkeys(pattern for layer in _to_blame(found) for pattern in layer.exclude))[:MOST_EXCLUDED]
     if found.precision == "int8" and excluded:

@@ -43,6 +43,7 @@ FOUND = LayerComparison(
     16,
     "int8",
     LAYERS,
+    21.0,
     {"not in the other model: fused, folded or left out": 32, "inside branches and loops, which are not looked into": 1},
 )
 
@@ -126,6 +127,20 @@ def test_advice_suits_what_the_model_is() -> None:
     assert "look at how" in advice(replace(FOUND, precision=""))[0]
     assert "--data DATA" in "\n".join(advice(replace(FOUND, data="")))
     assert next(sentences(replace(FOUND, layers=LAYERS[:1]))) == "All layers are identical."
+
+
+def test_good_answers_need_no_advice() -> None:
+    good = replace(FOUND, answers=39.3)
+    assert advice(good) == []
+    assert "The outputs are at 39.3 dB, with everything changed." in list(sentences(good))
+
+
+def test_a_layer_that_makes_up_for_others_is_not_blamed() -> None:
+    made_up = layer(7, 39.0, 15.0, own=18.0, exclude=("node_7",))
+    found = replace(FOUND, layers=(*LAYERS, made_up))
+    assert made_up not in [blamed for blamed, _ in found.worst]
+    assert "node_7" not in "\n".join(advice(found))
+    assert any(line.startswith("1 not counted there: worse alone") for line in sentences(found))
 
 
 def test_names_keep_their_end() -> None:
