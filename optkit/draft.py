@@ -75,7 +75,9 @@ def disk_error(error: OSError, place: Path) -> OptkitError:
         return OptkitError("the disk is full, or the quota used up", where=str(place), hint="free some space, or write elsewhere with -o")
     if error.errno in FORBIDDEN:
         return UsageError("no permission to write here", where=str(place), hint="name another place with -o")
-    return OptkitError((error.strerror or str(error)).lower(), where=str(error.filename or place))
+    named = str(error.filename or place)
+    where = str(place) if PREFIX in named else named
+    return OptkitError((error.strerror or str(error)).lower(), where=where, hint="check the path, or name another place with -o")
 
 
 @contextmanager
