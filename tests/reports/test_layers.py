@@ -21,7 +21,7 @@ Golden = Callable[[str, str], None]
 def layer(number: int, sqnr: float, effect: float | None = None, **more: object) -> Layer:
     name = f"/encoder/layer.{number}/attention/output/dense/MatMul"
     made = Layer(
-        f"{name}_output_0", name, "MatMul", f"{name}_output_0_dequantized", "name", sqnr, 120.0 if effect is None else 40.0, effect
+        f"{name}_output_0", name, "MatMul", f"{name}_output_0_dequantized", "name", sqnr, 120.0 if effect is None else sqnr, effect
     )
     return replace(made, **more)  # type: ignore[arg-type]
 
