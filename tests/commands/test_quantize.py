@@ -58,7 +58,8 @@ def take(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
 
 @pytest.fixture
 def quantize(room: Path) -> Quantize:
-    return lambda *line: CliRunner().invoke(main, ["quantize", *map(str, line)], prog_name="optkit")
+    """`quantize("model.onnx", …)`; ranges that are quick to find, where nothing else is asked for."""
+    return lambda *line: CliRunner().invoke(main, ["quantize", "--ranges", "min_max", *map(str, line)], prog_name="optkit")
 
 
 def names(room: Path) -> set[str]:
@@ -139,17 +140,17 @@ def test_half_precision_has_a_name_of_its_own(quantize: Quantize, room: Path) ->
 
 def test_when_nothing_pays_nothing_is_left(quantize: Quantize, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(monkeypatch, 1.4)
-    what, hint = refused(quantize("model.onnx", "--int8", "--data", "data.npz"), code=1)
+    what, hint = refused(quantize("model.onnx", "--int8"), code=1)
     assert what.startswith("model.onnx: INT8 does not pay here: the best variant (")
     assert what.endswith(") takes 1.40× the time of the original")
     assert hint.startswith("--accept-size-only takes it knowingly")
     assert names(room) == {"model.onnx", "data.npz"}
-    assert quantize("model.onnx", "--int8", "--data", "data.npz", "--accept-size-only").exit_code == 0
+    assert quantize("model.onnx", "--int8", "--accept-size-only").exit_code == 0
     assert names(room) == {"model.onnx", "data.npz", "model.int8.onnx"}
 
 
 def test_when_it_loses_too_much_nothing_is_left(quantize: Quantize, room: Path) -> None:
-    what, hint = refused(quantize("model.onnx", "--int8", "--data", "data.npz", "--min-sqnr", "110"), code=1)
+    what, hint = refused(quantize("model.onnx", "--int8", "--min-sqnr", "110"), code=1)
     assert what.endswith(" dB, 110 are asked for")
     assert "--min-sqnr" in hint
     assert names(room) == {"model.onnx", "data.npz"}
@@ -269,7 +270,7 @@ def test_excluded_layers_stay_float(quantize: Quantize) -> None:
 def test_a_limit_on_the_drop_decides_in_place_of_noise(quantize: Quantize, room: Path) -> None:
     x = np.load(room / "data.npz")["x"]
     np.savez(room / "right.npz", x=x, labels=answers(room / "model.onnx", x=x)[0].argmax(1))
-    shown = quantize("model.onnx", "--int8", "--data", "right.npz", "--max-drop", "20%", "--min-sqnr", "110")
+    shown = quantize("model.onnx", "--int8", "--data", "right.npz", "--method", "dynamic", "--max-drop", "20%", "--min-sqnr", "110")
     assert shown.exit_code == 0, shown.output
     assert "the score" in " ".join(shown.stdout.split()) or "loss of score" in " ".join(shown.stdout.split())
     what, _ = refused(quantize("model.onnx", "--int8", "--force", "--max-drop", "20%"))
@@ -277,7 +278,7 @@ def test_a_limit_on_the_drop_decides_in_place_of_noise(quantize: Quantize, room:
 
 
 def test_a_model_that_is_quantized_already_is_told_so(quantize: Quantize, room: Path) -> None:
-    assert quantize("model.onnx", "--int8", "--data", "data.npz").exit_code == 0
+    assert quantize("model.onnx", "--int8").exit_code == 0
     what, _ = refused(quantize("model.int8.onnx", "--int8"), code=1)
     assert what.startswith("model.int8.onnx: it is quantized already: it has ")
     assert "model.int8.int8.onnx" not in names(room)
