@@ -40,13 +40,13 @@ class Walker:
     def __init__(self, before: Artifact, examples: Examples, threads: int, progress: Progress) -> None:
         self.artifact, self.examples, self.threads, self.progress = before, examples, threads, progress
         self.graph = Graph(load_model(before.path))
-        self.watched = Watched(self.graph.model, examples, threads)
+        self.watched = Watched(self.graph.model, before.path, examples, threads)
         self.seen = self.watched.survey(list(self.graph.computed))
 
     def compare(self, after: Artifact, names: tuple[str, str]) -> LayerComparison:
         """This model and another, named as tables name them."""
         other = Graph(load_model(after.path))
-        watched = Watched(other.model, self.examples, self.threads)
+        watched = Watched(other.model, after.path, self.examples, self.threads)
         seen = watched.survey(list(other.computed))
         outputs = {str(v.name) for v in self.graph.model.graph.outputs}
         pairs, why = match_tensors(self.seen, other, seen, outputs)
@@ -123,7 +123,7 @@ class _Run:
         tried = [name for name in self.pairs if name in found and np.isfinite(own[name].ratio)]
         if tried:
             model, outputs = with_replacements(self.first.graph.model, tried, self.first.seen)
-            session = open_graph(model, self.first.threads, optimize=True)
+            session = open_graph(model, self.first.threads, self.first.artifact.path, optimize=True)
             examples = self.first.examples.spread(max(1, min(RUNS // len(tried), ENOUGH)))
             for group in in_groups(tried, self.first.seen, self._fed()):
                 self._change(session, outputs, group, examples, found)
@@ -171,7 +171,7 @@ class _Alone:
     def __init__(self, run: _Run, group: Sequence[str]) -> None:
         self.after = {name: run.pairs[name].after for name in group}
         model, self.fed = cut_at(run.second.model, run.pairs.values(), run.seen, list(self.after.values()))
-        self.session = open_graph(model, run.second.threads)
+        self.session = open_graph(model, run.second.threads, run.second.where)
         self.types = {port.name: port.dtype for port in self.session.inputs}
 
     def run(self, feed: Mapping[str, Array], truth: Mapping[str, Array]) -> Values:

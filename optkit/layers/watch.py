@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.datasets import Examples
+from optkit.errors import OptkitError
 from optkit.formats.onnx import save_model
 from optkit.measure._feeds import batches_of, fitted, is_fixed
 from optkit.runtimes import Session
@@ -41,15 +42,15 @@ class Seen:
 class Watched:
     """A model whose inner tensors can be read."""
 
-    def __init__(self, model: ir.Model, examples: Examples, threads: int) -> None:
-        self.model, self.examples, self.threads = model, examples, threads
+    def __init__(self, model: ir.Model, where: Path, examples: Examples, threads: int) -> None:
+        self.model, self.where, self.examples, self.threads = model, where, examples, threads
 
     def open(self, names: Iterable[str]) -> Session:
         """The model with these tensors as further outputs."""
         copy = self.model.clone()
         wanted = set(names) - {v.name for v in copy.graph.outputs}
         copy.graph.outputs.extend(v for node in copy.graph for v in node.outputs if v.name in wanted)
-        return open_graph(copy, self.threads)
+        return open_graph(copy, self.threads, self.where)
 
     def survey(self, names: Sequence[str]) -> dict[str, Seen]:
         """Shapes, sizes and marks of those tensors that are floats."""
@@ -68,12 +69,18 @@ class Watched:
         return found
 
 
-def open_graph(model: ir.Model, threads: int, *, optimize: bool = False) -> Session:
-    """Open a graph of ours, as it is written: what the runtime would fuse or fold stays apart."""
+def open_graph(model: ir.Model, threads: int, where: Path, *, optimize: bool = False) -> Session:
+    """Open a graph of ours, as it is written: what the runtime would fuse or fold stays apart. Errors name the file `where`."""
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         path = Path(folder) / "watched.onnx"
         save_model(model, path)
-        return open_onnx(path, "cpu", threads, optimize=optimize)
+        try:
+            session = open_onnx(path, "cpu", threads, optimize=optimize)
+        except OptkitError as error:
+            error.where = str(where)
+            raise
+    session.where = str(where)
+    return session
 
 
 def feeds(examples: Examples, session: Session) -> Iterator[Values]:

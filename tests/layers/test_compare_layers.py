@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
-from optkit.errors import ModelError
+from optkit.errors import DataError, ModelError
 from optkit.layers import LayerComparison, compare_layers
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -222,3 +222,11 @@ def test_memory_holds_a_group_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
 def test_made_up_examples_are_no_data_to_quantize_with(tmp_path: Path) -> None:
     made_up = replace(DATA, synthetic=True)
     assert compared(chain(tmp_path / "a.onnx"), chain(tmp_path / "b.onnx"), made_up).data == ""
+
+
+def test_a_model_that_takes_other_inputs_is_named(tmp_path: Path) -> None:
+    other = save(tmp_path / "b.onnx", [helper.make_node("Relu", ["x"], ["y"])], {}, x=["n", 9])
+    with pytest.raises(DataError) as caught:
+        compared(chain(tmp_path / "a.onnx"), other)
+    assert str(caught.value).startswith(f"{tmp_path / 'b.onnx'}: input 'x' wants shape")
+    assert len(str(caught.value).splitlines()) == 2
