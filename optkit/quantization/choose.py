@@ -63,10 +63,12 @@ def choose(
     if wishes.effort == "high":
         if calibration is None:
             raise DataError("effort high learns from real examples", hint="pass --data examples.npz: one array for each model input")
-        learned = _with_learned_rounding(prepared.model, treatments, learned, calibration, wishes.portable, setting)
+        rounded = _with_learned_rounding(prepared.model, treatments, learned, calibration, wishes.portable, setting)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         place = (setting.device, setting.threads, setting.seed)
         bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, wishes.judge)
+        if wishes.effort == "high":
+            bench.learned = _more_faithful(bench, treatments, learned, rounded)
         trials = _compete(bench, treatments, wishes, setting.progress)
         best = decide(trials, bench, wishes)
         best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
@@ -97,6 +99,17 @@ def _with_learned_rounding(
         limit=setting.max_memory,
     )
     return replace(learned, rounded=rounded)
+
+
+def _more_faithful(bench: Bench, treatments: Sequence[Treatment], plain: Learned, rounded: Learned) -> Learned:
+    """Whichever rounding keeps the outputs closer, over all treatments: less error in every layer is not always less at the end."""
+    kept = []
+    for learned in (plain, rounded):
+        bench.learned = learned
+        trials = [bench.attempt(t) for t in treatments if t.ways]
+        kept.append(sum(max(t.fidelity.sqnr, 0.0) for t in trials if t is not None))
+    bench.failures.clear()
+    return rounded if kept[1] > kept[0] else plain
 
 
 def count_ways(model: ir.Model, treatment: Treatment) -> dict[str, dict[str, int]]:

@@ -1,0 +1,63 @@
+"""Effort high: learned rounding is taken where the outputs come closer, and needs examples."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from optkit.errors import DataError
+from optkit.formats.onnx import load_model
+from optkit.quantization import choose as choosing
+from optkit.quantization.affine import quantize_weight
+from optkit.quantization.graphs import constant_array
+from optkit.quantization.operators import channel_axis
+from optkit.quantization.wishes import Setting, Wishes
+
+from .tiny import draw, examples, proto_of
+
+ROWS = examples(x=draw(48, 32, seed=9))
+
+
+def network() -> onnx.ModelProto:
+    body = "(float[N,32] x) => (float[N,16] y) { a = Gemm(x, w, b) r = Relu(a) y = Gemm(r, v) }"
+    return proto_of(body, w=draw(32, 64), b=draw(64), v=draw(64, 16, seed=1))
+
+
+def sqnr(folder: Path, effort: str) -> float:
+    path = folder / "original.onnx"
+    onnx.save(network(), path)
+    wishes = Wishes(method="static", effort=effort, floor=0, accept_size_only=True, seconds=0.1)
+    return choosing.choose(path, load_model(path), ROWS, ROWS.spread(16), wishes, Setting(), folder / "made.onnx").best.fidelity.sqnr
+
+
+def rounding_to(pick: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Callable[..., Any]:
+    def rounds(model: Any, nodes: Any, *rest: Any, **options: Any) -> dict[str, Any]:
+        found = {}
+        for node in nodes:
+            weight = constant_array(node.inputs[1])
+            assert weight is not None
+            integers, scale = quantize_weight(weight, channel_axis(node))
+            found[str(node.name)] = pick(integers), scale
+        return found
+
+    return rounds
+
+
+def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = sqnr(tmp_path, "normal")
+    monkeypatch.setattr(choosing, "round_weights", rounding_to(lambda integers: integers // 9 * 9))
+    assert sqnr(tmp_path, "high") == plain
+
+
+def test_it_never_ends_less_faithful(tmp_path: Path) -> None:
+    assert sqnr(tmp_path, "high") >= sqnr(tmp_path, "normal")
+
+
+def test_it_needs_examples(tmp_path: Path) -> None:
+    path = tmp_path / "original.onnx"
+    onnx.save(network(), path)
+    with pytest.raises(DataError, match="effort high"):
+        choosing.choose(path, load_model(path), None, ROWS.spread(4), Wishes(effort="high"), Setting(), tmp_path / "made.onnx")
