@@ -113,15 +113,25 @@ def _quantize_weighted(graph: ir.Graph, node: ir.Node, source: Grid | None, give
     assert source is not None
     axis = channel_axis(node)
     integers, scale = given if given is not None else quantize_weight(weight, axis)
+    bias = constant_array(node.inputs[2]) if len(node.inputs) > 2 else None
+    if bias is not None and node.op_type == "Gemm":
+        bias = np.broadcast_to(bias.reshape(-1) if bias.size > 1 else bias.reshape(()), scale.shape)
+    if bias is not None:
+        integers, scale = _with_room_for(bias, source.scale, integers, scale, axis)
     name = str(node.inputs[1].name)  # type: ignore[union-attr]
     node.replace_input_with(1, _dequantized(node, shared_constant(graph, f"{name}_int8", integers), scale, axis))
-    if len(node.inputs) > 2 and node.inputs[2] is not None:
-        bias = constant_array(node.inputs[2])
-        if bias is not None:
-            flat = bias if node.op_type == "Conv" else np.broadcast_to(bias.reshape(-1) if bias.size > 1 else bias.reshape(()), scale.shape)
-            ints, bias_scale = quantize_bias(flat, source.scale, scale)
-            label = str(node.inputs[2].name)
-            node.replace_input_with(2, _dequantized(node, shared_constant(graph, f"{label}_int32", ints), bias_scale, 0, "int32"))
+    if bias is not None:
+        ints, bias_scale = quantize_bias(bias, source.scale, scale)
+        label = str(node.inputs[2].name)  # type: ignore[union-attr]
+        node.replace_input_with(2, _dequantized(node, shared_constant(graph, f"{label}_int32", ints), bias_scale, 0, "int32"))
+
+
+def _with_room_for(bias: Array, input_scale: float, integers: Array, scale: Array, axis: int) -> tuple[Array, Array]:
+    """The weights on scales with which every bias fits into 30 bits: a channel that has next to no weights may have a bias all the same."""
+    least = (np.abs(bias.astype(np.float64)) / (input_scale * 2**30)).astype(np.float32)
+    wide = np.maximum(scale, least)
+    ratio = (scale / wide).reshape([-1 if a == axis else 1 for a in range(integers.ndim)])
+    return np.rint(integers * ratio).astype(np.int8), wide
 
 
 def _dequantized(node: ir.Node, integers: ir.Value, scale: Array, axis: int, kind: str = "int8") -> ir.Value:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -252,3 +253,28 @@ def test_weights_already_chosen_are_used() -> None:
 def test_a_gemm_that_adds_to_rows_is_not_taken(bias: tuple[int, int]) -> None:
     model = read("(float[3,12] x) => (float[3,6] y) { y = Gemm(x, w, b) }", w=draw(12, 6), b=draw(*bias))
     assert weight_of(model.graph[0]) is None
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e-9, 1e-5])
+@pytest.mark.parametrize("graph", ["y = Conv(x, w, b)", "y = Gemm<transB=1>(x, w, b)", "y = Gemm(x, v, b)"])
+def test_a_channel_with_next_to_no_weights_keeps_its_bias(graph: str, size: float) -> None:
+    weight = draw(6, 12)
+    weight[0] *= size
+    feed = {"x": draw(4, 12, seed=8)}
+    shape = "N,12"
+    if "Conv" in graph:
+        weight, feed, shape = weight[..., None], {"x": draw(4, 12, 5, seed=8)}, "N,12,5"
+    weights: dict[str, Any] = {"v": weight.T} if "(x, v" in graph else {"w": weight}
+    model = read(f"(float[{shape}] x) => (float[{shape.replace('12', '6')}] y) {{ {graph} }}", b=np.full(6, 3, np.float32), **weights)
+    made, grids = quantized(model, feed)
+    exact = answers(model, feed)["y"]
+    for found in (answers(made, feed)["y"], reference(made, feed)["y"]):
+        assert np.abs(found - exact)[:, 0].max() <= grids["y"].scale
+        assert np.abs(found - exact).max() <= 0.05 * np.abs(exact).max()
+
+
+def test_a_bias_far_above_what_its_input_can_add() -> None:
+    model = read("(float[N,12] x) => (float[N,6] y) { y = Gemm(x, w, b) }", w=draw(12, 6), b=draw(6, seed=1))
+    feed = {"x": draw(4, 12, seed=8, scale=1e-10)}
+    made, grids = quantized(model, feed)
+    assert np.abs(answers(made, feed)["y"] - answers(model, feed)["y"]).max() <= grids["y"].scale
