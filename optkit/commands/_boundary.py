@@ -25,6 +25,9 @@ def guarded(work: Callable[[], object]) -> NoReturn:
             code = work()
             sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
+        # `python -m` dies of SIGINT at exit, whatever the code, once an interrupt went through exec() of a text, which dataclasses and
+        # named tuples use; another exec() makes it forget
+        exec("")
         _end("interrupted", INTERRUPTED)
     except click.ClickException as error:
         _end(_usage(error), error.exit_code if isinstance(error, click.UsageError) else USER_CAN_MEND)

@@ -27,6 +27,10 @@ in pages and arenas. Scores and sizes have none: every example and byte counts."
 FIDELITY_BAND = 0.001
 COUNTED = ("agreement", "finite")
 """Fidelity that is a count of examples; others are 1 only where answers are identical, which says nothing of how far off they could be."""
+WAITING_SHOWS = 0.95
+"""Quantiles above it are left out when the slowest queries waited for the machine."""
+LONGEST_SPREAD = 8.0
+"""Of a model's own times: p99 over median. Beyond it the process was not running: a scheduler's slice is milliseconds."""
 QUANTILES = (("latency_median", 0.5), ("latency_p90", 0.9), ("latency_p99", 0.99))
 
 
@@ -108,8 +112,14 @@ def _rounds(first: Samples, second: Samples, seed: int) -> Iterator[_Found]:
     runs = min(len(first.values), len(second.values))
     wanted = QUANTILES if second.metric == "latency" else ((second.metric, 0.5),)
     for name, at in wanted:
-        if at == 0.5 or runs >= runs_needed(at):
+        if at == 0.5 or (runs >= runs_needed(at) and not (at > WAITING_SHOWS and (waited(first) or waited(second)))):
             yield _quantile(name, at, first, second, seed)
+
+
+def waited(latency: Samples) -> bool:
+    """Whether the slowest hundredth of the queries shows the machine being busy and not the model."""
+    middle, slow = np.quantile(latency.values, (0.5, 0.99))
+    return bool(slow > LONGEST_SPREAD * middle)
 
 
 def _quantile(name: str, at: float, first: Samples, second: Samples, seed: int) -> _Found:

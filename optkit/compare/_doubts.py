@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optkit.compare import Delta, Warned
-from optkit.compare._deltas import Array, rounds_of
+from optkit.compare._deltas import Array, rounds_of, waited
 from optkit.samples import Samples, kind_of
 from optkit.stats.drift import spread, trend, wander
 from optkit.stats.power import rounded_up
@@ -81,6 +81,8 @@ def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
     if len(timed) < FEW_ROUNDS:
         yield Warned(f"times {place} rest on {len(timed)} rounds only", "give more with --time")
         return
+    if any(waited(samples) for one in (before, after) for samples in one.samples if samples.metric == "latency"):
+        yield Warned(f"the slowest queries {place} waited for a busy machine, so there is no p99", "measure on a quieter machine")
     quieter = "models run in turns, so all suffer alike; on a quieter machine the intervals get narrower"
     if abs(trend(timed)) > MUCH_TREND:
         yield Warned(f"{before.name} became {abs(trend(timed)):.0%} {_direction(timed)} while it was timed {place}", quieter)

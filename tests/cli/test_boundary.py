@@ -185,3 +185,12 @@ def test_an_error_in_a_command_reaches_the_boundary(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("optkit.cli.Subcommands.get_command", lambda self, ctx, name: command)
     ended = CliRunner().invoke(main, ["fit"])
     assert (ended.exit_code, ended.stderr) == (2, "x: it does not fit\n")
+
+
+def test_an_interrupt_inside_exec_ends_with_130_too() -> None:
+    """`python -m` would otherwise die of SIGINT at exit: CPython remembers an interrupt that went through exec() of a text."""
+    lines = "from optkit.commands._boundary import guarded\nguarded(lambda: exec('raise KeyboardInterrupt'))\n"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "interrupted.py").write_text(lines)
+        found = subprocess.run([sys.executable, "-m", "interrupted"], cwd=folder, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (130, "interrupted\n")
