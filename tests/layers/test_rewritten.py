@@ -40,7 +40,8 @@ def network(tmp_path: Path) -> Artifact:
         helper.make_node("ReduceMean", ["e"], ["f"], name="pool", axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["f", "fc"], ["y"], name="last"),
     ]
-    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", ["n", 3, 12, 12]), ("y", ["n", 5]))]
+    shapes: list[tuple[str, list[str | int | None]]] = [("x", ["n", 3, 12, 12]), ("y", ["n", 5])]
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes]
     stored = [numpy_helper.from_array(value, name) for name, value in weights.items()]
     graph = helper.make_graph(nodes, "tiny", ports[:1], ports[1:], stored)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "model.onnx")
@@ -51,7 +52,8 @@ def inner(network: Artifact, name: str) -> Array:
     """A tensor by ONNX's reference evaluator."""
     model = onnx.load(network.path)
     model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    return np.asarray(ReferenceEvaluator(model).run([name], dict(DATA.arrays))[0])
+    answers: Any = ReferenceEvaluator(model).run([name], dict(DATA.arrays))
+    return np.asarray(answers[0])
 
 
 def quantized(network: Artifact, names: set[str], narrow: str = "") -> Artifact:

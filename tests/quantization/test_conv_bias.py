@@ -14,7 +14,7 @@ X = {"x": draw(2, 3, 5, 5, seed=1)}
 @pytest.mark.parametrize("held", ["", ", c"])
 def test_a_constant_per_channel_is_folded(shape: tuple[int, ...], held: str) -> None:
     constants = {"w": draw(4, 3, 3, 3), "b": draw(*shape, seed=2), **({"c": draw(4, seed=3)} if held else {})}
-    model = read(f"(float[N,3,5,5] x) => (float[N,4,H,W] y) {{ a = Conv(x, w{held}) s = Add(b, a) y = Relu(s) }}", **constants)
+    model = read(f"(float[N,3,5,5] x) => (float[N,4,H,W] y) {{ a = Conv(x, w{held}) s = Add(b, a) y = Relu(s) }}", 17, **constants)
     before = answers(model, X)
     assert fold_added_biases(model) == 1
     assert operators(model)["Add"] == 0

@@ -1,5 +1,7 @@
 """Equalized graphs answer as before, and their channels have alike ranges."""
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -58,8 +60,8 @@ def network(between: str, end: str) -> ir.Model:
         "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
     }  # fmt: skip
     body = f"a = Conv(x, w, c0) {BETWEEN[between]} {last}"
-    used = {name: array for name, array in constants.items() if f" {name}," in body or f" {name})" in body}
-    return read(f"(float[N,3,8,8] x) => ({output}) {{ {body} }}", **used)
+    used: dict[str, Any] = {name: array for name, array in constants.items() if f" {name}," in body or f" {name})" in body}
+    return read(f"(float[N,3,8,8] x) => ({output}) {{ {body} }}", 17, **used)
 
 
 def examples() -> Examples:
