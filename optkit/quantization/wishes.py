@@ -18,7 +18,7 @@ class Wishes:
     method: str = "auto"
     ranges: str = "auto"
     exclude: tuple[str, ...] = ()
-    floor: float = 20.0
+    floor: float = 18.0
     """dB of signal to noise at the outputs that a variant must keep."""
     max_drop: float | None = None
     """Largest loss relative to the original's score; decides in place of `floor` where `drop_of` says what a variant loses."""
