@@ -1,6 +1,7 @@
 """What `optkit quantize` did, as a few lines of text."""
 
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,6 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
 
 
 def _row(name: str, value: str) -> str:
-    import textwrap
-
     lead = f"  {name:9}"
     if name == "next":  # a command is copied whole
         return lead + value
@@ -90,5 +89,6 @@ def _trials(notes: Mapping[str, Any], original: int) -> str:
     for trial in notes["measured_trials"]:
         low, high = trial["time"][1:] if trial["time"] else (float("nan"),) * 2
         lines.append(f"  {trial['method'][:40]:40}  {low:5.2f} to {high:4.2f}×  {trial['size'] / original:5.1%}  {trial['sqnr']:5.1f}")
-    lines += [f"  {name}: {why}" for name, why in notes.get("measured_failures", {}).items()]
+    for name, why in notes.get("measured_failures", {}).items():
+        lines.append(textwrap.fill(f"{name}: {why}", WIDTH, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(lines)
