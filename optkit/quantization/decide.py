@@ -11,7 +11,11 @@ SLOWER = 1.03
 """A variant whose whole interval lies above this is slower; less than that nobody notices."""
 FASTER = 0.97
 TIE = 0.05
-"""Variants this close in time tie: the more faithful one is taken."""
+"""Variants this close in time tie: the more faithful one is taken, and of those that are faithful enough the fastest."""
+FAITHFUL = 30.0
+"""dB from which more shows in no score."""
+NOISE = 0.02
+"""Variants this close in time are equally fast; the one that was tried first is taken, so that chance does not choose."""
 
 
 def time_ratio(trial: Trial) -> float:
@@ -28,7 +32,11 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
         lead = min(map(time_ratio, not_slower))
         if lead >= FASTER:  # nothing computes faster: the smallest file of those that are no slower
             return min((t for t in not_slower if time_ratio(t) <= max(1, lead) * (1 + TIE)), key=lambda t: t.size)
-        return max((t for t in not_slower if time_ratio(t) <= lead * (1 + TIE)), key=lambda t: t.fidelity.sqnr)
+        tied = [t for t in not_slower if time_ratio(t) <= lead * (1 + TIE)]
+        most = max(min(t.fidelity.sqnr, FAITHFUL) for t in tied)
+        alike = [t for t in tied if min(t.fidelity.sqnr, FAITHFUL) >= most]
+        quickest = min(map(time_ratio, alike))
+        return next(t for t in alike if time_ratio(t) <= quickest * (1 + NOISE))
     if sound and wishes.accept_size_only:
         return min(sound, key=lambda t: t.size)
     raise _nothing_paid(trials, smaller, sound, wishes, bench)

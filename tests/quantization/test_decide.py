@@ -49,8 +49,11 @@ def refusal(*trials: Trial, failures: dict[str, str] | None = None, **wishes: An
     [
         ([trial("fast", 0.5), trial("slow", 0.8, sqnr=60)], "fast"),
         # this close in time, the more faithful one
-        ([trial("fast", 0.50), trial("faithful", 0.52, sqnr=50)], "faithful"),
-        ([trial("fast", 0.50), trial("faithful", 0.53, sqnr=50)], "fast"),
+        ([trial("fast", 0.50, sqnr=22), trial("faithful", 0.52, sqnr=27)], "faithful"),
+        ([trial("fast", 0.50, sqnr=22), trial("faithful", 0.53, sqnr=27)], "fast"),
+        # faithful enough is enough: then the faster one, and the one tried first where both are as fast
+        ([trial("slower", 0.52, sqnr=50), trial("faster", 0.50, sqnr=35)], "faster"),
+        ([trial("first", 0.505, sqnr=35), trial("second", 0.50, sqnr=50)], "first"),
         # what loses too much does not count, however fast
         ([trial("lossy", 0.3, good=False), trial("faithful", 0.8)], "faithful"),
         # nothing is faster: the smallest of those that are not slower
