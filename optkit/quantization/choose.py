@@ -1,10 +1,9 @@
 """Pick the variant that pays: fastest among those faithful enough, measured; storage alone where computing in integers does not pay."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
@@ -54,21 +53,19 @@ def choose(
     refuse_hopeless(model)
     feeds = list(full_feeds(open_session(original, setting.device, setting.threads), judging))
     prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
-    if calibration is not None:
-        prepared = _with_alike_channels(prepared, calibration, feeds, setting)
     treatments = candidates(prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable)
     if not treatments:
         raise _nothing_for(wishes.method, prepared.model, calibration is not None)
     learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
-    if wishes.effort == "high":
-        if calibration is None:
-            raise DataError("effort high learns from real examples", hint="pass --data examples.npz: one array for each model input")
-        rounded = _with_learned_rounding(prepared.model, treatments, learned, calibration, wishes.portable, setting)
+    if wishes.effort == "high" and calibration is None:
+        raise DataError("effort high learns from real examples", hint="pass --data examples.npz: one array for each model input")
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         place = (setting.device, setting.threads, setting.seed)
         bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, wishes.judge)
-        if wishes.effort == "high":
-            bench.learned = _more_faithful(bench, treatments, learned, rounded)
+        if wishes.effort == "high" and calibration is not None:
+            _try_alike_channels(bench, treatments, prepared, calibration, wishes, setting)
+            rounded = _with_learned_rounding(bench.model, treatments, bench.learned, calibration, wishes.portable, setting)
+            bench.learned = _more_faithful(bench, treatments, bench.learned, rounded)
         trials = _compete(bench, treatments, wishes, setting.progress)
         best = decide(trials, bench, wishes)
         if best.ratio is not None and best.ratio.high > 1 + TIE:  # not shown to be no slower: measure the winner alone, for longer
@@ -77,14 +74,21 @@ def choose(
             best = decide(trials, bench, wishes)
         best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
         used = len(calibration) if calibration is not None else 0
-        ways = count_ways(prepared.model, best.treatment)
+        ways = count_ways(bench.model, best.treatment)
         return Choice(best, tuple(trials), (*prepared.remarks, *learned.remarks), bench.failures, used, ways)
 
 
-def _with_alike_channels(prepared: Prepared, calibration: Feeds, feeds: Sequence[Mapping[str, Any]], setting: Setting) -> Prepared:
-    """The graph with channels of alike range, unless its answers are others."""
+def _try_alike_channels(
+    bench: Bench, treatments: Sequence[Treatment], prepared: Prepared, calibration: Feeds, wishes: Wishes, setting: Setting
+) -> None:
+    """Go on from the graph with channels of alike range if its answers are the same and its variants are more faithful."""
     made, changed = equalize_on(prepared.model, calibration, threads=setting.threads, progress=setting.progress, limit=setting.max_memory)
-    return replace(prepared, model=made) if changed and same_answers(prepared.model, made, feeds[:2], setting.threads) else prepared
+    if not changed or not same_answers(prepared.model, made, bench.feeds[:2], setting.threads):
+        return
+    plain, before = (bench.model, bench.learned), _summed_fidelity(bench, treatments)
+    bench.model, bench.learned = made, calibrate(made, treatments, calibration, wishes.ranges, setting)
+    if _summed_fidelity(bench, treatments) <= before:
+        bench.model, bench.learned = plain
 
 
 def _with_learned_rounding(
@@ -107,13 +111,16 @@ def _with_learned_rounding(
 
 def _more_faithful(bench: Bench, treatments: Sequence[Treatment], plain: Learned, rounded: Learned) -> Learned:
     """Whichever rounding keeps the outputs closer, over all treatments: less error in every layer is not always less at the end."""
-    kept = []
-    for learned in (plain, rounded):
-        bench.learned = learned
-        trials = [bench.attempt(t) for t in treatments if t.ways]
-        kept.append(sum(max(t.fidelity.sqnr, 0.0) for t in trials if t is not None))
+    bench.learned = plain
+    before = _summed_fidelity(bench, treatments)
+    bench.learned = rounded
+    return rounded if _summed_fidelity(bench, treatments) > before else plain
+
+
+def _summed_fidelity(bench: Bench, treatments: Sequence[Treatment]) -> float:
+    trials = [bench.attempt(t) for t in treatments if t.ways]
     bench.failures.clear()
-    return rounded if kept[1] > kept[0] else plain
+    return sum(max(t.fidelity.sqnr, 0.0) for t in trials if t is not None)
 
 
 def count_ways(model: ir.Model, treatment: Treatment) -> dict[str, dict[str, int]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 from optkit.errors import DataError
@@ -57,9 +58,28 @@ def rounding_to(pick: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) ->
 
 
 def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (model, 0))
     plain = sqnr(tmp_path, "normal")
     monkeypatch.setattr(choosing, "round_weights", rounding_to(lambda integers: integers // 9 * 9))
     assert sqnr(tmp_path, "high") == plain
+
+
+def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = sqnr(tmp_path, "normal")
+    monkeypatch.setattr(choosing, "round_weights", lambda *_, **__: {})
+    monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (unevenly(model), 1))
+    assert sqnr(tmp_path, "high") == plain
+
+
+def unevenly(model: ir.Model) -> ir.Model:
+    """The same answers, from a hidden layer with one channel a thousand times as large."""
+    made = model.clone()
+    for name, axis, factor in (("w", 1, 1000.0), ("b", 0, 1000.0), ("v", 0, 0.001)):
+        value = made.graph.initializers[name]
+        array = np.array(constant_array(value))
+        array[(slice(None),) * axis + (0,)] *= factor
+        value.const_value = ir.tensor(array, name=name)
+    return made
 
 
 def test_it_never_ends_less_faithful(tmp_path: Path) -> None:
