@@ -25,7 +25,7 @@ test: .venv/ready style
 	.venv/bin/pytest
 
 test-fast: .venv/ready style
-	.venv/bin/pytest -m "not slow"
+	.venv/bin/pytest --quiet -m "not slow" -n auto
 
 style: .venv/ready
 	.venv/bin/ruff check --quiet
