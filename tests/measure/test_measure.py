@@ -59,7 +59,8 @@ def test_batches_and_what_is_read_once(classifier: Any, examples: Examples) -> N
 
 def test_throughput_counts_examples_not_batches(classifier: Any, examples: Examples) -> None:
     (found,) = measure([classifier()], examples, (), batches=(8,), seconds=0.05, meters=("latency", "throughput"))
-    assert np.median(values(found, "throughput")) * np.median(values(found, "latency")) > 2
+    # by means: per-example rates would give 1, examples give 8, and no order of slow and fast queries lowers a mean of inverses
+    assert np.mean(values(found, "throughput")) * np.mean(values(found, "latency")) > 2
 
 
 def test_only_what_is_asked_for_is_run(classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
