@@ -14,6 +14,7 @@ from onnxscript.rewriter import RewritePass, RewriteRule
 from onnxscript.rewriter.rules import common as rules
 
 from optkit.formats.onnx_quiet import quiet_graph_libraries
+from optkit.formats.onnx_weight_chains import fold_weight_chains
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def simplify(model: ir.Model) -> ir.Model:
                 model = _try_step(step, model)
             if _outline(model) == _outline(before):
                 break
-        for step in (_name_all, _forget_history, _infer_shapes):
+        for step in (fold_weight_chains, remove_unused, _name_all, _forget_history, _infer_shapes):
             model = _try_step(step, model)
     for value, (shape, kind) in zip(model.graph.outputs, ports, strict=True):
         value.shape, value.type = shape, kind

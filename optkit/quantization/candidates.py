@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.insert_recurrent import can_be_recurrent
 from optkit.quantization.treatment import Treatment, Way, can_be_dynamic, region_nodes, weighted_nodes
 
 STORED = Treatment("8-bit weights, float compute")
@@ -22,9 +23,10 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
     convolutions = [n for n in weighted if n.op_type == "Conv"]
     gemms = [n for n in weighted if n.op_type == "Gemm"]
     products = [n for n in weighted if n.op_type == "MatMul"]
+    recurrent = _all([n for n in _everywhere(model) if can_be_recurrent(n) and not excluded(n, exclude)], Way.DYNAMIC)
     found: list[Treatment] = []
     if method in ("auto", "static") and calibrated and weighted:
-        fixed = {**_all(convolutions, Way.STATIC), **_all(gemms, Way.STATIC)}
+        fixed = {**_all(convolutions, Way.STATIC), **_all(gemms, Way.STATIC), **(recurrent if method == "auto" else {})}
         region = {**fixed, **_all(products, Way.STATIC_FLOAT_OUT)}
         around = region_nodes(model, [*convolutions, *gemms], lambda node: not excluded(node, exclude))
         if around:
@@ -34,11 +36,12 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
             found.append(Treatment("static, dynamic matrix products", {**fixed, **_all(products, Way.DYNAMIC)}))
             found.append(Treatment("static, float matrix products", fixed))
     if method in ("auto", "dynamic"):
-        dynamic = [n for n in _everywhere(model) if can_be_dynamic(n) and not excluded(n, exclude)]
+        products_anywhere = [n for n in _everywhere(model) if can_be_dynamic(n) and not excluded(n, exclude)]
+        dynamic = {**_all(products_anywhere, Way.DYNAMIC), **recurrent}
         if dynamic:
-            found.append(Treatment("dynamic", _all(dynamic, Way.DYNAMIC)))
-            if calibrated:
-                found.append(Treatment("dynamic, smoothed", _all(dynamic, Way.DYNAMIC), smooth=True))
+            found.append(Treatment("dynamic", dynamic))
+        if products_anywhere and calibrated:
+            found.append(Treatment("dynamic, smoothed", dynamic, smooth=True))
     if method in ("auto", "weights"):
         found.append(STORED)
     return [t if portable or not t.ways else replace(t, portable=False) for t in found]

@@ -14,6 +14,7 @@ from optkit.quantization.compress import compressible
 from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
 from optkit.quantization.equalize import equalize_on
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.insert_recurrent import RECURRENT
 from optkit.quantization.learned_rounding import round_weights
 from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.operators import weight_of
@@ -129,7 +130,7 @@ def count_ways(model: ir.Model, treatment: Treatment) -> dict[str, dict[str, int
     kept = consistent_ways(model, treatment)
     for graph in all_graphs(model):
         for node in graph:
-            way = kept.get(str(node.name)) or ("float" if weight_of(node) is not None else None)
+            way = kept.get(str(node.name)) or ("float" if weight_of(node) is not None or node.op_type in RECURRENT else None)
             if way is not None:
                 ways = counts.setdefault(node.op_type, {})
                 ways[str(way)] = ways.get(str(way), 0) + 1

@@ -52,6 +52,11 @@ def shared_constant(graph: ir.Graph, name: str, array: Array | np.generic) -> ir
     return add_constant(graph, name, array)
 
 
+def home_of(value: ir.Value | None, graph: ir.Graph) -> ir.Graph:
+    """The graph whose initializer a constant is: what replaces it belongs there too, where every branch that shares it can read it."""
+    return value.graph if value is not None and value.is_initializer() and isinstance(value.graph, ir.Graph) else graph
+
+
 def add_node(
     before: ir.Node,
     op_type: str,

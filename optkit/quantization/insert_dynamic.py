@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.affine import quantize_weight
-from optkit.quantization.graphs import add_node, constant_array, shared_constant
+from optkit.quantization.graphs import add_node, constant_array, home_of, shared_constant
 from optkit.quantization.operators import attribute, channel_axis, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -25,7 +25,7 @@ def insert_dynamic(graph: ir.Graph, names: Collection[str], weights: Mapping[str
     one input). `weights` may give int8 weights with scales already chosen, by node name.
     """
     inputs: dict[ir.Value, ir.Node] = {}
-    for node in [n for n in graph if n.name in names]:
+    for node in [n for n in graph if n.name in names and can_be_dynamic(n)]:
         weight = constant_array(node.inputs[1])
         source = node.inputs[0]
         assert weight is not None
@@ -37,15 +37,15 @@ def insert_dynamic(graph: ir.Graph, names: Collection[str], weights: Mapping[str
         if source not in inputs:
             inputs[source] = add_node(node, "DynamicQuantizeLinear", [source], f"{source.name}_dynamic", outputs=3)
         quantized, input_scale, input_zero = inputs[source].outputs
-        name = str(node.inputs[1].name)  # type: ignore[union-attr]
-        zero = shared_constant(graph, f"{name}_zero_point", np.zeros(scale.shape, np.int8))
+        name, home = str(node.inputs[1].name), home_of(node.inputs[1], graph)  # type: ignore[union-attr]
+        zero = shared_constant(home, f"{name}_zero_point", np.zeros(scale.shape, np.int8))
         product = add_node(
             node,
             "MatMulInteger",
-            [quantized, shared_constant(graph, f"{name}_int8", integers), input_zero, zero],
+            [quantized, shared_constant(home, f"{name}_int8", integers), input_zero, zero],
             f"{node.outputs[0].name}_int32",
         )
-        scales = add_node(node, "Mul", [input_scale, shared_constant(graph, f"{name}_scale", scale)], f"{node.outputs[0].name}_scales")
+        scales = add_node(node, "Mul", [input_scale, shared_constant(home, f"{name}_scale", scale)], f"{node.outputs[0].name}_scales")
         real = add_node(node, "Cast", [product.outputs[0]], f"{node.outputs[0].name}_cast", to=int(ir.DataType.FLOAT))
         result = add_node(node, "Mul", [real.outputs[0], scales.outputs[0]], f"{node.outputs[0].name}_scaled")
         if node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None:

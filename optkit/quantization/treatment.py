@@ -13,6 +13,7 @@ from optkit.quantization.bias import correct_bias
 from optkit.quantization.compress import compress_tables, compress_weights, compressible, stored_form
 from optkit.quantization.graphs import all_graphs, constant_array, prune_unused, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
+from optkit.quantization.insert_recurrent import insert_recurrent
 from optkit.quantization.insert_static import activation_inputs, insert_static, output_of
 from optkit.quantization.means import ChannelMeans, Source, source_of
 from optkit.quantization.operators import (
@@ -118,6 +119,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     dynamic = {n for n, w in ways.items() if w is Way.DYNAMIC}
     for graph in all_graphs(made):
         insert_dynamic(graph, dynamic, weights)
+        insert_recurrent(made, graph, dynamic, portable=treatment.portable)
     prune_unused(made)
     if treatment.compress:
         compress_tables(made)
@@ -183,7 +185,7 @@ def consistent_ways(model: ir.Model, treatment: Treatment) -> dict[str, Way]:
     weighted = [n for n in model.graph if n.name in kept and weight_of(n) is not None and kept[str(n.name)] is Way.STATIC]
     alive = {n.name for n in region_nodes(model, weighted, lambda node: node.name in kept)} | {n.name for n in weighted}
     for node in model.graph:
-        if node.name in kept and weight_of(node) is None and node.name not in alive:
+        if kept.get(str(node.name)) is Way.STATIC and weight_of(node) is None and node.name not in alive:
             del kept[str(node.name)]
     return kept
 

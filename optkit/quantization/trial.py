@@ -12,6 +12,7 @@ from optkit.errors import OptkitError
 from optkit.formats.onnx import model_size, save_model
 from optkit.quantization.fidelity import Fidelity, Reference
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.insert_recurrent import can_be_recurrent
 from optkit.quantization.operators import weight_of
 from optkit.quantization.race import race
 from optkit.quantization.treatment import Learned, Treatment, build
@@ -57,7 +58,7 @@ class Bench:
         self.reference = Reference(self.model, self.session, self.feeds)
         self.failures: dict[str, str] = {}
         self._count = 0
-        self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None}
+        self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None or can_be_recurrent(n)}
 
     def is_weighted(self, name: str) -> bool:
         """Whether the node of that name has a weight (others only pass values on)."""
