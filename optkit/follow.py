@@ -8,13 +8,14 @@ from typing import Any
 
 from optkit.artifact import Artifact, Made
 from optkit.draft import check_folder, check_output, disk_error, draft_folder, publish
-from optkit.formats.onnx import model_files
+from optkit.formats import NAMES, model_files
 from optkit.manifest import MEASURED
 from optkit.measure._names import distinguishing_names
 from optkit.optimize import optimize
 from optkit.passes import Progress, silent
 from optkit.plan import Plan
 from optkit.plan.preview import Material, compared_on, gather
+from optkit.plan.torch_source import trusting_recipe
 from optkit.prove import prove
 from optkit.report import Report
 from optkit.reports import json, markdown
@@ -41,7 +42,9 @@ def follow(plan: Plan, folder: Path | None = None, *, cache: bool = True, force:
     """
     folder = folder or plan.recipe.output or Path(Path(plan.recipe.name).stem)
     name = plan.recipe.model.name
-    with _standing(folder):
+    if plan.formats[-1] != plan.formats[0]:
+        name = Path(name).with_suffix(Path(NAMES[plan.formats[-1]]).suffix).name
+    with _standing(folder), trusting_recipe(plan.recipe):
         for file in (name, *REPORTS):
             check_output(folder / file, plan.recipe.model, force=force)
         material = gather(plan)

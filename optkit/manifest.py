@@ -1,6 +1,6 @@
 """How a model came to be, written into the model itself: the entry `optkit` of its metadata.
 
-The entry is the last thing in the file, appended after everything else was written; it holds the sha256 of what stands before it,
+In an ONNX file the entry is the last thing in it, appended after everything else was written; it holds the sha256 of what stands before it,
 so any later change shows. Nothing in it depends on time: the same input, recipe, data, seed and versions give the same bytes.
 """
 
@@ -14,7 +14,9 @@ import onnx
 
 from optkit.artifact import Artifact, Made
 from optkit.errors import ModelError
-from optkit.formats.onnx import load_proto, model_files
+from optkit.formats import format_of, model_files
+from optkit.formats.onnx import load_proto
+from optkit.formats.safetensors_header import digest_of_tensors, write_metadata
 
 KEY = "optkit"
 SCHEMA = 1
@@ -24,14 +26,17 @@ MEASURED = "measured"
 
 def stamp(path: Path, original: Artifact, lineage: tuple[Made, ...]) -> None:
     """Append the manifest to a model file; its other metadata stay."""
-    earlier = _strip(path)
+    earlier = read_manifest(path) if format_of(path) == "torch" else _strip(path)
     manifest = {
         "schema": SCHEMA,
         "source": {"file": original.path.name, "digest": original.digest},
         "steps": [*(earlier or {}).get("steps", ()), *map(_step, lineage)],
-        "content": _file_digest(path),
+        "content": _content(path),
         "weights": {file.name: _file_digest(file) for file in model_files(path)[1:]},
     }
+    if format_of(path) == "torch":
+        write_metadata(path, {KEY: _text(manifest)})
+        return
     with path.open("ab") as stream:
         stream.write(_entry(manifest))
 
@@ -39,6 +44,17 @@ def stamp(path: Path, original: Artifact, lineage: tuple[Made, ...]) -> None:
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest in a model file; None where there is none. Raises ModelError when the file is no model."""
     return _manifest_of(load_proto(path))
+
+
+def lineage_of(path: Path) -> tuple[Made, ...]:
+    """The steps that made a model file, oldest first, out of its manifest; none where it has none that this version reads."""
+    manifest = read_manifest(path)
+    if manifest is None or manifest.get("schema") != SCHEMA:
+        return ()
+    try:
+        return tuple(_made(step) for step in manifest.get("steps", ()))
+    except (KeyError, TypeError):  # it was tampered with, which is for `optkit verify` to say
+        return ()
 
 
 def changes(path: Path) -> list[str]:
@@ -49,9 +65,8 @@ def changes(path: Path) -> list[str]:
     if manifest.get("schema") != SCHEMA:
         what = f"its manifest has schema {manifest.get('schema')}, and this optkit reads schema {SCHEMA}"
         raise ModelError(what, where=str(path), hint="verify it with the version that made it")
-    entry, data = _entry(manifest), path.read_bytes()
     found = []
-    if not data.endswith(entry) or _sha256(data[: -len(entry)]) != manifest.get("content"):
+    if not _unchanged(path, manifest):
         found.append(f"{path.name} was changed after optkit wrote it")
     for name, digest in manifest.get("weights", {}).items():
         file = path.parent / name
@@ -60,6 +75,18 @@ def changes(path: Path) -> list[str]:
         elif _file_digest(file) != digest:
             found.append(f"{name}, which holds weights, was changed after optkit wrote it")
     return found
+
+
+def _unchanged(path: Path, manifest: Mapping[str, Any]) -> bool:
+    if format_of(path) == "torch":
+        return digest_of_tensors(path) == manifest.get("content")
+    entry, data = _entry(manifest), path.read_bytes()
+    return data.endswith(entry) and hashlib.sha256(data[: -len(entry)]).hexdigest() == manifest.get("content")
+
+
+def _content(path: Path) -> str:
+    """What a change would show in: the file as it is before the manifest, or a PyTorch model's tensors."""
+    return digest_of_tensors(path) if format_of(path) == "torch" else _file_digest(path)
 
 
 def _step(made: Made) -> dict[str, Any]:
@@ -72,6 +99,11 @@ def _step(made: Made) -> dict[str, Any]:
         "seed": made.seed,
         "notes": {name: value for name, value in made.notes.items() if not name.startswith(MEASURED)},
     }
+
+
+def _made(step: Mapping[str, Any]) -> Made:
+    keys = ("parameters", "source", "data", "versions", "seed")
+    return Made(step["pass"], **{key: step[key] for key in keys}, notes=step.get("notes", {}))
 
 
 def _strip(path: Path) -> dict[str, Any] | None:
@@ -90,22 +122,25 @@ def _strip(path: Path) -> dict[str, Any] | None:
 def _manifest_of(model: onnx.ModelProto) -> dict[str, Any] | None:
     for entry in model.metadata_props:
         if entry.key == KEY:
-            try:
-                found = json.loads(entry.value)
-            except ValueError:
-                return None
-            return found if isinstance(found, dict) else None
+            return _parsed(entry.value)
     return None
+
+
+def _parsed(text: str | None) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _entry(manifest: Mapping[str, Any]) -> bytes:
     """The bytes of a model that has nothing but this entry: appended to a model they add it, as protobuf messages merge."""
-    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return bytes(onnx.ModelProto(metadata_props=[onnx.StringStringEntryProto(key=KEY, value=text)]).SerializeToString())
+    return bytes(onnx.ModelProto(metadata_props=[onnx.StringStringEntryProto(key=KEY, value=_text(manifest))]).SerializeToString())
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _text(manifest: Mapping[str, Any]) -> str:
+    return json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _file_digest(file: Path) -> str:

@@ -13,16 +13,13 @@ from optkit.artifact import Artifact, Made
 from optkit.datasets import Examples
 from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder, publish
 from optkit.errors import DataError, OptkitError, PassFailed, UsageError
-from optkit.formats.onnx import digest_of, model_files, rename_model
+from optkit.formats import NAMES, digest_of, model_files, rename_model
 from optkit.manifest import MEASURED, stamp
 from optkit.measure import detect_machine
 from optkit.passes import Job, Pass, Progress, silent, word_of
 from optkit.soundness import Behaviour, check_original, complaint, examples_for, observe
 from optkit.store import Store
 from optkit.versions import versions_for
-
-NAME = "model.onnx"
-"""What every step calls its result, so that kept steps serve targets of any name."""
 
 
 def optimize(
@@ -136,9 +133,10 @@ class _Chain:
             place = folder / str(i)
             place.mkdir()
             key = step_key(artifact.digest, step, self._data_digest(step), self.device, self.threads, self.seed)
-            kept = self._take(key, artifact, place / NAME)
+            draft = place / NAMES[step.gives]  # the same for every run, so that kept steps serve targets of any name
+            kept = self._take(key, artifact, draft)
             if kept is None:
-                kept = self._run(i, artifact, place / NAME)
+                kept = self._run(i, artifact, draft)
                 self._keep(key, kept)
             artifact = kept
         return artifact

@@ -62,23 +62,22 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}? {listing}" if near else listing
 
 
-def import_named(word: str) -> Any:
-    """What `module:name` refers to, looked for in the current folder too. Raises UsageError when it cannot be had."""
+def import_named(word: str, beside: str | None = None) -> Any:
+    """What `module:name` refers to, looked for in the current folder and in `beside` too. Raises UsageError when it cannot be had."""
     module_name, _, name = word.partition(":")
     folder = os.getcwd()
-    added = folder not in sys.path
-    if added:
-        sys.path.insert(0, folder)
+    added = [place for place in dict.fromkeys((folder, beside)) if place is not None and place not in sys.path]
+    sys.path[:0] = added
     try:
         module = import_module(module_name)
     except Exception as error:  # the user's module may raise anything while it is imported
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
-            hint = f"looked in {folder} and the installed packages"
+            hint = f"looked in {' and '.join(dict.fromkeys((folder, beside or folder)))} and the installed packages"
             raise UsageError(f"there is no module {error.name!r}", where=word, hint=hint) from error
         raise UsageError(f"importing {module_name!r} raised {type(error).__name__}: {error}", where=word, hint="mend the module") from error
     finally:
-        if added:
-            sys.path.remove(folder)
+        for place in added:
+            sys.path.remove(place)
     try:
         return reduce(getattr, name.split("."), module)
     except AttributeError as error:

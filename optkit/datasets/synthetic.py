@@ -12,6 +12,8 @@ ROWS = 16
 """Length of an axis that the model leaves open, such as that of tokens."""
 PIXELS = 224
 """Length of an open axis of an image."""
+UNKNOWN = "any"
+"""The type of an input that takes what it is given, as far as the model says."""
 LARGEST_ID = 10
 """Ids are below it: an embedding has at least as many rows, while its true number is not known here."""
 
@@ -24,6 +26,10 @@ def synthetic(inputs: Sequence[Input], count: int = 64, seed: int = 0) -> Exampl
     """
     if count < 1:
         raise DataError("no examples are asked for", where="--synthetic", hint="ask for at least one")
+    for port in inputs:
+        if port.dtype == UNKNOWN:
+            hint = "give examples, or say in the recipe what it takes: model: {inputs: {NAME: 'float32[N, 3, 224, 224]'}}"
+            raise DataError(f"nothing says what the input {port.name!r} takes", where="--synthetic", hint=hint)
     whole = any(not port.shape or (isinstance(port.shape[0], int) and port.shape[0] > 1) for port in inputs)
     random = np.random.default_rng(seed)
     arrays = {port.name: _values(port, (count, *_sizes(port, inputs, whole)), random) for port in inputs}

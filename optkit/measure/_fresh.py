@@ -15,6 +15,7 @@ import onnx
 
 import optkit
 from optkit.errors import ModelError, OptkitError
+from optkit.formats.torch_origin import trusted
 from optkit.measure import Progress
 from optkit.meters import Fresh
 
@@ -54,7 +55,14 @@ def _requests(folder: Path, models: Sequence[Path], feeds: Sequence[Mapping[str,
         # text as fixed-width characters, which need no pickle
         arrays: dict[str, Any] = {name: array.astype(np.str_) if array.dtype.kind == "O" else array for name, array in feed.items()}
         np.savez(stored, **arrays)
-        asked = {"model": str(model.absolute()), "warm": str(warm), "device": device, "threads": threads, "feed": str(stored)}
+        asked = {
+            "model": str(model.absolute()),
+            "warm": str(warm),
+            "device": device,
+            "threads": threads,
+            "feed": str(stored),
+            "factories": trusted(),
+        }
         requests.append(json.dumps(asked))
     return requests
 

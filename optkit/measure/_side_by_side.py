@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, UsageError
-from optkit.formats.onnx import model_size
+from optkit.formats import model_size
 from optkit.measure import Measurement, Progress, detect_machine
 from optkit.measure._answers import score_all
 from optkit.measure._feeds import Feed, check_batch, fitted, timed_feeds

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from optkit.datasets import Examples
+    from optkit.formats.torch import TorchModel
 
 Progress = Callable[[str, int, int], None]
 """`(what, done, total)`: how far a piece of work has come."""
@@ -79,6 +80,23 @@ class OnnxPass(Pass):
         from optkit.formats.onnx import load_model, save_model
 
         save_model(self.edit(load_model(source.path), job), target)
+
+
+class TorchPass(Pass):
+    """A pass on a PyTorch model whose author writes only `edit`; loading and saving are done here."""
+
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    needs: ClassVar[tuple[str, ...]] = ("torch",)
+
+    def edit(self, model: "TorchModel", job: Job) -> "TorchModel":
+        """A better model; the one given may be changed in place. Changed sizes of its parts are found when it is stored."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it edits")
+
+    def run(self, source: Artifact, target: Path, job: Job) -> None:
+        from optkit.formats.torch import load_torch, save_torch
+
+        save_torch(self.edit(load_torch(source.path), job), target)
 
 
 def word_of(step: Pass | type[Pass]) -> str:

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 
 from optkit.draft import check_folder
 from optkit.errors import MissingLibrary, OptkitError, Problem, RecipeError
+from optkit.formats import format_of
 from optkit.needs import EXTRAS, has
 from optkit.passes import Pass
 from optkit.recipe import Recipe
 from optkit.recipe.lines import line_of
-
-FORMATS = {".onnx": "onnx", ".pt2": "torch", ".pt": "torch"}
-"""What a file name says of its format."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,10 @@ def make_plan(recipe: Recipe) -> Plan:
 
 
 def _files(recipe: Recipe) -> Iterator[Problem]:
-    if not recipe.model.is_file():
+    if recipe.torch is not None:
+        if recipe.torch.weights is not None and not recipe.torch.weights.is_file():
+            yield Problem(recipe.where("model.weights"), f"there is no file {recipe.torch.weights}", "paths are relative to the recipe")
+    elif not recipe.model.is_file():
         what = f"there is no model {recipe.model}" if not recipe.model.exists() else f"{recipe.model} is a folder, not a model"
         yield Problem(recipe.where("model"), what, "paths are relative to the recipe; --model takes another")
 
@@ -73,6 +74,8 @@ def _chain(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _missing_extras(recipe: Recipe) -> Iterator[Problem]:
+    if _format(recipe) == "torch" and not has("torch"):
+        yield Problem(recipe.where("model"), "a PyTorch model needs torch, which is not installed", "pip install 'optkit[torch]'")
     for step in recipe.steps:
         for extra in step.pass_.needs:
             if not has(extra):
@@ -105,4 +108,4 @@ def _output(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _format(recipe: Recipe) -> str:
-    return FORMATS.get(recipe.model.suffix, "onnx")
+    return format_of(recipe.model)

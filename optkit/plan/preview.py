@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from optkit.artifact import Artifact
@@ -12,6 +14,7 @@ from optkit.passes import word_of
 from optkit.plan import Plan
 from optkit.plan.labels import check_labels
 from optkit.plan.splits import read_splits, remarks
+from optkit.plan.torch_source import assemble, learn_inputs, trusting_recipe
 from optkit.runtimes import open_session
 from optkit.store import Store
 
@@ -24,6 +27,8 @@ class Material:
     examples: Mapping[str, Examples]
     remarks: tuple[str, ...]
     """What a reader of the results must know of the data."""
+    held: object = None
+    """What must stay while the model is used."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,18 @@ def gather(plan: Plan) -> Material:
     Raises ModelError, DataError (it does not fit, or labels are wanted and missing), or UsageError for a device that is not there.
     """
     recipe = plan.recipe
-    source = read_artifact(recipe.model)
-    sessions = [open_session(recipe.model, device, recipe.measure.threads) for device in recipe.measure.devices]
+    model, held = recipe.model, None
+    if recipe.torch is not None:
+        held = TemporaryDirectory(prefix="optkit-")
+        model = Path(held.name) / recipe.model.name
+        assemble(recipe.torch, model, recipe)
+    sessions = [open_session(model, device, recipe.measure.threads) for device in recipe.measure.devices]
     examples = read_splits(recipe, sessions[0].inputs)
+    if recipe.torch is not None and (given := next(iter(examples.values()), None)) is not None:
+        learn_inputs(model, given)
+        sessions = [open_session(model, device, recipe.measure.threads) for device in recipe.measure.devices]
     check_labels(recipe, compared_on(examples), sessions[0])
-    return Material(source, examples, tuple(remarks(recipe, examples)))
+    return Material(read_artifact(model), examples, tuple(remarks(recipe, examples)), held)
 
 
 def compared_on(examples: Mapping[str, Examples]) -> Examples | None:
@@ -81,7 +93,9 @@ def compared_on(examples: Mapping[str, Examples]) -> Examples | None:
 
 def preview(plan: Plan, cache: Store | None) -> Preview:
     """Look at everything that a run would use."""
-    recipe, material = plan.recipe, gather(plan)
+    recipe = plan.recipe
+    with trusting_recipe(recipe):
+        material = gather(plan)
     kept = kept_steps(
         material.source.digest,
         plan.steps,

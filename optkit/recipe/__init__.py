@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from optkit.gate import Limits
 from optkit.passes import Pass
@@ -21,6 +22,19 @@ class Step:
     """The pass itself, with its parameters checked."""
     where: str
     """`file:line`."""
+
+
+@dataclass(frozen=True)
+class TorchSource:
+    """A PyTorch model to start from: what makes the network, and its weights."""
+
+    factory: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    weights: Path | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    folder: Path = Path()
+    """Where the factory's module may be, besides the current folder: that of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class Recipe:
 
     name: str
     model: Path
+    """The file; for a PyTorch model that its weights are to be put into, what it will be called."""
     steps: tuple[Step, ...]
     data: Data = Data()
     measure: Measure = Measure()
@@ -63,6 +78,8 @@ class Recipe:
     seed: int = 0
     output: Path | None = None
     """The folder for model and reports; None leaves it to the command."""
+    torch: TorchSource | None = None
+    """Where the model is made from, if it is no file yet."""
     lines: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """`file:line` of each key, such as `data.calibration`."""
 

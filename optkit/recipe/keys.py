@@ -39,6 +39,18 @@ class Keys(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ModelKeys(Keys):
+    """A PyTorch model: the code that makes the network, and its weights."""
+
+    factory: str = Field(min_length=1, description="What makes the network: module:callable of your own, timm:NAME or transformers:FOLDER.")
+    arguments: dict[str, Any] = Field({}, description="What the factory is called with.")
+    weights: str | None = Field(None, description="A .safetensors file or a state dict; without it the network is as the factory makes it.")
+    inputs: dict[str, str] = Field(
+        {}, description="What it takes, such as {image: 'float32[N, 3, 224, 224]'}; letters are sizes that vary. Default: as the data is."
+    )
+    outputs: Words = Field((), description="Names for what it returns, in order.")
+
+
 class DataKeys(Keys):
     """Examples by split. No example should be in two of them."""
 
@@ -77,7 +89,9 @@ class GateKeys(Keys):
 class RecipeKeys(Keys):
     """A recipe of optkit. Paths are relative to the recipe file."""
 
-    model: str = Field(min_length=1, description="The model to start from: an .onnx file.")
+    model: Annotated[str, Field(min_length=1)] | ModelKeys = Field(
+        description="The model to start from: an .onnx file, or what makes a PyTorch model."
+    )
     data: DataKeys = Field(
         DataKeys(), description="Examples: one source for everything (it is divided), a source for each split, or `synthetic`."
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from pydantic import ValidationError
 from optkit.errors import OptkitError, Problem, RecipeError, UsageError
 from optkit.gate import Limits
 from optkit.passes import Pass
-from optkit.recipe import SYNTHETIC, Data, Measure, Recipe, Step
-from optkit.recipe.keys import RecipeKeys
+from optkit.recipe import SYNTHETIC, Data, Measure, Recipe, Step, TorchSource
+from optkit.recipe.keys import ModelKeys, RecipeKeys
 from optkit.recipe.lines import FROM_OPTION, Lines, line_of, read_lines
 from optkit.recipe.overrides import apply
 from optkit.recipe.problems import problems_of
@@ -51,7 +52,10 @@ def recipe_from(text: str, name: str, folder: Path, overrides: Sequence[str]) ->
     paths = _Paths(lines, folder)
     return Recipe(
         name=name,
-        model=Path(paths.file(keys.model, "model")),
+        model=Path(paths.file(keys.model, "model"))
+        if isinstance(keys.model, str)
+        else Path(f"{keys.model.factory.rpartition(':')[2]}.safetensors"),
+        torch=None if isinstance(keys.model, str) else _torch(keys.model, paths),
         steps=steps,
         data=_data(data, keys, paths),
         measure=_measure(keys),
@@ -122,13 +126,14 @@ def _not_a_step(item: Any, where: str) -> Problem:
 
 
 def _unknown_metrics(measure: Any, lines: Lines) -> list[Problem]:
-    known = (*members("metrics"), *plugins("metrics"))
+    from optkit.metrics import is_metric, unknown_metric
+
     given = measure.get("metrics") if isinstance(measure, dict) else None
     found = []
     for i, metric in enumerate(given if isinstance(given, list) else [given]):
-        if isinstance(metric, str) and ":" not in metric and metric not in known:
-            hint = f"{suggestion(metric, known)}, or module:function"
-            found.append(Problem(lines.where(("measure", "metrics", i)), f"no metric is called {metric!r}", hint))
+        if isinstance(metric, str) and ":" not in metric and not is_metric(metric):
+            error = unknown_metric(metric)
+            found.append(Problem(lines.where(("measure", "metrics", i)), error.what, error.hint))
     return found
 
 
@@ -151,6 +156,20 @@ class _Paths:
 def _is_callable(text: str) -> bool:
     module, colon, name = text.partition(":")
     return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def _named(given: ModelKeys) -> str:
+    """What a PyTorch model that is no file yet will be called: its factory's last name."""
+    name = re.split(r"[:./]", given.factory.rstrip("/"))[-1]
+    return f"{name or 'model'}.safetensors"
+
+
+def _torch(given: ModelKeys, paths: _Paths) -> TorchSource:
+    weights = None if given.weights is None else Path(paths.file(given.weights, "model", "weights"))
+    library, _, name = given.factory.partition(":")
+    if library == "transformers" and name.startswith("."):
+        given = given.model_copy(update={"factory": f"transformers:{paths.file(name, 'model', 'factory')}"})
+    return TorchSource(given.factory, given.arguments, weights, given.inputs, given.outputs, paths.folder)
 
 
 def _data(whole: Any, keys: RecipeKeys, paths: _Paths) -> Data:

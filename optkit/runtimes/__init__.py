@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from optkit.formats import format_of
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -46,6 +48,10 @@ def open_session(model: Path | bytes, device: str = "cpu", threads: int = 1) -> 
     Raises UsageError when the device is not there (with what to install) and ModelError when the model does not load.
     `threads` 0 leaves the number to the runtime.
     """
+    if isinstance(model, Path) and format_of(model) == "torch":
+        from optkit.runtimes.torch import open_torch
+
+        return open_torch(model, device, threads)
     from optkit.runtimes.onnxruntime import open_onnx
 
     return open_onnx(model, device, threads)

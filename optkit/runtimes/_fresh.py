@@ -1,20 +1,24 @@
 """A process that opens one model, answers one batch and says what that took: `python -m optkit.runtimes._fresh REQUEST`.
 
-REQUEST is JSON: model, device, threads, feed (an .npz file with one batch) and warm (a tiny model with one input `x` of one float).
+REQUEST is JSON: model, device, threads, feed (an .npz file with one batch), warm (a tiny model with one input `x` of one float) and
+factories (whose code may be run to make a PyTorch model).
 The answer is one line of JSON on stdout. Only a process that does nothing else can tell a model's peak memory and its cold start.
 """
 
 import json
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optkit.errors import OptkitError
+from optkit.formats import format_of
+from optkit.formats.torch_origin import trusting
+from optkit.runtimes import open_session
 from optkit.runtimes._memory import forget_peak, nvidia_memory_used, peak, resident
-from optkit.runtimes._providers import Provider
 from optkit.runtimes.onnxruntime import open_onnx
 
 REFUSED = 2
@@ -24,12 +28,11 @@ REFUSED = 2
 def cold_start(model: Path, warm: Path, device: str, threads: int, feed: dict[str, Any]) -> dict[str, float | int | None]:
     """Seconds to load and to the first answer, and bytes of memory for both. Raises as `open_onnx` and `OnnxSession.run` do."""
     # the runtime and the provider load their libraries with the first model, whichever it is
-    provider = _load_libraries(warm, device, threads)
-    index = provider.index if provider.memory == "cuda" else None
+    index = _load_torch(device) if format_of(model) == "torch" else _load_libraries(warm, device, threads)
     device_before = None if index is None else nvidia_memory_used(index)
     forget_peak()
     before, start = resident(), time.perf_counter()
-    session = open_onnx(model, device, threads)
+    session = open_session(model, device, threads)
     opened = time.perf_counter()
     session.run(feed)
     answered = time.perf_counter()
@@ -42,10 +45,19 @@ def cold_start(model: Path, warm: Path, device: str, threads: int, feed: dict[st
     }
 
 
-def _load_libraries(warm: Path, device: str, threads: int) -> Provider:
+def _load_libraries(warm: Path, device: str, threads: int) -> int | None:
+    """Number of the device whose own memory is to be read, if it has any."""
     session = open_onnx(warm, device, threads)
     session.run({"x": np.zeros(1, np.float32)})
-    return session.provider
+    provider = session.provider
+    return provider.index if provider.memory == "cuda" else None
+
+
+def _load_torch(device: str) -> int | None:
+    import torch
+
+    torch.nn.Linear(1, 1).to(device)(torch.zeros(1, 1, device=device))
+    return 0 if device == "cuda" else None
 
 
 def main(request: str) -> int:
@@ -54,7 +66,10 @@ def main(request: str) -> int:
     try:
         with np.load(asked["feed"]) as stored:
             feed = dict(stored)
-        found = cold_start(Path(asked["model"]), Path(asked["warm"]), asked["device"], asked["threads"], feed)
+        with ExitStack() as trust:
+            for factory, folder in asked.get("factories", ()):
+                trust.enter_context(trusting(factory, folder=folder))
+            found = cold_start(Path(asked["model"]), Path(asked["warm"]), asked["device"], asked["threads"], feed)
     except OptkitError as error:
         print(json.dumps({"what": error.what, "where": error.where, "hint": error.hint}), file=sys.stderr)
         return REFUSED

@@ -28,6 +28,7 @@ SIDEWAYS = {
     ("passes", "runtimes"),  # which it learns from the runtime
     ("quantization", "formats"),
     ("quantization", "runtimes"),
+    ("runtimes", "formats"),  # to load what a runtime does not load by itself
 }
 """Which family may use which."""
 LAZY = frozenset({"optkit"})

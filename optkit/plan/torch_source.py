@@ -1,0 +1,66 @@
+"""A PyTorch model that a recipe describes, put into one file: the network as its factory makes it, with the weights given."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from optkit.datasets import Examples
+from optkit.errors import OptkitError, UsageError
+from optkit.formats.torch import TorchModel, load_torch, load_weights, save_torch
+from optkit.formats.torch_origin import Origin, TensorInput, build, trusting
+from optkit.recipe import Recipe, TorchSource
+
+
+@contextmanager
+def trusting_recipe(recipe: Recipe) -> Iterator[None]:
+    """While a recipe is followed, the factories that it names may be called."""
+    named = [recipe.torch.factory] if recipe.torch is not None else []
+    folder = recipe.torch.folder if recipe.torch is not None else Path(recipe.name).parent
+    for step in recipe.steps:
+        named += [value for field, value in step.pass_ if field == "factory" and isinstance(value, str)]
+    with trusting(*named, folder=str(folder.absolute())):
+        yield
+
+
+def assemble(source: TorchSource, path: Path, recipe: Recipe) -> None:
+    """Write the model of a recipe to `path`. Raises UsageError or ModelError, with `file:line`."""
+    origin = Origin(source.factory, source.arguments, inputs=tuple(_inputs(source, recipe)), outputs=source.outputs)
+    try:
+        module = build(origin)
+        if source.weights is not None:
+            load_weights(module, source.weights)
+    except OptkitError as error:
+        where = recipe.where("model.weights" if source.weights and str(source.weights) == error.where else "model.factory")
+        error.where = f"{where}: {error.where}" if error.where else where
+        raise
+    save_torch(TorchModel(module, origin), path)
+
+
+def learn_inputs(path: Path, examples: Examples) -> None:
+    """Write into a model file what its inputs are, where it does not know: types and sizes as the examples have them."""
+    model = load_torch(path)
+    if not model.origin.inputs:
+        save_torch(TorchModel(model.module, model.origin.with_inputs(inputs_of(examples))), path)
+
+
+def inputs_of(examples: Examples) -> Sequence[TensorInput]:
+    """Inputs as examples have them; the first axis, which is the examples', may vary."""
+    return [
+        TensorInput(name, str(array.dtype), tuple(array.shape[1:]) if examples.whole else ("batch", *array.shape[1:]))
+        for name, array in examples.arrays.items()
+    ]
+
+
+def _inputs(source: TorchSource, recipe: Recipe) -> Iterator[TensorInput]:
+    for name, text in source.inputs.items():
+        found = re.fullmatch(r"\s*(\w+)\s*\[([\w\s,]*)\]\s*", text)
+        sizes = [size.strip() for size in found[2].split(",") if size.strip()] if found else []
+        if not found or not hasattr(np, found[1]):
+            where = recipe.where(f"model.inputs.{name}")
+            raise UsageError(
+                f"{text!r} is no type with sizes", where=where, hint="write float32[N, 3, 224, 224]; letters are sizes that vary"
+            )
+        yield TensorInput(name, found[1], tuple(int(size) if size.isdecimal() else None for size in sizes))
