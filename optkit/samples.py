@@ -32,9 +32,12 @@ class Samples:
     better: Better
     values: tuple[float, ...]
     paired_by: Literal["example", "round", "none"]
-    summary: Literal["mean", "median", "auroc"] = "mean"
-    """How the values become the one number shown."""
+    summary: str = "mean"
+    """How the values become the one number shown: `mean`, `median`, or the word of a summary in `optkit.stats.summaries`."""
     labels: tuple[float, ...] = ()
     """The truth of each example, where the summary needs it (auroc)."""
     groups: tuple[int, ...] = ()
     """Examples with the same number depend on each other; intervals are taken over groups. Empty: all independent."""
+    parts: tuple[tuple[float, ...], ...] = ()
+    """What the summary is made of, a row for each example, where it is not made of the values: such as errors and words. The values are
+    then what each example has on its own, for pictures; 0 where it has nothing."""

@@ -46,7 +46,8 @@ def test_right_and_wrong_answers_are_paired_by_example() -> None:
     before = np.r_[np.ones(90), np.zeros(10)]
     after = np.r_[np.ones(80), np.zeros(20)]
     delta = between(scores(before), scores(after))
-    assert (delta.before, delta.after, delta.n, delta.method) == (0.9, 0.8, 100, "Tango score interval")
+    assert (delta.before, delta.after, delta.n, delta.method) == (0.9, 0.8, 100, "exact McNemar and Tango score interval")
+    assert delta.p == pytest.approx(2 * 0.5**10)
     assert delta.gain == pytest.approx(-0.1 / 0.9)
     assert delta.low < delta.gain < delta.high < 0
     assert delta.verdict == "worse"

@@ -35,6 +35,8 @@ class Delta:
     method: str
     n: int
     """Independent units that the interval rests on (examples, groups or rounds); 1 where the value is exact."""
+    p: float | None = None
+    """Of scores: the chance of a difference at least so large if there were none, two-sided; McNemar's test for right and wrong."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,21 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """A difference on some of the examples only: those with one label, or one value of a column."""
+
+    by: str
+    """`label`, or the name of the column."""
+    value: str
+    """What these examples have in common; for a column of many numbers a quarter of them, such as `0.2 to 0.5`."""
+    examples: int
+    delta: Delta
+    """`verdict` is corrected for how many slices were looked at; `low`, `high` and `p` are those of this slice alone."""
+    corrected: float | None
+    """`p` after Holm's correction over all slices of the metric on the device; None where there is no p."""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All differences between two models."""
 
@@ -53,6 +70,8 @@ class Comparison:
     after: str
     deltas: tuple[Delta, ...]
     warnings: tuple[Warned, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    """Where it was asked for: who paid, worst first, for each metric on each device."""
 
 
 def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Comparison:

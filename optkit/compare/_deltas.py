@@ -9,11 +9,12 @@ import numpy as np
 
 from optkit.compare import Delta, Says
 from optkit.samples import FIDELITY, Better, Samples
-from optkit.stats.interval import Interval
+from optkit.stats.interval import Interval, chance_of
 from optkit.stats.order import runs_needed
-from optkit.stats.paired import auroc, auroc_difference, mean_difference, median_difference
-from optkit.stats.proportions import paired_share_difference, share
+from optkit.stats.paired import mean_difference, median_difference, summary_difference
+from optkit.stats.proportions import FEW_DISCORDANT, mcnemar, right_and_wrong, share
 from optkit.stats.ratio import at_typical_speed, ratio_of_quantiles
+from optkit.stats.summaries import PLAIN, Summary, make_summary, summarize
 
 if TYPE_CHECKING:
     from optkit.measure import Measurement
@@ -45,6 +46,7 @@ class _Found:
     n: int
     equal: bool = False
     """The values are the same, one by one."""
+    p: float | None = None
 
 
 def deltas_of(before: "Measurement", after: "Measurement", seed: int) -> tuple[Delta, ...]:
@@ -85,27 +87,48 @@ def _scores(first: Samples, second: Samples, seed: int) -> _Found:
         raise ValueError(f"{second.metric} has {len(x)} scores before and {len(y)} after")
     groups = np.asarray(second.groups) if second.groups else None
     n = len(y) if groups is None else len(np.unique(groups))
-    before, after = _summary(first, x), _summary(second, y)
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    if not (is_finite(first) and is_finite(second)):
+        before, after = (summary_of(each) if is_finite(each) else nan for each in (first, second))
         return _Found(second.metric, before, after, Interval(nan, nan, nan), "none: some scores are not finite", n)
-    difference, method = _paired(x, y, second, groups, seed)
-    return _Found(second.metric, before, after, _gain(difference, before, second.better), method, n, bool((x == y).all()))
+    before, after = summary_of(first), summary_of(second)
+    difference, method, p = _paired(x, y, first, second, groups, seed)
+    p = chance_of(difference, n) if p is None else p
+    equal = bool((x == y).all()) and first.parts == second.parts
+    return _Found(second.metric, before, after, _gain(difference, before, second.better), method, n, equal, None if isnan(p) else p)
 
 
-def _paired(x: Array, y: Array, samples: Samples, groups: Array | None, seed: int) -> tuple[Interval, str]:
+def _paired(x: Array, y: Array, first: Samples, second: Samples, groups: Array | None, seed: int) -> tuple[Interval, str, float | None]:
+    """The difference with its interval, the method, and the p-value where the method has one of its own."""
     over = "paired bootstrap over " + ("examples" if groups is None else "groups")
-    if samples.summary == "auroc":
-        return auroc_difference(x, y, np.asarray(samples.labels), groups, seed), over
-    if samples.summary == "median":
-        return median_difference(x, y, groups, seed), over
-    whole = samples.metric not in FIDELITY or samples.metric in COUNTED
+    if second.summary == "median":
+        return median_difference(x, y, groups, seed), over, None
+    if second.summary not in PLAIN:
+        before, after = (made_summary(each) for each in (first, second))
+        return summary_difference(before, after, len(y), groups, seed), over, None
+    whole = second.metric not in FIDELITY or second.metric in COUNTED
     if whole and groups is None and np.isin(x, (0, 1)).all() and np.isin(y, (0, 1)).all():
-        if samples.metric in COUNTED and x.all():
+        if second.metric in COUNTED and x.all():
             alone = share(int(y.sum()), len(y))
-            return Interval(alone.value - 1, alone.low - 1, alone.high - 1), "Wilson score interval"
+            return Interval(alone.value - 1, alone.low - 1, alone.high - 1), "Wilson score interval", nan
         gained, lost = int(((y == 1) & (x == 0)).sum()), int(((y == 0) & (x == 1)).sum())
-        return paired_share_difference(gained, lost, len(y)), "Tango score interval"
-    return mean_difference(x, y, groups, seed), over
+        exact = "exact McNemar and " if 0 < gained + lost < FEW_DISCORDANT else ""
+        return right_and_wrong(gained, lost, len(y)), f"{exact}Tango score interval", mcnemar(gained, lost)
+    return mean_difference(x, y, groups, seed), over, None
+
+
+def made_summary(samples: Samples) -> Summary:
+    """The summary of scores that is no mean."""
+    return make_summary(samples.summary, np.asarray(samples.values), samples.parts, np.asarray(samples.labels))
+
+
+def summary_of(samples: Samples) -> float:
+    """The one number that scores come to."""
+    return summarize(samples.summary, np.asarray(samples.values), samples.parts, np.asarray(samples.labels))
+
+
+def is_finite(samples: Samples) -> bool:
+    """Whether no score, and nothing that a summary is made of, is NaN or infinite."""
+    return bool(np.isfinite(samples.values).all()) and all(np.isfinite(row).all() for row in samples.parts)
 
 
 def _rounds(first: Samples, second: Samples, seed: int) -> Iterator[_Found]:
@@ -168,6 +191,7 @@ def _delta(found: _Found, samples: Samples, device: str, batch: int) -> Delta:
         verdict=_says(found, band),
         method=found.method,
         n=found.n,
+        p=found.p,
     )
 
 
@@ -182,12 +206,6 @@ def _says(found: _Found, band: float) -> Says:
     if high < -band:
         return "worse"
     return "same" if -band <= low and high <= band else "undecided"
-
-
-def _summary(samples: Samples, values: Array) -> float:
-    if samples.summary == "auroc":
-        return auroc(values, np.asarray(samples.labels))
-    return float(np.median(values) if samples.summary == "median" else np.mean(values))
 
 
 def _perfect(samples: Samples) -> Samples | None:

@@ -9,7 +9,7 @@ from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
 from optkit.measure import Progress
 from optkit.measure._feeds import batches_of, fitted, is_fixed
-from optkit.metrics import Metric, default_metrics
+from optkit.metrics import Metric, SetMetric, default_metrics
 from optkit.runtimes import Session
 from optkit.samples import Samples
 
@@ -31,6 +31,7 @@ class Scoring:
         self.models = models
         self.output = output
         self.scores: list[dict[str, list[Array]]] = [{} for _ in models]
+        self.parts: list[dict[str, list[Array]]] = [{} for _ in models]
         self.finite: list[list[Array]] = [[] for _ in models]
         self.held: list[tuple[slice, list[Answer]]] = []
 
@@ -57,30 +58,41 @@ class Scoring:
         for i, answer in enumerate(joined):
             for metric in self.metrics:
                 try:
-                    score = metric.score(answer, None if labels is None else labels[rows], reference)
+                    self._score(i, metric, answer, None if labels is None else labels[rows], reference)
                 except DataError as error:  # a metric sees arrays, the user's name for them is known here
                     error.where = error.where or self.examples.source
                     raise
-                self.scores[i].setdefault(metric.name, []).append(score)
+
+    def _score(self, model: int, metric: Metric, answer: Answer, labels: Array | None, reference: Answer) -> None:
+        if isinstance(metric, SetMetric):
+            parts = metric.parts(answer, labels, reference)
+            self.parts[model].setdefault(metric.name, []).extend(parts)
+            score = metric.alone(parts)
+        else:
+            score = metric.score(answer, labels, reference)
+        self.scores[model].setdefault(metric.name, []).append(score)
 
     def samples(self) -> list[tuple[Samples, ...]]:
         """The scores of every model."""
         self.flush()
         complete = all(bool(part.all()) for parts in self.finite for part in parts)
         found = []
-        for scores, finite in zip(self.scores, self.finite, strict=True):
-            of_model = [self._samples(metric, np.concatenate(scores[metric.name])) for metric in self.metrics or ()]
+        for scores, parts, finite in zip(self.scores, self.parts, self.finite, strict=True):
+            of_model = [
+                self._samples(metric, np.concatenate(scores[metric.name]), parts.get(metric.name, ())) for metric in self.metrics or ()
+            ]
             if not complete:
                 values = tuple(np.concatenate(finite).astype(float).tolist())
                 of_model.insert(0, Samples("finite", "ratio", "higher", values, "example", groups=self._groups()))
             found.append(tuple(of_model))
         return found
 
-    def _samples(self, metric: Metric, values: Array) -> Samples:
+    def _samples(self, metric: Metric, values: Array, parts: Sequence[Array]) -> Samples:
         labels = self.examples.labels if metric.summary == "auroc" else None
         truth = () if labels is None else tuple(labels.reshape(len(values)).astype(float).tolist())
         kept = tuple(values.astype(float).tolist())
-        return Samples(metric.name, metric.unit, metric.better, kept, "example", metric.summary, truth, self._groups())
+        rows = tuple(tuple(row.tolist()) for row in parts)
+        return Samples(metric.name, metric.unit, metric.better, kept, "example", metric.summary, truth, self._groups(), rows)
 
     def _groups(self) -> tuple[int, ...]:
         if self.examples.groups is None:

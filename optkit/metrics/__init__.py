@@ -1,17 +1,18 @@
 """Outputs and answers to one score per example. One file a metric; the file name is its word."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from optkit.errors import UsageError
 from optkit.metrics._answer import Array, answer_of, class_axis
-from optkit.registry import import_named, load, members, suggestion
+from optkit.registry import import_named, load, members, plugins, suggestion
 from optkit.samples import Better
+from optkit.stats.summaries import Additive, make_summary
 
-__all__ = ["Array", "Metric", "default_metrics", "fidelity_metrics", "find_metric"]
+__all__ = ["Array", "Metric", "SetMetric", "default_metrics", "fidelity_metrics", "find_metric", "is_metric"]
 
 SYNONYMS = {
     "accuracy": "top1",
@@ -22,6 +23,13 @@ SYNONYMS = {
     "mae": "mean_absolute_error",
     "cosine_similarity": "cosine",
     "snr": "sqnr",
+    "f1": "f1_macro",
+    "wer": "word_error_rate",
+    "cer": "character_error_rate",
+    "map": "mean_average_precision",
+    "miou": "mean_iou",
+    "iou": "mean_iou",
+    "ppl": "perplexity",
 }
 """Other names people use; they are shown as a hint, one word per metric stays."""
 
@@ -38,8 +46,8 @@ class Metric(ABC):
     unit: str
     """As in `Samples.unit`."""
     better: Better
-    summary: Literal["mean", "auroc"] = "mean"
-    """How the scores become one number. For `auroc` the labels go into `Samples.labels`."""
+    summary: str = "mean"
+    """How the scores become one number: `mean` or a word of `optkit.stats.summaries`. For `auroc` the labels go into `Samples.labels`."""
     needs: Literal["labels", "reference"]
     """What a score is taken against: the truth, or the outputs of the original model (fidelity)."""
 
@@ -55,19 +63,61 @@ class Metric(ABC):
         """
 
 
+class SetMetric(Metric):
+    """A metric of all examples together that is no mean of their scores, such as F1 or a word error rate.
+
+    `parts` gives what its summary needs of each example; from these it is computed anew for every bootstrap draw.
+    """
+
+    @abstractmethod
+    def parts(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> list[Array]:
+        """A row of numbers for each example, as its summary wants them. Raises like `score`."""
+
+    def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
+        return self.alone(self.parts(outputs, labels, reference))
+
+    def alone(self, parts: Sequence[Array]) -> Array:
+        """What each example has by itself, for pictures: by default the summary of that one example, 0 where it has none."""
+        summary = make_summary(self.summary, np.zeros(len(parts)), parts)
+        if isinstance(summary, Additive):
+            moments = summary.moments
+            return np.nan_to_num(summary.of(moments if isinstance(moments, np.ndarray) else moments.toarray()))
+        return np.nan_to_num(summary.under(np.eye(len(parts))))
+
+
 def find_metric(word: str, output: str | None = None) -> Metric:
     """The metric that a word or `module:function` names, reading the answer from `output`. Raises UsageError when there is none."""
     from optkit.metrics._function import FunctionMetric
+    from optkit.metrics._parameters import parameterized
 
     if ":" in word:
         return FunctionMetric(word, import_named(word), output)
-    if word in SYNONYMS and word not in members("metrics"):
-        raise UsageError(f"no metric is called {word!r}", hint=f"did you mean {SYNONYMS[word]!r}? {suggestion('', members('metrics'))}")
+    made = parameterized(word, output)
+    if made is not None:
+        return made
+    if not is_metric(word):
+        raise unknown_metric(word)
     member = load("metrics", word)
     if isinstance(member, type):
         metric: Metric = member(output)
         return metric
     return FunctionMetric(word, member, output)
+
+
+def is_metric(word: str) -> bool:
+    """Whether a word without a colon names a metric."""
+    from optkit.metrics._parameters import takes
+
+    return word in (*members("metrics"), *plugins("metrics")) or takes(word)
+
+
+def unknown_metric(word: str) -> UsageError:
+    """No metric is called so; the nearest is named, and what there is."""
+    known = (*members("metrics"), *plugins("metrics"))
+    ours = SYNONYMS.get(word.lower())
+    near = f"did you mean {ours!r}? {suggestion('', known)}" if ours else suggestion(word, known)
+    more = "any topK; _ctc behind an error rate or exact_match decodes CTC; module:function"
+    return UsageError(f"no metric is called {word!r}", hint=f"{near}; {more}")
 
 
 def fidelity_metrics(output: str | None = None) -> tuple[Metric, ...]:

@@ -10,6 +10,9 @@ from optkit.registry import suggestion
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+SEVERAL = "exact_match, word_error_rate, character_error_rate, f1_macro, mean_iou, perplexity, next_token_accuracy or module:function"
+"""Metrics of examples that have several labels each."""
+
 
 def answer_name(outputs: Mapping[str, Array], wanted: str | None) -> str:
     """The output that carries the answer: the one asked for, or the only one, or the first floating-point one.
@@ -100,7 +103,7 @@ def one_label_each(metric: str, labels: Array | None, rows: int) -> Array:
     check_rows(metric, labels, rows)
     if labels[:1].size != 1:
         what = f"{metric} wants one label per example, the data has {labels[0].size} ({list(labels.shape)})"
-        raise DataError(what, hint="score sequences with --metric module:function, or compare fidelity: leave --metric out")
+        raise DataError(what, hint=f"for several: --metric {SEVERAL}; or leave --metric out for fidelity")
     return labels.reshape(rows)
 
 

@@ -12,15 +12,18 @@ from optkit.metrics._answer import Array, answer_of, class_scores, one_label_eac
 class Top1(Metric):
     """1 where the class with the highest score (the first of equals) is the label, else 0; an answer with NaN is wrong.
 
-    An integer output is the class itself.
+    An integer output is the class itself. With several `places` (top5: five), the label may be any of so many best classes.
     """
 
     name = "top1"
     unit = "ratio"
     better = "higher"
     needs = "labels"
-    places = 1
-    """How many of the best classes count."""
+
+    def __init__(self, output: str | None = None, places: int = 1) -> None:
+        super().__init__(output)
+        self.places = places
+        self.name = f"top{places}"
 
     def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
         answer = answer_of(outputs, self.output)

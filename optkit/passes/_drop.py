@@ -6,9 +6,9 @@ import numpy as np
 
 from optkit.datasets import Array, Examples
 from optkit.errors import DataError
-from optkit.metrics import Metric, default_metrics, find_metric
+from optkit.metrics import Metric, SetMetric, default_metrics, find_metric
 from optkit.runtimes import Session, full_feeds
-from optkit.stats.paired import auroc
+from optkit.stats.summaries import summarize
 
 BATCH = 16
 
@@ -36,14 +36,19 @@ def drop_against(original: Session, examples: Examples, word: str | None) -> Cal
 def _summary(metric: Metric, session: Session, examples: Examples) -> float:
     assert examples.labels is not None
     scores: list[Array] = []
+    parts: list[Array] = []
     done = 0
     for feed in full_feeds(session, examples, BATCH):
         answers = _answers(session, feed, examples.whole)
         count = 1 if examples.whole else min(len(next(iter(feed.values()))), len(examples) - done)
-        scores.append(metric.score({name: value[:count] for name, value in answers.items()}, examples.labels[done : done + count]))
+        scored = {name: value[:count] for name, value in answers.items()}, examples.labels[done : done + count]
+        if isinstance(metric, SetMetric):
+            parts += metric.parts(*scored)
+        else:
+            scores.append(metric.score(*scored))
         done += count
-    every = np.concatenate(scores)
-    return auroc(every, examples.labels) if metric.summary == "auroc" else float(every.mean())
+    every = np.concatenate(scores) if scores else np.zeros(len(parts))
+    return summarize(metric.summary, every, parts, examples.labels.reshape(len(every), -1)[:, 0])
 
 
 def _answers(session: Session, feed: Mapping[str, Array], whole: bool) -> dict[str, Array]:

@@ -1,7 +1,7 @@
 """An estimate with its 95 % interval, and how bootstrap draws become one."""
 
-from dataclasses import dataclass
-from math import inf, sqrt
+from dataclasses import dataclass, field
+from math import inf, isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ class Interval:
     value: float
     low: float
     high: float
+    error: float = field(default=nan, compare=False)
+    """Its standard error; NaN where the interval rests on something else."""
 
 
 def of_draws(value: float, draws: Array, n: int) -> Interval:
@@ -37,4 +39,19 @@ def of_draws(value: float, draws: Array, n: int) -> Interval:
     outside = float(ndtr(-sqrt(n / (n - 1)) * stdtrit(n - 1, 0.5 + CONFIDENCE / 2)))
     low, high = np.quantile(draws, [outside, 1 - outside])
     # the estimate itself is never outside its interval, however skewed the draws are
-    return Interval(value, min(float(low), value), max(float(high), value))
+    error = float(np.std(draws) * sqrt(n / (n - 1)))
+    return Interval(value, min(float(low), value), max(float(high), value), error)
+
+
+def chance_of(found: Interval, n: int) -> float:
+    """The two-sided p-value of no difference, by Student's t with the interval's standard error over `n` units; NaN where it has none.
+
+    Unlike a share of bootstrap draws it has no smallest value, so that it can be corrected for looking at many.
+    """
+    from scipy.special import stdtr
+
+    if not isfinite(found.error) or n < 2:
+        return nan
+    if found.error == 0:
+        return 1.0 if found.value == 0 else 0.0
+    return float(2 * stdtr(n - 1, -abs(found.value) / found.error))

@@ -6,11 +6,14 @@ import numpy as np
 
 from optkit.stats.draws import drawn_counts, group_numbers
 from optkit.stats.interval import Interval, Z, of_draws
+from optkit.stats.summaries import Additive, Summary
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MANY = 20_000
 """Independent units from which a bootstrap of a mean and the normal interval agree to three digits."""
+AT_ONCE = 2_000_000
+"""Numbers held at a time where each unit is left out in turn."""
 
 
 def mean_difference(before: Array, after: Array, groups: Array | None = None, seed: int = 0) -> Interval:
@@ -42,46 +45,54 @@ def median_difference(before: Array, after: Array, groups: Array | None = None, 
     return of_draws(float(np.median(after) - np.median(before)), np.asarray(draws), count)
 
 
-def auroc_difference(before: Array, after: Array, labels: Array, groups: Array | None = None, seed: int = 0) -> Interval:
-    """AUROC(after) − AUROC(before) for scores of the same examples with labels 0 and 1; paired bootstrap over examples or groups.
+def summary_difference(before: Summary, after: Summary, examples: int, groups: Array | None = None, seed: int = 0) -> Interval:
+    """Summary after − summary before of the same `examples`; paired bootstrap over examples or groups, the summary computed for each draw.
 
-    Draws in which only one label occurs have no AUROC and are left out.
+    Draws that have no such number (no example of a class) are left out. Sums over many units are near enough to normal: from `MANY`
+    on, the interval is that of the jackknife (Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 11).
     """
-    _paired(after, before)
-    numbers, count = group_numbers(groups, len(labels))
-    first, second = _Ranked(before, labels), _Ranked(after, labels)
-    draws = [second.auroc(drawn[:, numbers]) - first.auroc(drawn[:, numbers]) for drawn in drawn_counts(count, len(labels), seed)]
-    every = np.ones((1, len(labels)))
-    return of_draws(float(second.auroc(every)[0] - first.auroc(every)[0]), np.concatenate(draws), count)
+    numbers, count = group_numbers(groups, examples)
+    every = np.ones((1, examples))
+    value = float(after.under(every)[0] - before.under(every)[0])
+    if isinstance(before, Additive) and isinstance(after, Additive):
+        first, second = _by_unit(before, numbers, count), _by_unit(after, numbers, count)
+        if count >= MANY:
+            return _jackknife(before, after, first, second, value)
+        counts = drawn_counts(count, before.width + after.width, seed, before.draws)
+        draws = [after.of(np.asarray(drawn @ second)) - before.of(np.asarray(drawn @ first)) for drawn in counts]
+    else:
+        counts = drawn_counts(count, max(examples, before.width, after.width), seed, before.draws)
+        draws = [after.under(drawn[:, numbers]) - before.under(drawn[:, numbers]) for drawn in counts]
+    return of_draws(value, np.concatenate(draws), count)
 
 
-def auroc(scores: Array, labels: Array) -> float:
-    """The chance that an example labelled 1 scores above one labelled 0, ties counting half; NaN when one of the labels is missing."""
-    return float(_Ranked(scores, labels).auroc(np.ones((1, len(labels))))[0])
+def _by_unit(summary: Additive, numbers: Array, count: int) -> Any:
+    """What each unit adds to the sums, [units, k]."""
+    if count == len(numbers):
+        return summary.moments[np.argsort(numbers)] if (np.diff(numbers) != 1).any() else summary.moments
+    from scipy.sparse import csr_array
+
+    belongs = csr_array((np.ones(len(numbers)), (numbers, np.arange(len(numbers)))), shape=(count, len(numbers)))
+    return belongs @ summary.moments
 
 
-class _Ranked:
-    """Scores in ascending order, to count the pairs that are ranked rightly under any weights of the examples."""
+def _jackknife(before: Additive, after: Additive, first: Any, second: Any, value: float) -> Interval:
+    count, width = first.shape[0], max(before.width, after.width, 1)
+    at_once = max(1, AT_ONCE // width)
+    without = np.concatenate(
+        [
+            after.of(_left_out(second, slice(i, i + at_once))) - before.of(_left_out(first, slice(i, i + at_once)))
+            for i in range(0, count, at_once)
+        ]
+    )
+    error = float(np.sqrt(((without - without.mean()) ** 2).sum() * (count - 1) / count))
+    return Interval(value, value - Z * error, value + Z * error, error)
 
-    def __init__(self, scores: Array, labels: Array) -> None:
-        if len(scores) != len(labels):
-            raise ValueError(f"{len(scores)} scores for {len(labels)} labels")
-        self.order = np.argsort(scores, kind="stable")
-        ascending = np.asarray(scores)[self.order]
-        self.positive = np.asarray(labels)[self.order] > 0
-        self.first = np.searchsorted(ascending, ascending, side="left")
-        self.past = np.searchsorted(ascending, ascending, side="right")
 
-    def auroc(self, weights: Array) -> Array:
-        """One value for each row of `weights`, which are given in the order of the examples."""
-        ranked = weights[:, self.order]
-        negatives = np.zeros((len(ranked), ranked.shape[1] + 1))
-        np.cumsum(ranked * ~self.positive, axis=1, out=negatives[:, 1:])
-        below = (negatives[:, self.first[self.positive]] + negatives[:, self.past[self.positive]]) / 2
-        won = (ranked[:, self.positive] * below).sum(axis=1)
-        pairs = ranked[:, self.positive].sum(axis=1) * negatives[:, -1]
-        values: Array = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
-        return values
+def _left_out(moments: Any, rows: slice) -> Array:
+    """The sums without each of these units in turn."""
+    part = moments[rows]
+    return np.asarray(moments.sum(axis=0)) - (part if isinstance(part, np.ndarray) else part.toarray())
 
 
 def _paired(after: Array, before: Array) -> Array:
@@ -94,5 +105,5 @@ def _paired(after: Array, before: Array) -> Array:
 def _normal(residual: Array, numbers: Array, count: int, value: float) -> Interval:
     # the variance of a mean over groups of unequal size, linearized (Cochran 1977, "Sampling Techniques", section 6.3)
     sums = np.bincount(numbers, weights=residual, minlength=count)
-    half = Z * float(np.sqrt((sums**2).sum() * count / (count - 1))) / len(residual)
-    return Interval(value, value - half, value + half)
+    error = float(np.sqrt((sums**2).sum() * count / (count - 1))) / len(residual)
+    return Interval(value, value - Z * error, value + Z * error, error)

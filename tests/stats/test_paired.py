@@ -6,7 +6,18 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from optkit.stats import paired
-from optkit.stats.paired import auroc, auroc_difference, mean_difference, median_difference
+from optkit.stats.interval import Interval
+from optkit.stats.paired import mean_difference, median_difference, summary_difference
+from optkit.stats.summaries import summarize
+from optkit.stats.summaries.auroc import Auroc
+
+
+def auroc(values: np.ndarray, labels: np.ndarray) -> float:
+    return summarize("auroc", values, labels=labels)
+
+
+def auroc_difference(before: np.ndarray, after: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Interval:
+    return summary_difference(Auroc(before, (), labels), Auroc(after, (), labels), len(labels), groups)
 
 
 def scores(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +80,7 @@ def test_auroc_is_sklearns_with_ties_and_weights(seed: int, n: int) -> None:
     values, labels = rng.integers(0, 6, n) / 5, np.r_[0, 1, rng.integers(0, 2, n - 2)]
     weights = rng.integers(1, 4, n)
     assert auroc(values, labels) == pytest.approx(roc_auc_score(labels, values))
-    assert paired._Ranked(values, labels).auroc(weights[None, :])[0] == pytest.approx(roc_auc_score(labels, values, sample_weight=weights))
+    assert Auroc(values, (), labels).under(weights[None, :])[0] == pytest.approx(roc_auc_score(labels, values, sample_weight=weights))
 
 
 def test_auroc_of_one_label_is_not_a_number() -> None:
