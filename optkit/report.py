@@ -16,6 +16,17 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
+class DataUsed:
+    """The examples that a report rests on: scores can be paired with those of another report only when they are the same."""
+
+    source: str
+    """What the user called them."""
+    digest: str
+    """sha256, as `Examples.digest`."""
+    examples: int
+
+
+@dataclass(frozen=True)
 class Report:
     """What `run`, `compare` and `gate` return, print and save."""
 
@@ -31,6 +42,7 @@ class Report:
     """Sentences for the reader: what passes chose, what they left alone and why."""
     layers: tuple[LayerComparison, ...] = ()
     """Where the models part, one for each model after the first, if it was asked for."""
+    data: DataUsed | None = None
 
 
 def save_report(report: Report, path: Path) -> None:
