@@ -9,7 +9,9 @@ from optkit.artifact import Artifact
 from optkit.compare import Comparison, Warned, compare_all
 from optkit.errors import UsageError
 from optkit.gate import Limits, judge, limits_asked
+from optkit.inspection import Profile
 from optkit.layers import LayerComparison, compare_layers
+from optkit.manifest import lineage_of
 from optkit.measure import measure
 from optkit.measure._names import distinguishing_names
 from optkit.report import SCHEMA, Report
@@ -51,17 +53,16 @@ def prove(
 
     `data` is what `--data` takes, or examples that are read already; `samples` uses at most so many of them, evenly spaced. Without
     `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device and batch size. With `layers`,
-    it is also told at which layers the models part.
+    it is also told at which layers the models part, and where their time goes.
     Raises UsageError, DataError or ModelError when something does not fit, before anything is timed where that can be known.
     """
     from optkit.runtimes import open_session
 
     if len(models) < 2:
         raise UsageError("there is nothing to compare with", hint="name the original and at least one other model")
+    models = [each if each.lineage else replace(each, lineage=lineage_of(each.path)) for each in models]
     ports = open_session(models[0].path, threads=threads).inputs
     examples = _examples(data, ports, synthetic, models[0], seed, samples)
-    if samples is not None:
-        examples = examples.spread(samples)
     wanted = _metrics(metrics, output, limits)
     _check_limits(limits, wanted, examples)
     found = _layers(models, examples, threads, progress) if layers else ()
@@ -86,11 +87,19 @@ def prove(
         comparisons=comparisons,
         verdict=judge(comparisons, limits) if limits is not None else None,
         layers=found,
+        profiles=_profiles(models, examples, devices[0], threads, seconds) if layers else {},
         notes=(_origin(examples),),
     )
 
 
 def _examples(
+    data: "str | Examples | None", ports: "Sequence[Port]", synthetic: bool, model: Artifact, seed: int, samples: int | None
+) -> "Examples":
+    examples = _all_examples(data, ports, synthetic, model, seed, samples)
+    return examples if samples is None else examples.spread(samples)
+
+
+def _all_examples(
     data: "str | Examples | None", ports: "Sequence[Port]", synthetic: bool, model: Artifact, seed: int, samples: int | None
 ) -> "Examples":
     if isinstance(data, str):
@@ -134,6 +143,13 @@ def _metrics(words: Sequence[str], output: str | None, limits: Limits | None) ->
 def _layers(models: Sequence[Artifact], examples: "Examples", threads: int, progress: Progress) -> tuple[LayerComparison, ...]:
     names = distinguishing_names([model.path for model in models])
     return compare_layers(models[0], models[1:], examples, names=names, threads=threads, progress=progress)
+
+
+def _profiles(models: Sequence[Artifact], examples: "Examples", device: str, threads: int, seconds: float) -> dict[str, Profile]:
+    from optkit.inspection.profile import profile_model
+
+    names = distinguishing_names([model.path for model in models])
+    return {name: profile_model(each.path, examples, device, threads, seconds / 4) for name, each in zip(names, models, strict=True)}
 
 
 def _check_limits(limits: Limits | None, metrics: "Sequence[Metric] | None", examples: "Examples") -> None:

@@ -1,13 +1,15 @@
 """The record a command leaves: everything measured, compared and judged, as saved in report.json."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from optkit.compare import Comparison
 from optkit.errors import UsageError
 from optkit.gate import Verdict
+from optkit.inspection import Profile
 from optkit.layers import LayerComparison
 from optkit.measure import Measurement
 from optkit.records import read_record
@@ -42,6 +44,8 @@ class Report:
     """Sentences for the reader: what passes chose, what they left alone and why."""
     layers: tuple[LayerComparison, ...] = ()
     """Where the models part, one for each model after the first, if it was asked for."""
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    """Where the time of each model goes, by its name, asked for with the layers."""
     data: DataUsed | None = None
 
 

@@ -41,6 +41,8 @@ class Check:
     """A sentence: what was measured, and by how much it is inside or outside the limit."""
     more_needed: int | None = None
     """How many more examples or rounds would decide, when undecided."""
+    threshold: float | None = None
+    """The least gain that the limit allows, for plots."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _check(limit: "Limit", delta: Delta, name: str) -> Check:
         reason += f": {limit.short_by(delta)}"
     if outcome == "undecided":
         reason += ": " + _what_would_decide(delta, more)
-    return Check(limit.text, delta, outcome, reason, more)
+    return Check(limit.text, delta, outcome, reason, more, limit.threshold)
 
 
 def _what_would_decide(delta: Delta, more: int | None) -> str:

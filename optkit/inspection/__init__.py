@@ -76,6 +76,16 @@ class OperatorTime:
 
 
 @dataclass(frozen=True)
+class NodeTime:
+    """One node as the runtime runs it: what it fused is called after one of its parts, or after what it gives."""
+
+    node: str
+    operator: str
+    seconds: float
+    """In one inference, without what nested graphs take: median over the runs."""
+
+
+@dataclass(frozen=True)
 class Profile:
     """Time by operator over several runs, measured by ONNX Runtime."""
 
@@ -90,6 +100,8 @@ class Profile:
     """Slowest first."""
     between: float
     """Seconds of an inference spent outside operators: median."""
+    slowest: tuple[NodeTime, ...] = ()
+    """The nodes that take most, slowest first."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from optkit.datasets import Examples
 from optkit.datasets.synthetic import synthetic
-from optkit.inspection import OperatorTime, Profile
+from optkit.inspection import NodeTime, OperatorTime, Profile
 from optkit.runtimes import Port
 from optkit.runtimes.onnxruntime import open_onnx
 
@@ -24,17 +25,20 @@ ENOUGH_SECONDS, FEWEST, MOST = 2.0, 5, 200
 """Run for so long, but so often at least and at most: the record of a run of a large model has thousands of lines."""
 WARM_UP = 2
 """First runs allocate memory and are slower."""
+SLOWEST = 40
+"""Nodes that a profile names."""
+KERNEL = "_kernel_time"
 
 
-def profile_model(path: Path, examples: Examples, device: str = "cpu", threads: int = 1) -> Profile:
-    """Run `examples` one at a time, over and over, and add up the time of each operator.
+def profile_model(path: Path, examples: Examples, device: str = "cpu", threads: int = 1, most: float = inf) -> Profile:
+    """Run `examples` one at a time, over and over, for two seconds or `most`, and add up the time of each operator.
 
     Raises ModelError and UsageError as opening a model does, DataError when the examples do not fit.
     """
     feeds = list(examples.take(slice(0, MOST)).feeds(1))
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         session = open_onnx(path, device, threads, profile=Path(folder) / "profile")
-        count, stop = 0, time.perf_counter() + ENOUGH_SECONDS
+        count, stop = 0, time.perf_counter() + min(ENOUGH_SECONDS, most)
         while count < WARM_UP + FEWEST or (time.perf_counter() < stop and count < WARM_UP + MOST):
             session.run(feeds[count % len(feeds)])
             count += 1
@@ -51,8 +55,9 @@ def read_profile(events: Sequence[Event], device: str, threads: int, data: str) 
     """A profile out of ONNX Runtime's events (Chrome trace format, times in microseconds)."""
     runs = sorted((_Span.of(e) for e in events if e.get("cat") == "Session" and e.get("name") == "model_run"), key=lambda s: s.start)
     runs = runs[WARM_UP:] or runs
-    kernels = [e for e in events if e.get("cat") == "Node" and str(e.get("name", "")).endswith("_kernel_time")]
+    kernels = [e for e in events if e.get("cat") == "Node" and str(e.get("name", "")).endswith(KERNEL)]
     seconds: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(runs))
+    by_node: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(runs))
     calls: Counter[tuple[str, str]] = Counter()
     between = [run.length for run in runs]
     for event, own in _own_times(kernels):
@@ -60,11 +65,13 @@ def read_profile(events: Sequence[Event], device: str, threads: int, data: str) 
         if place is not None:
             what = (_operator(event), event["args"].get("provider", "").removesuffix("ExecutionProvider"))
             seconds[what][place] += own
+            by_node[str(event["name"]).removesuffix(KERNEL), what[0]][place] += own
             calls[what] += 1
             between[place] -= own
     medians = {what: statistics.median(each) for what, each in seconds.items()}
     total = sum(medians.values()) or 1.0
     rows = [OperatorTime(*what, round(calls[what] / len(runs)), s / 1e6, s / total) for what, s in medians.items()]
+    nodes = [NodeTime(*which, statistics.median(each) / 1e6) for which, each in by_node.items()]
     whole = statistics.median(run.length for run in runs) if runs else 0.0
     return Profile(
         device=device,
@@ -74,6 +81,7 @@ def read_profile(events: Sequence[Event], device: str, threads: int, data: str) 
         seconds=whole / 1e6,
         operators=tuple(sorted(rows, key=lambda row: (-row.seconds, row.operator))),
         between=max(0.0, statistics.median(between) if between else 0.0) / 1e6,
+        slowest=tuple(sorted(nodes, key=lambda node: (-node.seconds, node.node))[:SLOWEST]),
     )
 
 
