@@ -8,7 +8,7 @@ from pydantic import Field
 from optkit.errors import DataError, NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.passes._bytes import Bytes
-from optkit.quantization.calibrate import calibrate
+from optkit.quantization.calibrate import calibrate, within_reach
 from optkit.quantization.candidates import candidates
 from optkit.quantization.choose import count_ways, refuse_hopeless
 from optkit.quantization.instruction_sets import safe_on
@@ -47,6 +47,7 @@ class QuantizeStatic(OnnxPass):
             raise DataError("activation ranges need real examples", hint="pass --data examples.npz: one array for each model input")
         setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
         learned = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
+        treatment = within_reach(prepared.model, treatment, learned)
         job.note("operators", count_ways(prepared.model, treatment))
         job.note("remarks", [*prepared.remarks, *learned.remarks])
         made = build(prepared.model, treatment, learned)

@@ -8,6 +8,7 @@ import onnx_ir as ir
 from optkit.errors import DataError
 from optkit.quantization.affine import grid_for
 from optkit.quantization.contract import calibration_remarks
+from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_static import tensors_to_observe
 from optkit.quantization.means import channel_means
 from optkit.quantization.observe import Observed, observe
@@ -30,7 +31,7 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds 
     static = {n for t in treatments for n, way in t.ways.items() if way in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
     seen = _observed(model, static, examples, setting) if static else Observed()
     method = load("quantization.ranges", ranges)()
-    grids = {name: grid_for(*method.range_of(h)) for name, h in seen.histograms.items()}
+    grids = {name: grid_for(*method.range_of(h)) for name, h in seen.histograms.items() if h.total}
     few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
     given: _Given = {"threads": setting.threads, "progress": setting.progress, "limit": limit}
     means = channel_means(model, weighted_nodes(model), grids, few, **given)
@@ -39,13 +40,29 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds 
 
 
 def _observed(model: ir.Model, static: Collection[str], examples: Feeds, setting: Setting) -> Observed:
-    wanted = tensors_to_observe([n for n in model.graph if n.name in static])
+    wanted = tensors_to_observe([n for g in all_graphs(model) for n in g if n.name in static])
     seen = observe(model, list(wanted), examples, threads=setting.threads, limit=setting.max_memory, progress=setting.progress)
     broken = [name for name, h in seen.histograms.items() if not h.finite]
     if broken:
         what = f"on these examples the model computes values that are not finite ({broken[0]})"
         raise DataError(what, hint="check the calibration data")
     return seen
+
+
+def within_reach(model: ir.Model, treatment: Treatment, learned: Learned) -> Treatment:
+    """The same without the static layers of which the examples showed nothing: in branches not taken, or on empty tensors."""
+    static = [n for g in all_graphs(model) for n in g if treatment.ways.get(str(n.name)) in (Way.STATIC, Way.STATIC_FLOAT_OUT)]
+    floats = {str(n.name) for n in static if treatment.ways[str(n.name)] is Way.STATIC_FLOAT_OUT}
+    return treatment.without(str(n.name) for n in static if not set(tensors_to_observe([n], floats)) <= set(learned.grids))
+
+
+def all_within_reach(model: ir.Model, treatments: Sequence[Treatment], learned: Learned) -> list[Treatment]:
+    """Every treatment as far as the examples reach, without those that come to the same."""
+    found: list[Treatment] = []
+    for treatment in (within_reach(model, t, learned) for t in treatments):
+        if all((treatment.ways, treatment.smooth, treatment.compress) != (f.ways, f.smooth, f.compress) for f in found):
+            found.append(treatment)
+    return found
 
 
 class _Given(TypedDict):

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from optkit.errors import DataError, NothingPaid
-from optkit.quantization.calibrate import calibrate
+from optkit.quantization.calibrate import all_within_reach, calibrate
 from optkit.quantization.candidates import candidates
 from optkit.quantization.compress import compressible
 from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
@@ -58,6 +58,7 @@ def choose(
     if not treatments:
         raise _nothing_for(wishes.method, prepared.model, calibration is not None)
     learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
+    treatments = all_within_reach(prepared.model, treatments, learned)
     if wishes.effort == "high" and calibration is None:
         raise DataError("effort high learns from real examples", hint="pass --data examples.npz: one array for each model input")
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:

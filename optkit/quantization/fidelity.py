@@ -12,7 +12,8 @@ from optkit.runtimes import Session
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ReduceMean"})
+"""What comes out means what went in: a mean of probabilities is one too."""
 PICKING = RESHAPING | {"Transpose", "Slice", "Gather", "Concat"}
 NO_ANSWERS = frozenset({"GRU", "LSTM", "RNN", "Tanh", "LayerNormalization", "LpNormalization", "BatchNormalization"})
 """What ends in one of these is a vector of features or a state: its largest element says nothing."""
@@ -133,8 +134,13 @@ def decibels(noise: float) -> float:
 
 
 def _form_of(value: ir.Value, through: Container[str] = RESHAPING) -> str:
-    """The operator that shaped an output, seen through reshapes: Softmax and Sigmoid give probabilities."""
+    """The operator that shaped an output, seen through reshapes and into branches that agree: Softmax and Sigmoid give probabilities."""
     node = value.producer()
     while node is not None and node.op_type in through and node.inputs[0] is not None:
-        node = node.inputs[0].producer()
+        value = node.inputs[0]
+        node = value.producer()
+    if node is not None and node.op_type == "If":
+        place = list(node.outputs).index(value)
+        forms = {_form_of(node.attributes[name].as_graph().outputs[place], through) for name in ("then_branch", "else_branch")}
+        return forms.pop() if len(forms) == 1 else ""
     return node.op_type if node is not None else ""

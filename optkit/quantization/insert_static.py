@@ -7,7 +7,16 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.affine import Grid, grid_for, quantize_bias, quantize_weight
-from optkit.quantization.graphs import add_constant, add_node, constant_array, constant_tensor, shared_constant
+from optkit.quantization.graphs import (
+    add_constant,
+    add_node,
+    all_graphs,
+    constant_array,
+    constant_tensor,
+    graph_of,
+    home_of,
+    shared_constant,
+)
 from optkit.quantization.operators import MOVERS, activation_after, channel_axis, is_standard, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -40,12 +49,22 @@ def insert_static(
     float_outputs: Collection[str] = (),
     weights: Mapping[str, tuple[Array, Array]] | None = None,
 ) -> None:
-    """Quantize the named nodes of the main graph in place.
+    """Quantize the named nodes in place, in branches and loop bodies too.
 
     `grids` gives the uint8 grid of each tensor by name; MatMuls in `float_outputs` keep a float output, which ONNX Runtime
     fuses into MatMulIntegerToFloat. `weights` may give int8 weights with scales already chosen, by node name.
     """
-    graph = model.graph
+    for graph in reversed(list(all_graphs(model))):  # inner graphs first: they look tensors of outer ones up by the names these have
+        _insert_in(graph, names, grids, float_outputs, weights or {})
+
+
+def _insert_in(
+    graph: ir.Graph,
+    names: Collection[str],
+    grids: Mapping[str, Grid],
+    float_outputs: Collection[str],
+    weights: Mapping[str, tuple[Array, Array]],
+) -> None:
     nodes = [n for n in graph if n.name in names]
     inside = set(nodes) | {activation_after(n) for n in nodes}
     produced = {output_of(n) for n in nodes if n.name not in float_outputs}
@@ -66,7 +85,7 @@ def insert_static(
     for node in nodes:
         source = pairs.grid_behind(node.inputs[0])
         if weight_of(node) is not None:
-            _quantize_weighted(graph, node, source, (weights or {}).get(str(node.name)))
+            _quantize_weighted(graph, node, source, weights.get(str(node.name)))
         else:
             for i, operand in enumerate(node.inputs):
                 if node.op_type not in MOVERS and operand is not None and constant_tensor(operand) is not None:
@@ -86,8 +105,8 @@ class _Pairs:
         scale = add_constant(self.graph, f"{value.name}_scale", np.float32(grid.scale))
         zero = add_constant(self.graph, f"{value.name}_zero_point", np.uint8(grid.zero_point))
         producer = value.producer()
-        anchor = producer if producer is not None else self.graph[0]
-        placed = producer is not None
+        placed = producer is not None and producer.graph is self.graph
+        anchor = producer if producer is not None and placed else self.graph[0]
         q = add_node(anchor, "QuantizeLinear", [value, scale, zero], f"{value.name}_quantized", after=placed)
         dq = add_node(q, "DequantizeLinear", [q.outputs[0], scale, zero], f"{value.name}_dequantized", after=True)
         self.made |= {q, dq}
@@ -118,12 +137,12 @@ def _quantize_weighted(graph: ir.Graph, node: ir.Node, source: Grid | None, give
         bias = np.broadcast_to(bias.reshape(-1) if bias.size > 1 else bias.reshape(()), scale.shape)
     if bias is not None:
         integers, scale = _with_room_for(bias, source.scale, integers, scale, axis)
-    name = str(node.inputs[1].name)  # type: ignore[union-attr]
-    node.replace_input_with(1, _dequantized(node, shared_constant(graph, f"{name}_int8", integers), scale, axis))
+    name, home = str(node.inputs[1].name), home_of(node.inputs[1], graph)  # type: ignore[union-attr]
+    node.replace_input_with(1, _dequantized(node, shared_constant(home, f"{name}_int8", integers), scale, axis))
     if bias is not None:
         ints, bias_scale = quantize_bias(bias, source.scale, scale)
-        label = str(node.inputs[2].name)  # type: ignore[union-attr]
-        node.replace_input_with(2, _dequantized(node, shared_constant(graph, f"{label}_int32", ints), bias_scale, 0, "int32"))
+        label, home = str(node.inputs[2].name), home_of(node.inputs[2], graph)  # type: ignore[union-attr]
+        node.replace_input_with(2, _dequantized(node, shared_constant(home, f"{label}_int32", ints), bias_scale, 0, "int32"))
 
 
 def _with_room_for(bias: Array, input_scale: float, integers: Array, scale: Array, axis: int) -> tuple[Array, Array]:
@@ -135,8 +154,7 @@ def _with_room_for(bias: Array, input_scale: float, integers: Array, scale: Arra
 
 
 def _dequantized(node: ir.Node, integers: ir.Value, scale: Array, axis: int, kind: str = "int8") -> ir.Value:
-    graph = node.graph
-    assert isinstance(graph, ir.Graph)
+    graph = home_of(integers, graph_of(node))
     scales = shared_constant(graph, f"{integers.name}_scale", scale.astype(np.float32))
     zero = shared_constant(graph, f"{integers.name}_zero_point", np.zeros(scale.shape, np.dtype(kind)))
     made = add_node(node, "DequantizeLinear", [integers, scales, zero], f"{integers.name}_dequantized", axis=axis)

@@ -83,6 +83,6 @@ def activation_after(node: ir.Node) -> ir.Node:
     if len(readers) != 1 or output.is_graph_output():
         return node
     reader = readers[0]
-    fuses = is_standard(reader) and reader.op_type in FUSED_ACTIVATIONS
+    fuses = is_standard(reader) and reader.op_type in FUSED_ACTIVATIONS and reader.graph is node.graph
     fixed = all(constant_tensor(v) is not None for v in reader.inputs[1:] if v is not None)
     return reader if fuses and fixed else node

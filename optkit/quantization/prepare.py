@@ -50,6 +50,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
         ready = raised.clone()
         LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=1)(ready)
     _name_nodes(ready)
+    _name_inner_values(ready)
     return Prepared(ready, (remark,) if remark else ())
 
 
@@ -91,3 +92,15 @@ def _name_nodes(model: ir.Model) -> None:
             while node.name in taken:
                 node.name += "_"
         taken.add(node.name)
+
+
+def _name_inner_values(model: ir.Model) -> None:
+    """Branches may use a name twice; here tensors are addressed by name throughout the model."""
+    taken: set[str] = set()
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for value in (*graph.inputs, *graph.initializers.values(), *(v for n in graph for v in n.outputs if v.name)):
+            name, number = str(value.name), 1
+            while value.name in taken:
+                number += 1
+                value.name = f"{name}_{number}"
+            taken.add(str(value.name))

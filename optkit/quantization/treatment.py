@@ -11,6 +11,7 @@ import onnx_ir as ir
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import correct_bias
 from optkit.quantization.compress import compress_tables, compress_weights, compressible, stored_form
+from optkit.quantization.fidelity import RESHAPING
 from optkit.quantization.graphs import all_graphs, constant_array, prune_unused, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
 from optkit.quantization.insert_recurrent import insert_recurrent
@@ -65,8 +66,8 @@ class Treatment:
 
 
 def weighted_nodes(model: ir.Model) -> list[ir.Node]:
-    """Every Conv, Gemm and MatMul with a float weight in the main graph, in order."""
-    return [n for n in model.graph if weight_of(n) is not None]
+    """Every Conv, Gemm and MatMul with a float weight, in branches and loop bodies too, in order."""
+    return [n for g in all_graphs(model) for n in g if weight_of(n) is not None]
 
 
 def region_nodes(model: ir.Model, seeds: Iterable[ir.Node], allowed: Callable[[ir.Node], bool] = lambda node: True) -> list[ir.Node]:
@@ -74,11 +75,11 @@ def region_nodes(model: ir.Model, seeds: Iterable[ir.Node], allowed: Callable[[i
     inside = set(seeds)
     closed = inside | {activation_after(n) for n in inside}
     grown = []
-    for node in model.graph:
+    for node in (n for g in all_graphs(model) for n in g):
         if node in closed or not is_standard(node) or node.op_type not in ELEMENTWISE | MOVERS or not _joinable(node) or not allowed(node):
             continue
         makers = [v.producer() for v in activation_inputs(node)]
-        if makers and all(m in closed for m in makers):
+        if makers and all(m in closed and m is not None and m.graph is node.graph for m in makers):
             grown.append(node)
             closed |= {node, output_of(node).producer() or node}
     return grown
@@ -86,7 +87,17 @@ def region_nodes(model: ir.Model, seeds: Iterable[ir.Node], allowed: Callable[[i
 
 def _joinable(node: ir.Node) -> bool:
     floats = [*activation_inputs(node), node.outputs[0]]
-    return node.op_type != "Softmax" and len(node.outputs) == 1 and all(v.dtype == ir.DataType.FLOAT for v in floats)
+    if node.op_type == "Softmax" or (node.op_type == "Sigmoid" and _is_answer(node)):
+        return False  # 256 levels are few for probabilities: examples would score alike
+    return len(node.outputs) == 1 and all(v.dtype == ir.DataType.FLOAT for v in floats)
+
+
+def _is_answer(node: ir.Node) -> bool:
+    """Whether an output is what the node computes, but for its shape."""
+    value = node.outputs[0]
+    while not value.is_graph_output() and len(value.consumers()) == 1 and value.consumers()[0].op_type in RESHAPING:
+        value = value.consumers()[0].outputs[0]
+    return value.is_graph_output()
 
 
 @dataclass(frozen=True)
@@ -182,9 +193,9 @@ def _forget_shapes(model: ir.Model) -> None:
 def consistent_ways(model: ir.Model, treatment: Treatment) -> dict[str, Way]:
     """A treatment's ways without the elementwise nodes whose inputs are no longer made by integer nodes: those go back to float."""
     kept = dict(treatment.ways)
-    weighted = [n for n in model.graph if n.name in kept and weight_of(n) is not None and kept[str(n.name)] is Way.STATIC]
+    weighted = [n for n in weighted_nodes(model) if kept.get(str(n.name)) is Way.STATIC]
     alive = {n.name for n in region_nodes(model, weighted, lambda node: node.name in kept)} | {n.name for n in weighted}
-    for node in model.graph:
+    for node in (n for g in all_graphs(model) for n in g):
         if kept.get(str(node.name)) is Way.STATIC and weight_of(node) is None and node.name not in alive:
             del kept[str(node.name)]
     return kept
@@ -193,7 +204,7 @@ def consistent_ways(model: ir.Model, treatment: Treatment) -> dict[str, Way]:
 def shared_grids(model: ir.Model, names: Iterable[str], grids: Mapping[str, Grid]) -> dict[str, Grid]:
     """Grids in which what a moving node writes has the grid of what it reads."""
     chosen, result = set(names), dict(grids)
-    for node in model.graph:
+    for node in (n for g in all_graphs(model) for n in g):
         if node.name in chosen and node.op_type in MOVERS and str(node.inputs[0].name) in result:  # type: ignore[union-attr]
             result[str(node.outputs[0].name)] = result[str(node.inputs[0].name)]  # type: ignore[union-attr]
     return result

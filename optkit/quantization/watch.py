@@ -2,13 +2,16 @@
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.errors import OptkitError
 from optkit.formats.onnx import save_model
+from optkit.quantization.lead_out import inner_values, lead_out
 from optkit.runtimes import full_feeds
 from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
 
@@ -32,8 +35,10 @@ class Feeds(Protocol):
 
 
 class Watch:
-    """Each example's values of `names` (tensors of the main graph), as a dictionary that is emptied when the next is asked for.
+    """Each example's values of `names`, as a dictionary that is emptied when the next is asked for.
 
+    Values of branches and of loop bodies are among them where an example reaches them, those of all steps as if of one batch; what
+    is empty or not reached is not there.
     `limit` is the most memory in bytes that this process may occupy meanwhile: where all values of one example do not fit, the
     names are divided among several passes over the examples, and every dictionary holds one pass's part.
     Raises UsageError before the first pass when `limit` is too little for a single tensor.
@@ -46,7 +51,14 @@ class Watch:
         self.limited = limit is not None
         self.inputs = {i.name for i in model.graph.inputs}
         wanted = list(dict.fromkeys(names))
-        self.groups = [wanted] if limit is None else groups_within(model, wanted, examples, threads, limit)
+        self.led: dict[str, tuple[str, int]] = {}
+        if inner_values(model, wanted):
+            self.model, self.led = _led_out(model, wanted, examples, threads)
+            reached = {str(v.name) for n in model.graph for v in n.outputs} | self.inputs | set(self.led)
+            wanted = [name for name in wanted if name in reached]
+        places = {self.led.get(name, (name, 0))[0]: name for name in wanted}
+        groups = [list(places)] if limit is None else groups_within(self.model, list(places), examples, threads, limit)
+        self.groups = [[places[place] for place in group] for group in groups]
 
     def __len__(self) -> int:
         """How many dictionaries there will be."""
@@ -59,14 +71,37 @@ class Watch:
             yield from self._pass(group)
 
     def _pass(self, group: Sequence[str]) -> "Iterator[dict[str, Array]]":
-        ours = [name for name in group if name not in self.inputs]
+        ours = {self.led.get(name, (name, 0))[0]: name for name in group if name not in self.inputs}
         # what an arena has once taken it keeps, and it takes twice what it needs
         session = open_watched(with_outputs(self.model, ours), self.threads, arena=not self.limited) if ours else None
         for feed in full_feeds(session, self.examples) if session is not None else self.examples.feeds(1):
-            values = session.run(feed, ours) if session is not None else {}
+            found = session.run(feed, list(ours)) if session is not None else {}
+            values = {name: _as_one_batch(found[place], self.led.get(name, (place, 0))[1]) for place, name in ours.items()}
             values |= {name: np.asarray(feed[name]) for name in group if name in self.inputs}
+            values = {name: value for name, value in values.items() if value.size}
+            found.clear()
             yield values
             values.clear()
+
+
+def _led_out(model: ir.Model, names: Sequence[str], examples: Feeds, threads: int) -> tuple[ir.Model, dict[str, tuple[str, int]]]:
+    """The model with inner values led out; those of loop bodies only where they can be stacked: steps may differ in shape."""
+    for bodies in (True, False):
+        made = model.clone()
+        led = lead_out(made, names, bodies=bodies)
+        if bodies and any(steps for _, steps in led.values()):
+            with suppress(OptkitError):
+                session = open_watched(with_outputs(made, [place for place, _ in led.values()]), threads)
+                session.run(next(iter(full_feeds(session, examples))))
+                return made, led
+        elif not any(steps for _, steps in led.values()):
+            return made, led
+    return made, led
+
+
+def _as_one_batch(value: Array, steps: int) -> Array:
+    """Axes of steps merged into the first axis of what is computed in each."""
+    return value.reshape(-1, *value.shape[steps + 1 :]) if steps and value.ndim > steps + 1 else value
 
 
 def with_outputs(model: ir.Model, names: Iterable[str]) -> ir.Model:
