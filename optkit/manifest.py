@@ -57,17 +57,6 @@ def lineage_of(path: Path) -> tuple[Made, ...]:
         return ()
 
 
-def lineage_of(path: Path) -> tuple[Made, ...]:
-    """The steps that made a model file, oldest first, out of its manifest; none where it has none that this version reads."""
-    manifest = read_manifest(path)
-    if manifest is None or manifest.get("schema") != SCHEMA:
-        return ()
-    try:
-        return tuple(_made(step) for step in manifest.get("steps", ()))
-    except (KeyError, TypeError):  # it was tampered with, which is for `optkit verify` to say
-        return ()
-
-
 def changes(path: Path) -> list[str]:
     """What no longer agrees with the manifest, in sentences; empty where all is as optkit wrote it."""
     manifest = read_manifest(path)
@@ -110,11 +99,6 @@ def _step(made: Made) -> dict[str, Any]:
         "seed": made.seed,
         "notes": {name: value for name, value in made.notes.items() if not name.startswith(MEASURED)},
     }
-
-
-def _made(step: Mapping[str, Any]) -> Made:
-    keys = ("parameters", "source", "data", "versions", "seed")
-    return Made(step["pass"], **{key: step[key] for key in keys}, notes=step.get("notes", {}))
 
 
 def _made(step: Mapping[str, Any]) -> Made:

@@ -44,9 +44,9 @@ class Report:
     """Sentences for the reader: what passes chose, what they left alone and why."""
     layers: tuple[LayerComparison, ...] = ()
     """Where the models part, one for each model after the first, if it was asked for."""
+    data: DataUsed | None = None
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     """Where the time of each model goes, by its name, asked for with the layers."""
-    data: DataUsed | None = None
 
 
 def save_report(report: Report, path: Path) -> None:
