@@ -26,7 +26,7 @@ def overlaps(a: Array, b: Array) -> Array:
     """Intersection over union of boxes given by two corners, [len(a), len(b)]."""
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
-    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (a, b)]
+    areas = [np.clip(each[:, 2:] - each[:, :2], 0, None).prod(axis=1) for each in (a, b)]
     union = areas[0][:, None] + areas[1][None] - shared
     found: Array = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return found

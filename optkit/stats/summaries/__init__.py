@@ -9,7 +9,7 @@ import numpy as np
 from optkit.registry import load
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Rows = Sequence[Sequence[float] | Array]
+Rows = Sequence[Sequence[float] | Array] | Array
 
 PLAIN = ("mean", "median")
 """Summaries of the scores themselves, which numpy knows."""

@@ -10,14 +10,14 @@ class Pearson(Additive):
 
     def __init__(self, values: Array, parts: Rows, labels: Array) -> None:
         pairs = np.asarray(parts, np.float64).reshape(len(values), 2)
+        rounding = 1e-14 * np.abs(pairs).max(axis=0, initial=0)
         pairs = pairs - pairs.mean(axis=0)  # sums of squares of large numbers would lose what differs between them
-        spread = np.abs(pairs).max(axis=0)
-        x, y = (pairs / np.where(spread > 0, spread, 1)).T
+        spread = np.abs(pairs).max(axis=0, initial=0)
+        x, y = (pairs / np.where(spread > rounding, spread, np.inf)).T
         self.moments = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
 
     def of(self, sums: Array) -> Array:
         n, x, y, xx, yy, xy = sums.T
-        with np.errstate(invalid="ignore"):
-            spread = np.sqrt(np.clip(n * xx - x * x, 0, None) * np.clip(n * yy - y * y, 0, None))
-        tiny = 1e-13 * n * n  # what rounding leaves of a number that does not vary
-        return np.clip(divide(n * xy - x * y, np.where(spread > tiny, spread, 0)), -1, 1)
+        nothing = 1e-13 * n * n  # what rounding leaves of a number that does not vary
+        vary = [np.where(each > nothing, each, 0) for each in (n * xx - x * x, n * yy - y * y)]
+        return np.clip(divide(n * xy - x * y, np.sqrt(vary[0] * vary[1])), -1, 1)
