@@ -16,7 +16,7 @@ from optkit.artifact import Artifact, Made
 from optkit.errors import ModelError
 from optkit.formats import format_of, model_files
 from optkit.formats.onnx import load_proto
-from optkit.formats.safetensors_header import digest_of_tensors, write_metadata
+from optkit.formats.safetensors_header import digest_of_tensors, read_metadata, write_metadata
 
 KEY = "optkit"
 SCHEMA = 1
@@ -43,6 +43,8 @@ def stamp(path: Path, original: Artifact, lineage: tuple[Made, ...]) -> None:
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest in a model file; None where there is none. Raises ModelError when the file is no model."""
+    if format_of(path) == "torch":
+        return _parsed(read_metadata(path).get(KEY)) if path.suffix == ".safetensors" else None
     return _manifest_of(load_proto(path))
 
 

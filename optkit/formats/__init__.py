@@ -4,7 +4,7 @@ from pathlib import Path
 
 from optkit.artifact import Artifact
 
-SUFFIXES = {".safetensors": "torch"}
+SUFFIXES = {".safetensors": "torch", ".pt2": "torch"}
 """What a file name says of its format; any other is ONNX."""
 NAMES = {"onnx": "model.onnx", "torch": "model.safetensors"}
 """What a model of a format is called while nobody has named it."""

@@ -52,10 +52,11 @@ def digest_of_tensors(path: Path) -> str:
 
 
 def digest_of_file(path: Path) -> str:
-    """sha256 of the whole file. Raises ModelError when it is missing or no safetensors file."""
+    """sha256 of the whole file. Raises ModelError when it is missing, or called safetensors and is none."""
     with _opened(path) as file:
-        _header(file, path)
-        file.seek(0)
+        if path.suffix == ".safetensors":
+            _header(file, path)
+            file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

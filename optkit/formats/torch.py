@@ -1,18 +1,20 @@
 """PyTorch models: one safetensors file that holds the weights and says where the module comes from; never a pickle."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optkit.errors import ModelError
 from optkit.formats.safetensors_header import read_metadata, read_sizes
-from optkit.formats.torch_origin import Origin, build, edits_of, origin_from
+from optkit.formats.torch_origin import Origin, TensorInput, build, edits_of, origin_from
 from optkit.needs import need
 
 if TYPE_CHECKING:
     import torch
 
+PROGRAM = ".pt2"
 ORIGIN = "optkit.origin"
 """Key of the file's metadata under which the origin stands."""
 
@@ -26,10 +28,12 @@ class TorchModel:
 
 
 def load_torch(path: Path) -> TorchModel:
-    """The model in a file that `save_torch` wrote, in evaluation mode, on the CPU.
+    """The model in a file that `save_torch` wrote, in evaluation mode, on the CPU; or an exported program (`.pt2`), which only runs.
 
     Raises ModelError when it is no such file or its weights do not fit; UsageError as `build` does.
     """
+    if path.suffix == PROGRAM:
+        return _program(path)
     origin = read_origin(path)
     need("torch", path.name)
     module = build(origin)
@@ -41,6 +45,8 @@ def save_torch(model: TorchModel, path: Path) -> None:
     """Write weights and origin as one file; the same model gives the same bytes. What was resized is found by asking the factory anew."""
     from safetensors.torch import save_model
 
+    if not model.origin.factory:
+        raise ModelError("an exported program can be exported to ONNX, not changed", hint="start from the module's factory")
     origin = replace(model.origin, edits=edits_of(model.module, model.origin))
     save_model(model.module, str(path), metadata={ORIGIN: origin.as_text()})
 
@@ -75,6 +81,19 @@ def load_weights(module: "torch.nn.Module", path: Path, *, resize: bool = False)
         raise _misfit(path, error) from error
 
 
+def named_outputs(answer: Any, names: Sequence[str] = ()) -> dict[str, "torch.Tensor"]:
+    """What `forward` returned, by name: a tensor, a tuple or a mapping; unnamed ones are `output`, or `output_0`, `output_1`, …"""
+    import torch
+
+    if isinstance(answer, torch.Tensor):
+        found = {"output": answer}
+    elif isinstance(answer, Mapping):
+        found = {name: value for name, value in answer.items() if isinstance(value, torch.Tensor)}
+    else:
+        found = {f"output_{i}": value for i, value in enumerate(answer) if isinstance(value, torch.Tensor)}
+    return dict(zip(names, found.values(), strict=True)) if len(names) == len(found) else found
+
+
 def _resize(module: "torch.nn.Module", path: Path) -> None:
     import torch
 
@@ -87,6 +106,20 @@ def _resize(module: "torch.nn.Module", path: Path) -> None:
                     continue
                 empty = torch.zeros(size, dtype=tensor.dtype)
                 store[name] = torch.nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else empty
+
+
+def _program(path: Path) -> TorchModel:
+    torch = need("torch", path.name)
+    try:
+        program = torch.export.load(path)
+        module = program.module()
+        positional, named = program.example_inputs
+    except Exception as error:  # torch has no error of its own for this
+        raise ModelError("this is no program that torch.export saved", where=str(path), hint="torch.export.save(program, FILE)") from error
+    names = list(program.call_spec.in_spec.entries()) if hasattr(program.call_spec.in_spec, "entries") else []
+    given = dict(zip([*inspect.signature(module.forward).parameters][: len(positional)] or names, positional, strict=False)) | dict(named)
+    inputs = tuple(TensorInput(name, str(value.dtype).removeprefix("torch."), (None,) * value.dim()) for name, value in given.items())
+    return TorchModel(module, Origin("", inputs=inputs))
 
 
 def _state_dict(path: Path) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from optkit.passes import word_of
 from optkit.plan import Plan
 from optkit.plan.labels import check_labels
 from optkit.plan.splits import read_splits, remarks
-from optkit.plan.torch_source import assemble, learn_inputs, trusting_recipe
+from optkit.plan.torch_source import assemble_for, learn_inputs, trusting_recipe
 from optkit.runtimes import open_session
 from optkit.store import Store
 
@@ -76,7 +76,7 @@ def gather(plan: Plan) -> Material:
     if recipe.torch is not None:
         held = TemporaryDirectory(prefix="optkit-")
         model = Path(held.name) / recipe.model.name
-        assemble(recipe.torch, model, recipe)
+        assemble_for(recipe, recipe.torch, model)
     sessions = [open_session(model, device, recipe.measure.threads) for device in recipe.measure.devices]
     examples = read_splits(recipe, sessions[0].inputs)
     if recipe.torch is not None and (given := next(iter(examples.values()), None)) is not None:

@@ -25,18 +25,24 @@ def trusting_recipe(recipe: Recipe) -> Iterator[None]:
         yield
 
 
-def assemble(source: TorchSource, path: Path, recipe: Recipe) -> None:
-    """Write the model of a recipe to `path`. Raises UsageError or ModelError, with `file:line`."""
-    origin = Origin(source.factory, source.arguments, inputs=tuple(_inputs(source, recipe)), outputs=source.outputs)
+def assemble(source: TorchSource, path: Path) -> None:
+    """Write a model to `path`: the network with its weights. Raises UsageError or ModelError."""
+    origin = Origin(source.factory, source.arguments, inputs=tuple(_inputs(source)), outputs=source.outputs)
+    module = build(origin)
+    if source.weights is not None:
+        load_weights(module, source.weights)
+    save_torch(TorchModel(module, origin), path)
+
+
+def assemble_for(recipe: Recipe, source: TorchSource, path: Path) -> None:
+    """The model of a recipe; errors name the line."""
     try:
-        module = build(origin)
-        if source.weights is not None:
-            load_weights(module, source.weights)
+        assemble(source, path)
     except OptkitError as error:
-        where = recipe.where("model.weights" if source.weights and str(source.weights) == error.where else "model.factory")
+        of_weights = source.weights is not None and str(source.weights) == error.where
+        where = recipe.where("model.weights" if of_weights else "model.factory")
         error.where = f"{where}: {error.where}" if error.where else where
         raise
-    save_torch(TorchModel(module, origin), path)
 
 
 def learn_inputs(path: Path, examples: Examples) -> None:
@@ -54,13 +60,11 @@ def inputs_of(examples: Examples) -> Sequence[TensorInput]:
     ]
 
 
-def _inputs(source: TorchSource, recipe: Recipe) -> Iterator[TensorInput]:
+def _inputs(source: TorchSource) -> Iterator[TensorInput]:
     for name, text in source.inputs.items():
         found = re.fullmatch(r"\s*(\w+)\s*\[([\w\s,]*)\]\s*", text)
         sizes = [size.strip() for size in found[2].split(",") if size.strip()] if found else []
         if not found or not hasattr(np, found[1]):
-            where = recipe.where(f"model.inputs.{name}")
-            raise UsageError(
-                f"{text!r} is no type with sizes", where=where, hint="write float32[N, 3, 224, 224]; letters are sizes that vary"
-            )
-        yield TensorInput(name, found[1], tuple(int(size) if size.isdecimal() else None for size in sizes))
+            hint = "write float32[N, 3, 224, 224]; letters are sizes that vary"
+            raise UsageError(f"{text!r} is no type with sizes", where=f"input {name}", hint=hint)
+        yield TensorInput(name, found[1], tuple(int(size) if size.isdecimal() else size for size in sizes))

@@ -1,5 +1,6 @@
 """What to do with a model, said in a file: which passes, on which data, how to measure it, and what it may cost."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,12 @@ class TorchSource:
     outputs: tuple[str, ...] = ()
     folder: Path = Path()
     """Where the factory's module may be, besides the current folder: that of the recipe."""
+
+
+def named(factory: str) -> str:
+    """What a PyTorch model that is no file yet will be called: its factory's last name."""
+    name = re.split(r"[:./]", factory.rstrip("/"))[-1]
+    return f"{name or 'model'}.safetensors"
 
 
 @dataclass(frozen=True)

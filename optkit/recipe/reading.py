@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -156,12 +155,6 @@ class _Paths:
 def _is_callable(text: str) -> bool:
     module, colon, name = text.partition(":")
     return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
-
-
-def _named(given: ModelKeys) -> str:
-    """What a PyTorch model that is no file yet will be called: its factory's last name."""
-    name = re.split(r"[:./]", given.factory.rstrip("/"))[-1]
-    return f"{name or 'model'}.safetensors"
 
 
 def _torch(given: ModelKeys, paths: _Paths) -> TorchSource:

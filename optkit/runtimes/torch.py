@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optkit.errors import DataError, ModelError, UsageError
-from optkit.formats.torch import load_torch
+from optkit.formats.torch import load_torch, named_outputs
 from optkit.formats.torch_origin import Origin
 from optkit.runtimes import Port
 
@@ -112,16 +112,3 @@ def ports_of(module: "torch.nn.Module", origin: Origin) -> tuple[Port, ...]:
     wanted = inspect.signature(module.forward).parameters.values()
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(Port(each.name, "any", ()) for each in wanted if each.kind in positional and each.default is inspect.Parameter.empty)
-
-
-def named_outputs(answer: Any, names: Sequence[str] = ()) -> dict[str, "torch.Tensor"]:
-    """What `forward` returned, by name: a tensor, a tuple or a mapping; unnamed ones are `output`, or `output_0`, `output_1`, …"""
-    import torch
-
-    if isinstance(answer, torch.Tensor):
-        found = {"output": answer}
-    elif isinstance(answer, Mapping):
-        found = {name: value for name, value in answer.items() if isinstance(value, torch.Tensor)}
-    else:
-        found = {f"output_{i}": value for i, value in enumerate(answer) if isinstance(value, torch.Tensor)}
-    return dict(zip(names, found.values(), strict=True)) if len(names) == len(found) else found

@@ -1,0 +1,119 @@
+"""PyTorch → ONNX, with the exporter that follows `torch.export`."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.errors import ModelError
+from optkit.formats.onnx import save_model
+from optkit.formats.torch import TorchModel
+
+if TYPE_CHECKING:
+    import torch
+
+Array = np.ndarray[Any, np.dtype[Any]]
+NEWEST = 20
+"""The opset where none is asked for: what ONNX Runtime's kernels of the last years know."""
+TRACED_ROWS = 2
+"""Rows of the batch that is traced: of one row PyTorch takes 1 for a constant."""
+
+
+def export(model: TorchModel, feed: Mapping[str, Array], dynamic: Mapping[str, Mapping[int, str]], opset: int, target: Path) -> None:
+    """Write a module as ONNX to `target`; over 2 GB the weights go to `NAME.data` beside it.
+
+    `feed` is one batch to trace it with, `dynamic` says which axes of which input vary, and their names: axes of one name are equally
+    long. Notes that PyTorch leaves in the file (stack traces, paths) are taken out. Raises ModelError with what PyTorch says.
+    """
+    import torch
+
+    module = model.module.eval() if _can_be_told(model.module) else model.module
+    given = {name: torch.from_numpy(_rows(array, 0 in dynamic.get(name, {}))) for name, array in feed.items()}
+    with _quiet(), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                module,
+                (),
+                kwargs=given,
+                dynamo=True,
+                dynamic_shapes={name: _dimensions(dynamic.get(name, {})) for name in given} if any(dynamic.values()) else None,
+                opset_version=opset,
+                output_names=list(_outputs(module, given, model)),
+                verbose=False,
+            )
+        except Exception as error:  # the exporter wraps whatever the user's code made it do
+            raise _not_exported(error) from error
+    exported: ir.Model = program.model
+    _forget_notes(exported)
+    save_model(exported, target)
+
+
+def _outputs(module: "torch.nn.Module", given: "Mapping[str, torch.Tensor]", model: TorchModel) -> tuple[str, ...]:
+    from optkit.formats.torch import named_outputs
+
+    return tuple(named_outputs(module(**given), model.origin.outputs))
+
+
+def _rows(array: Array, varies: bool) -> Array:
+    """The batch, of at least two rows where their number may vary."""
+    short = varies and len(array) < TRACED_ROWS
+    return np.ascontiguousarray(np.repeat(array, TRACED_ROWS, axis=0) if short else array)
+
+
+def _dimensions(axes: Mapping[int, str]) -> dict[int, Any]:
+    import torch
+
+    return {axis: torch.export.Dim(name) for axis, name in axes.items()}
+
+
+def _can_be_told(module: "torch.nn.Module") -> bool:
+    """An exported program was traced in one mode and has no other."""
+    return not type(module).__name__.startswith(("InterpreterModule", "GraphModule"))
+
+
+def _forget_notes(model: ir.Model) -> None:
+    """Names and paths of the user's source files are nobody else's business, and differ from machine to machine."""
+    model.producer_name, model.producer_version = "pytorch", None
+    model.metadata_props.clear()
+    for function in model.functions.values():
+        function.metadata_props.clear()
+    for graph in model.graphs():
+        graph.metadata_props.clear()
+        for value in (*graph.inputs, *graph.initializers.values()):
+            value.metadata_props.clear()
+        for node in graph:
+            node.metadata_props.clear()
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """PyTorch's exporter prints and warns of its own insides."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "torch.export")]
+    levels = [each.level for each in loggers]
+    try:
+        for each in loggers:
+            each.setLevel(logging.ERROR)
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
+def _not_exported(error: Exception) -> ModelError:
+    cause = error
+    while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
+        cause = cause.__cause__
+    told = " ".join(str(cause).split()) or type(cause).__name__
+    hint = "torch.export must be able to follow `forward`: no branches on values of tensors; sizes that vary must be free to"
+    return ModelError(f"PyTorch cannot export it: {told[:400]}", hint=hint)
