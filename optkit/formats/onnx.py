@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from optkit.errors import ModelError
+from optkit.formats.onnx_dense import make_dense
 
 LARGEST_FILE = 2**31 - 2**20
 """protobuf cannot hold more; larger models keep their weights beside them."""
@@ -19,6 +20,7 @@ def load_model(path: Path) -> ir.Model:
     """Read a model; weights in external files stay on disk until they are used. Raises ModelError."""
     proto = load_proto(path)
     try:
+        make_dense(proto.graph)
         model = ir.from_proto(proto)
     except Exception as error:  # whatever the graph made it do
         raise _unreadable(path) from error

@@ -30,6 +30,9 @@ def raise_opset(model: ir.Model, least: int = 13) -> tuple[ir.Model, str | None]
         raise _unconvertible(held, least, "an operator has no later form")
     if held <= 10:
         _keep_old_resizing(converted)
+    for before, after in ((model.graph.inputs, converted.graph.inputs), (model.graph.outputs, converted.graph.outputs)):
+        for port, twin in zip(before, after, strict=True):  # the converter puts what it infers in the place of what was declared
+            twin.type, twin.shape = port.type, port.shape
     converted.ir_version = max(converted.ir_version, 7)
     return converted, f"converted from opset {held} to {least}"
 

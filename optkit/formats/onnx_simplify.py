@@ -126,6 +126,9 @@ def _forget_shapes(model: ir.Model) -> None:
 
 def _fold_constants(model: ir.Model) -> None:
     fold_constants(model, onnx_shape_inference=True, input_size_limit=8192, output_size_limit=1024, should_fold=_worth_folding)
+    if model.opset_imports.get("", 18) < 18:  # SplitToSequence is rewritten with an attribute that Split has from there on
+        for node in (n for graph in model.graphs() for n in graph if n.op_type == "Split" and n.domain == ""):
+            node.attributes.pop("num_outputs", None)
 
 
 def _worth_folding(node: ir.Node) -> bool | None:

@@ -12,6 +12,8 @@ FEW = 4
 
 def made_up_for(session: Session, count: int, seed: int) -> Examples:
     """`count` made-up examples. Raises DataError, with the data that is wanted, where the answers to them are worth nothing."""
+    if not session.inputs:
+        raise DataError("the model has no inputs: it answers the same each time", hint="store its answers in its place")
     wanted = ", ".join(f"{port.name} {port.dtype}[{', '.join(str(size or '?') for size in port.shape)}]" for port in session.inputs)
     hint = f"give real ones with --data examples.npz, one array for each input: {wanted}"
     try:

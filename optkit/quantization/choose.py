@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
 from optkit.errors import DataError, NothingPaid
@@ -19,7 +20,7 @@ from optkit.quantization.learned_rounding import round_weights
 from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.operators import weight_of
 from optkit.quantization.prepare import Prepared, prepare_checked, same_answers
-from optkit.quantization.recognise import already_quantized, graph_constants, half_precision
+from optkit.quantization.recognise import already_quantized, graph_constants, half_precision, too_small_or_wide
 from optkit.quantization.refine import refine, without_slow
 from optkit.quantization.treatment import Learned, Treatment, consistent_ways, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
@@ -43,6 +44,7 @@ class Choice:
     """Operator → how many compute in which way."""
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def choose(
     original: Path, model: ir.Model, calibration: Feeds | None, judging: Feeds, wishes: Wishes, setting: Setting, target: Path
 ) -> Choice:
@@ -145,6 +147,8 @@ def refuse_hopeless(model: ir.Model) -> None:
     if half_precision(model):
         raise NothingPaid("its weights are float16, and INT8 starts from float32", hint="quantize the float32 model that it was made from")
     if not any(compressible(v) for g in all_graphs(model) for v in graph_constants(g)):
+        if small := too_small_or_wide(model):
+            raise NothingPaid(*small[:1], hint=small[1])
         operators = sorted({n.op_type for g in all_graphs(model) for n in g} - {"Constant", "Cast", "Identity", "Reshape"})
         listed = ", ".join(operators[:5]) + (", …" if len(operators) > 5 else "")
         raise NothingPaid(

@@ -110,6 +110,8 @@ def stored_form(value: ir.Value, weight: Array) -> tuple[Array, Array] | None:
         return None
     axes = range(weight.ndim)
     apart = {channel_axis(u.node) for u in value.uses() if weight_of(u.node) is not None and u.idx == WEIGHT_INPUT}
+    if len(apart) > 1:  # read in opposite orientations: no way to share scales suits both
+        apart = set()
     shared = [tuple(a for a in axes if a not in kept) for count in (1, 2) for kept in combinations(axes, count) if count < weight.ndim]
     best = None
     for reduced in [*shared, tuple(axes)]:

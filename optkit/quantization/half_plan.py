@@ -109,7 +109,7 @@ class _Planner:
 
 
 def is_float(value: ir.Value) -> bool:
-    return value.dtype == ir.DataType.FLOAT
+    return value.dtype == ir.DataType.FLOAT and not isinstance(value.type, (ir.SequenceType, ir.OptionalType))
 
 
 def overflows(value: ir.Value) -> bool:

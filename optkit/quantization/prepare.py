@@ -98,7 +98,7 @@ def _name_inner_values(model: ir.Model) -> None:
     """Branches may use a name twice; here tensors are addressed by name throughout the model."""
     taken: set[str] = set()
     for graph in (model.graph, *model.graph.subgraphs()):
-        for value in (*graph.inputs, *graph.initializers.values(), *(v for n in graph for v in n.outputs if v.name)):
+        for value in dict.fromkeys((*graph.inputs, *graph.initializers.values(), *(v for n in graph for v in n.outputs if v.name))):
             name, number = str(value.name), 1
             while value.name in taken:
                 number += 1

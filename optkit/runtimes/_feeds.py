@@ -40,6 +40,8 @@ def mismatch(ports: Sequence[Port], feed: Mapping[str, Array]) -> str | None:
             return f"the model has no input {name!r}"
     sizes: dict[str, tuple[str, int]] = {}
     for port in (port for port in ports if port.name in feed):
+        if port.dtype.startswith("seq("):
+            return f"input {port.name!r} wants a sequence of tensors, which data files cannot hold"
         array = np.asarray(feed[port.name])
         given = "str" if array.dtype.kind in "OUS" else array.dtype.name
         if given != port.dtype and "(" not in port.dtype:

@@ -231,3 +231,12 @@ def test_what_is_left_alone() -> None:
 def test_a_weight_that_can_be_overridden_is_left_alone() -> None:
     model = read("(float[1,40] x, float[40,40] w) => (float[1,40] y) { y = MatMul(x, w) }", w=WIDE)
     assert compress_weights(model) == 0
+
+
+def test_a_weight_read_in_opposite_orientations_is_stored_once() -> None:
+    model = read("(float[N,48] x) => (float[N,48] y) { a = MatMul(x, w) r = Relu(a) y = Gemm<transB=1>(r, w) }", w=draw(48, 64) / 8)
+    before = answers(model, {"x": draw(5, 48, seed=3)})["y"]
+    assert compress_weights(model) == 1
+    assert [v.const_value.dtype for v in model.graph.initializers.values() if v.const_value.size > 100] == [ir.DataType.INT8]  # type: ignore[union-attr]
+    after = answers(model, {"x": draw(5, 48, seed=3)})["y"]
+    assert ((before - after) ** 2).sum() < 1e-3 * (before**2).sum()
