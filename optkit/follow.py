@@ -18,10 +18,10 @@ from optkit.plan.preview import Material, compared_on, gather
 from optkit.plan.torch_source import trusting_recipe
 from optkit.prove import prove
 from optkit.report import Report
-from optkit.reports import json, markdown
+from optkit.reports import html, json, markdown
 from optkit.store import Store, default_place
 
-REPORTS = {"report.json": json, "report.md": markdown}
+REPORTS = {"report.json": json, "report.md": markdown, "report.html": html}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RunResult:
     model: Artifact
     report: Report
     folder: Path
-    """Where the model, report.json and report.md are."""
+    """Where the model, report.json, report.md and report.html are."""
 
 
 def follow(plan: Plan, folder: Path | None = None, *, cache: bool = True, force: bool = False, progress: Progress = silent) -> RunResult:

@@ -48,6 +48,12 @@ class Report:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     """Where the time of each model goes, by its name, asked for with the layers."""
 
+    def _repr_html_(self) -> str:
+        """As notebooks show it."""
+        from optkit.reports.html import render_notebook
+
+        return render_notebook(self)
+
 
 def save_report(report: Report, path: Path) -> None:
     """Write report.json, as `reports.json` renders it. The folder exists; a file that is there is replaced."""

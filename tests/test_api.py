@@ -62,7 +62,7 @@ def recipe_file(folder: Path, *more: str) -> Path:
 def test_a_recipe_ends_in_a_model_and_the_proof(model: Path, tmp_path: Path) -> None:
     result = optkit.run(recipe_file(tmp_path, "gate: {max_drop: 20%, max_size: 0.5}"), output=tmp_path / "out")
     assert isinstance(result, RunResult)
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["m.onnx", "report.json", "report.md"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["m.onnx", "report.html", "report.json", "report.md"]
     assert result.model.path == tmp_path / "out" / "m.onnx"
     assert changes(result.model.path) == []
     report = load_report(tmp_path / "out" / "report.json")

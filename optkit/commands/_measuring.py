@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +37,7 @@ time_option = click.option(
 )
 samples_option = click.option("--samples", type=click.IntRange(1), help="Use at most so many examples, evenly spaced.")
 markdown_option = click.option("--markdown", type=FILE, help="Also write the report as Markdown, for a pull request.")
+html_option = click.option("--html", type=FILE, help="Also write the report as one HTML file, with plots; it opens without a network.")
 
 
 def measuring_options(command: Decorated) -> Decorated:
@@ -54,6 +56,7 @@ def measuring_options(command: Decorated) -> Decorated:
             seed_option,
             json_option,
             markdown_option,
+            html_option,
         )
     ):
         command = option(command)
@@ -94,6 +97,13 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | str | 
             raise UsageError("there is no such folder", where=str(path.parent), hint=f"mkdir -p {path.parent}")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise UsageError("no permission to write here", where=str(path), hint="write somewhere else")
+
+
+def write_reports(report: "Report", **files: Path | None) -> None:
+    """Write the report in each form (json, markdown, html, junit) that a file was named for."""
+    for form, path in files.items():
+        if path is not None:
+            write_text(path, import_module(f"optkit.reports.{form}").render(report))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_text
+from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_reports
 from optkit.commands._options import FILE, MODEL
 from optkit.commands._screen import show_report
 
@@ -16,21 +16,22 @@ from optkit.commands._screen import show_report
 @measuring_options
 @click.option("--layers", is_flag=True, help="Also show at which layers the models part, and which of them harm the answers.")
 @click.option("--report", "report_file", type=FILE, help="Also write everything measured as JSON, for optkit gate --report.")
-def command(before: Path, after: tuple[Path, ...], as_json: bool, markdown: Path | None, report_file: Path | None, **asked: Any) -> None:
+def command(
+    before: Path,
+    after: tuple[Path, ...],
+    as_json: bool,
+    markdown: Path | None,
+    html: Path | None,
+    report_file: Path | None,
+    **asked: Any,
+) -> None:
     """Compare models with the first: accuracy, speed, size and memory, every difference with its 95 % interval.
 
     The models run in turns on the same examples. With labels in the data, accuracy is compared example by example; without, how
     alike the answers are, which is called fidelity. A difference that noise could have made is called too close to tell.
     """
     models = (before, *after)
-    check_outputs((markdown, report_file), (*models, asked["data"]))
+    check_outputs((markdown, html, report_file), (*models, asked["data"]))
     report = measure_report(models, **asked)
-    if report_file is not None:
-        from optkit.reports.json import render
-
-        write_text(report_file, render(report))
-    if markdown is not None:
-        from optkit.reports import markdown as as_markdown
-
-        write_text(markdown, as_markdown.render(report))
+    write_reports(report, json=report_file, markdown=markdown, html=html)
     show_report(report, as_json)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_text
+from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_reports
 from optkit.commands._options import FILE, MODEL, RATIO
 from optkit.commands._screen import end_with_verdict, show_report
 from optkit.errors import UsageError
@@ -50,21 +50,24 @@ def command(
     report_file: Path | None,
     junit: Path | None,
     markdown: Path | None,
+    html: Path | None,
     as_json: bool,
     **asked: Any,
 ) -> int:
     """Hold models against limits: exit code 1 where a limit is broken, with what broke it and by how much.
 
     A limit holds when the whole 95 % interval keeps it, and is broken when the whole interval breaks it. In between it is undecided,
-    which passes, unless --strict is given, and says how much more data would decide.
+    which passes, unless --strict is given, and says how much more data would decide. --report with --html or --markdown and no limit
+    only writes that report anew.
     """
     from optkit.gate import Limits, limits_asked
 
     limits = Limits(max_drop, min_speedup, max_size, min_agreement, strict)
-    limits_asked(limits)
-    check_outputs((junit, markdown), (*models, report_file, asked["data"]))
+    if limits != Limits() or report_file is None or not (markdown or html):
+        limits_asked(limits)
+    check_outputs((junit, markdown, html), (*models, report_file, asked["data"]))
     report = _judged(models, report_file, limits, asked)
-    _write(report, junit, markdown)
+    write_reports(report, junit=junit, markdown=markdown, html=html)
     show_report(report, as_json)
     return end_with_verdict(report, as_json)
 
@@ -72,7 +75,7 @@ def command(
 def _judged(models: tuple[Path, ...], report_file: Path | None, limits: "Limits", asked: dict[str, Any]) -> "Report":
     from dataclasses import replace
 
-    from optkit.gate import judge
+    from optkit.gate import Limits, judge
     from optkit.report import load_report
 
     if report_file is None:
@@ -82,14 +85,4 @@ def _judged(models: tuple[Path, ...], report_file: Path | None, limits: "Limits"
     if models:
         raise UsageError("a report is judged as it is, so no models are read", where=f"--report {report_file}", hint="leave the models out")
     report = load_report(report_file)
-    return replace(report, verdict=judge(report.comparisons, limits))
-
-
-def _write(report: "Report", junit: Path | None, markdown: Path | None) -> None:
-    from optkit.reports import junit as as_junit
-    from optkit.reports import markdown as as_markdown
-
-    if junit is not None:
-        write_text(junit, as_junit.render(report))
-    if markdown is not None:
-        write_text(markdown, as_markdown.render(report))
+    return report if limits == Limits() else replace(report, verdict=judge(report.comparisons, limits))

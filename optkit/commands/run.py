@@ -31,8 +31,8 @@ def command(
 ) -> int:
     """Do what RECIPE says: run its passes, compare the result with the original, hold it against the gate.
 
-    Model, report.json and report.md go to -o DIR, else where the recipe says, else to a folder of the recipe's name. Exit code 1 where
-    a limit is broken; the model and its reports are there all the same, to see why.
+    Model, report.json, report.md and report.html go to -o DIR, else where the recipe says, else to a folder of the recipe's name. Exit
+    code 1 where a limit is broken; the model and its reports are there all the same, to see why.
     """
     from optkit.api import run
 
@@ -42,5 +42,5 @@ def command(
         for name, value in step.notes.items():
             say(f"{step.by}: {name}: {value}", verbose)
     show_report(made.report, as_json)
-    say(f"written: {made.model.path}, with report.json and report.md beside it", not quiet)
+    say(f"written: {made.model.path}, with report.json, report.md and report.html beside it", not quiet)
     return end_with_verdict(made.report, as_json)

@@ -43,8 +43,8 @@ def test_run_prints_the_report_and_writes_model_and_reports(recipe: Room, optkit
     assert ended.exit_code == 0, ended.output
     for told in ("latency", "file size", "PASSED", "16 examples to calibrate with, 48 others to compare on", "quantize_dynamic: operators"):
         assert told in " ".join(ended.stdout.split())
-    assert ended.stderr == "written: recipe/model.onnx, with report.json and report.md beside it\n"
-    assert {file.name for file in (recipe.path / "recipe").iterdir()} == {"model.onnx", "report.json", "report.md"}
+    assert ended.stderr == "written: recipe/model.onnx, with report.json, report.md and report.html beside it\n"
+    assert {file.name for file in (recipe.path / "recipe").iterdir()} == {"model.onnx", "report.html", "report.json", "report.md"}
     assert changes(recipe.path / "recipe" / "model.onnx") == []
 
 
