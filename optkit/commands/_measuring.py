@@ -37,7 +37,7 @@ time_option = click.option(
 )
 samples_option = click.option("--samples", type=click.IntRange(1), help="Use at most so many examples, evenly spaced.")
 markdown_option = click.option("--markdown", type=FILE, help="Also write the report as Markdown, for a pull request.")
-html_option = click.option("--html", type=FILE, help="Also write the report as one HTML file, with plots; it opens without a network.")
+html_option = click.option("--html", type=FILE, help="Also write the report as one HTML file that opens offline.")
 
 
 def measuring_options(command: Decorated) -> Decorated:
