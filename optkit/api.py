@@ -81,13 +81,16 @@ def compare(
     batches: Sequence[int] = (1,),
     threads: int = 1,
     seconds: float = 10.0,
+    precision: float | None = None,
     synthetic: bool = False,
     layers: bool = False,
+    by: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
 ) -> Report:
     """Measure models side by side: accuracy, speed, size, memory, every difference with an interval. As `optkit compare`.
 
+    `by` also looks at parts of the data: by `label`, or by columns of it.
     Raises UsageError, ModelError or DataError.
     """
     from optkit.formats import read_artifact
@@ -102,8 +105,10 @@ def compare(
         batches=batches,
         threads=threads,
         seconds=seconds,
+        precision=precision,
         synthetic=synthetic,
         layers=layers,
+        by=by,
         seed=seed,
         progress=progress,
     )

@@ -91,6 +91,7 @@ def _prove(plan: Plan, material: Material, made: Artifact, final: Path, progress
         batches=recipe.measure.batches,
         threads=recipe.measure.threads,
         seconds=recipe.measure.seconds,
+        precision=recipe.measure.precision,
         synthetic=recipe.data.synthetic,
         limits=recipe.gate,
         seed=recipe.seed,

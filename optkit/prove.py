@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from optkit.artifact import Artifact
-from optkit.compare import Comparison, Warned, compare_all
+from optkit.compare import Comparison, Warned, compare_all, sliced, with_precision_wished
 from optkit.errors import UsageError
 from optkit.gate import Limits, judge, limits_asked
 from optkit.inspection import Profile
 from optkit.layers import LayerComparison, compare_layers
 from optkit.manifest import lineage_of
-from optkit.measure import measure
+from optkit.measure import Measurement, measure
 from optkit.measure._names import distinguishing_names
-from optkit.report import SCHEMA, Report
+from optkit.registry import suggestion
+from optkit.report import SCHEMA, DataUsed, Report
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
@@ -45,6 +46,9 @@ def prove(
     synthetic: bool = False,
     limits: Limits | None = None,
     layers: bool = False,
+    by: Sequence[str] = (),
+    precision: float | None = None,
+    own_process: bool | None = None,
     seed: int = 0,
     title: str = "",
     progress: Progress = silent,
@@ -54,6 +58,9 @@ def prove(
     `data` is what `--data` takes, or examples that are read already; `samples` uses at most so many of them, evenly spaced. Without
     `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device and batch size. With `layers`,
     it is also told at which layers the models part, and where their time goes.
+    `by` names what to look at parts of the examples by: `label`, or columns of the data.
+    With `precision` (half the interval of the time ratio), or limits that hold speed against something, timing ends as soon as that is
+    known. `own_process`: see `measure`.
     Raises UsageError, DataError or ModelError when something does not fit, before anything is timed where that can be known.
     """
     from optkit.runtimes import open_session
@@ -65,6 +72,7 @@ def prove(
     examples = _examples(data, ports, synthetic, models[0], seed, samples)
     wanted = _metrics(metrics, output, limits)
     _check_limits(limits, wanted, examples)
+    slices = slices_by(by, examples, wanted)
     found = _layers(models, examples, threads, progress) if layers else ()
     measurements = measure(
         models,
@@ -76,20 +84,32 @@ def prove(
         seconds=seconds,
         seed=seed,
         output=output,
+        precision=precision,
+        least_speedup=None if limits is None else limits.min_speedup,
+        own_process=own_process,
         progress=progress,
     )
     comparisons = tuple(_with_origin(each, examples) for each in compare_all(measurements, seed))
+    comparisons = sliced(comparisons, measurements, slices, seed) if slices else comparisons
+    if precision is not None:
+        comparisons = tuple(with_precision_wished(each, precision) for each in comparisons)
     return Report(
         schema=SCHEMA,
-        title=title or " → ".join(dict.fromkeys(each.name for each in measurements)),
+        title=title or _title(measurements),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         measurements=measurements,
         comparisons=comparisons,
         verdict=judge(comparisons, limits) if limits is not None else None,
         layers=found,
         profiles=_profiles(models, examples, devices[0], threads, seconds) if layers else {},
-        notes=(_origin(examples),),
+        notes=(origin_of(examples),),
+        data=DataUsed(examples.source, examples.digest, len(examples)),
     )
+
+
+def _title(measurements: Sequence[Measurement]) -> str:
+    first, *others = dict.fromkeys(each.name for each in measurements)
+    return f"{first} → {', '.join(others)}"
 
 
 def _examples(
@@ -162,6 +182,25 @@ def _check_limits(limits: Limits | None, metrics: "Sequence[Metric] | None", exa
             raise limit.not_measured()
 
 
+def slices_by(by: Sequence[str], examples: "Examples", metrics: "Sequence[Metric] | None") -> dict[str, tuple[str, ...]]:
+    """For each word of `by` the slice that each example is in; nothing for labels of which each example has several.
+
+    Raises UsageError or DataError.
+    """
+    from optkit.compare._slices import BY_CLASS, cut_into
+
+    found = {}
+    for word in by:
+        if word != "label" and word not in examples.columns:
+            what = f"--by {word}: the data has no column {word!r}"
+            raise UsageError(what, where=examples.source, hint=suggestion(word, ("label", *examples.columns)))
+        found[word] = cut_into(word, examples.labels if word == "label" else examples.columns[word], examples.source)
+        if not found[word] and not any(metric.summary in BY_CLASS for metric in metrics or ()):
+            hint = "name a --metric that knows of classes: f1_macro, mean_iou or mean_average_precision"
+            raise UsageError("--by label: examples have several labels each", where=examples.source, hint=hint)
+    return found
+
+
 def _with_origin(comparison: Comparison, examples: "Examples") -> Comparison:
     if not examples.synthetic:
         return comparison
@@ -169,7 +208,7 @@ def _with_origin(comparison: Comparison, examples: "Examples") -> Comparison:
     return replace(comparison, warnings=(made_up, *comparison.warnings))
 
 
-def _origin(examples: "Examples") -> str:
+def origin_of(examples: "Examples") -> str:
     if examples.synthetic:
         return f"{len(examples):,} made-up examples"
     grouped = f" in {len(set(examples.groups.tolist())):,} groups" if examples.groups is not None else ""

@@ -10,6 +10,7 @@ import click
 
 from optkit.commands._options import (
     FILE,
+    RATIO,
     SECONDS,
     batches_option,
     data_option,
@@ -35,7 +36,18 @@ output_option = click.option("--output", metavar="NAME", help="The output that c
 time_option = click.option(
     "--time", "seconds", type=SECONDS, default="10s", show_default=True, help="Time for timing, for each device and batch size."
 )
+precision_option = click.option(
+    "--precision", type=RATIO, metavar="SHARE", help="Stop timing as soon as the ratio of times is known to this, such as 1%."
+)
+process_option = click.option(
+    "--own-process/--one-process",
+    default=None,
+    help="Run each model in a process of its own, or all in one. Default: their own where PyTorch is among them.",
+)
 samples_option = click.option("--samples", type=click.IntRange(1), help="Use at most so many examples, evenly spaced.")
+by_option = click.option(
+    "--by", multiple=True, metavar="COLUMN", help="Also show which part of the data paid: by label, or by a column of it. Repeatable."
+)
 markdown_option = click.option("--markdown", type=FILE, help="Also write the report as Markdown, for a pull request.")
 html_option = click.option("--html", type=FILE, help="Also write the report as one HTML file that opens offline.")
 
@@ -51,7 +63,10 @@ def measuring_options(command: Decorated) -> Decorated:
             batches_option,
             threads_option,
             time_option,
+            precision_option,
+            process_option,
             samples_option,
+            by_option,
             synthetic_option,
             seed_option,
             json_option,

@@ -1,7 +1,7 @@
 """Two measurements to differences with intervals. Pure: the same measurements give the same comparison."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from optkit.samples import Better
@@ -108,6 +108,40 @@ def compare_all(measurements: Sequence["Measurement"], seed: int = 0) -> tuple[C
     rows = list(places.values())
     pairs = [[compare(row[0], row[i], seed) for row in rows] for i in range(1, len(rows[0]) if rows else 0)]
     return tuple(_joined(each) for each in pairs)
+
+
+def sliced(
+    comparisons: Sequence[Comparison], measurements: Sequence["Measurement"], by: Mapping[str, Sequence[str]], seed: int = 0
+) -> tuple[Comparison, ...]:
+    """The comparisons that `compare_all` makes of these measurements, with slices: `by` says for each example which slice it is in.
+
+    On each slice a score is compared as it is on all examples. Whether a slice is `better` or `worse` is decided by its p-value after
+    Holm's correction over all slices of that score.
+    """
+    from optkit.compare._slices import slices_of
+
+    first_batch: dict[str, int] = {}
+    rows: dict[str, list[Measurement]] = {}
+    for found in measurements:  # scores are taken once on each device
+        if first_batch.setdefault(found.device, found.batch) == found.batch:
+            rows.setdefault(found.device, []).append(found)
+    return tuple(
+        replace(
+            each,
+            slices=tuple(
+                found for word, names in by.items() for row in rows.values() for found in slices_of(row[0], row[i], word, names, seed)
+            ),
+        )
+        for i, each in enumerate(comparisons, 1)
+    )
+
+
+def with_precision_wished(comparison: Comparison, precision: float) -> Comparison:
+    """A warning added for each ratio of times that is known less precisely than was wished: half its interval, relative to it."""
+    from optkit.compare._doubts import imprecise
+
+    missed = (warned for delta in comparison.deltas if (warned := imprecise(delta, precision)) is not None)
+    return replace(comparison, warnings=(*comparison.warnings, *missed))
 
 
 def _joined(parts: Sequence[Comparison]) -> Comparison:

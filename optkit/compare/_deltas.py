@@ -60,6 +60,14 @@ def deltas_of(before: "Measurement", after: "Measurement", seed: int) -> tuple[D
     return tuple(found)
 
 
+def score_delta(first: Samples | None, second: Samples, device: str, batch: int, seed: int) -> Delta:
+    """The difference of one score; without `first`, to what the original scores against itself."""
+    before = first or _perfect(second)
+    if before is None:
+        raise ValueError(f"{second.metric} was measured of one model only")
+    return _delta(_scores(before, second, seed), second, device, batch)
+
+
 def rounds_of(samples: Samples) -> list[Array]:
     """The values of each round; without groups every value is a round of its own."""
     values = np.asarray(samples.values)

@@ -23,6 +23,11 @@ MUCH_WANDERING = 0.25
 """The machine's speed changed by a quarter between usual rounds: something else was running."""
 MUCH_SPREAD = 0.5
 MUCH_TREND = 0.1
+MUCH_OTHERS = 0.3
+"""Of the machine's computing time. Less leaves a processor free on most machines."""
+MUCH_STOLEN = 0.03
+LONG = 30.0
+"""Seconds of timing; more hardly narrows an interval, as rounds do not get more."""
 CPU = "CPUExecutionProvider"
 
 
@@ -73,6 +78,16 @@ def _scores(name: str, deltas: Sequence[Delta]) -> Iterator[Warned]:
             yield Warned(f"{delta.n:,} {units} are few: {delta.metric} of {name} is known to {_plus_minus(half)} only", enough)
 
 
+def imprecise(delta: Delta, precision: float) -> Warned | None:
+    """What to say of a ratio of times that is not known as precisely as was wished."""
+    half = (delta.high - delta.low) / 2
+    if delta.metric != "latency_median" or half <= precision * (1 - delta.gain):
+        return None
+    place = f"on {delta.device} at batch {delta.batch}"
+    what = f"the times {place} are known to {_plus_minus(half / (1 - delta.gain))}, and {_plus_minus(precision)} was wished"
+    return Warned(what, "give more with --time, or measure on a quieter machine")
+
+
 def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
     place = f"on {after.device} at batch {after.batch}"
     timed = {samples.metric: rounds_of(samples) for samples in before.samples}.get("latency", [])
@@ -83,6 +98,7 @@ def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
         return
     if any(waited(samples) for one in (before, after) for samples in one.samples if samples.metric == "latency"):
         yield Warned(f"the slowest queries {place} waited for a busy machine, so there is no p99", "measure on a quieter machine")
+    yield from _conditions(before, place)
     quieter = "models run in turns, so all suffer alike; on a quieter machine the intervals get narrower"
     if abs(trend(timed)) > MUCH_TREND:
         yield Warned(f"{before.name} became {abs(trend(timed)):.0%} {_direction(timed)} while it was timed {place}", quieter)
@@ -90,6 +106,23 @@ def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
         yield Warned(f"times of {before.name} {place} vary by {wander(timed):.0%} from round to round", quieter)
     elif (within := float(np.median([spread(row) for row in timed]))) > MUCH_SPREAD:
         yield Warned(f"times of {before.name} {place} vary by {within:.0%} within a round", quieter)
+
+
+def _conditions(timed: "Measurement", place: str) -> Iterator[Warned]:
+    """What else went on. The hint depends on what was tried: who measured for long already is not told to measure longer."""
+    found = timed.conditions
+    if found is None:
+        return
+    longer = "the intervals allow for it" if found.seconds >= LONG else f"the intervals allow for it; --time {LONG:.0f}s narrows them"
+    if found.others > MUCH_OTHERS:
+        yield Warned(f"other programs used {found.others:.0%} of the machine while models were timed {place}", longer)
+    if found.stolen > MUCH_STOLEN:
+        yield Warned(f"the host of this virtual machine took {found.stolen:.0%} of its time while models were timed {place}", longer)
+    if found.slowest_clock is not None and found.slowest_clock < 1 - MUCH_TREND:
+        yield Warned(
+            f"the processor's clock fell to {found.slowest_clock:.0%} of its fastest while models were timed {place}",
+            "models run in turns, so all suffer alike; mains power, cooling or a fixed clock make it steady",
+        )
 
 
 def _direction(rounds: Sequence[Array]) -> str:

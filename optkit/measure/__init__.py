@@ -33,6 +33,20 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What else went on while the models of one device and batch size were timed. Shares are of the machine's whole computing time."""
+
+    rounds: int
+    seconds: float
+    others: float
+    """Share that other programs computed."""
+    stolen: float
+    """Share that the host of a virtual machine took."""
+    slowest_clock: float | None
+    """The processors' slowest clock relative to the fastest; None where the system does not tell."""
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Everything read off one model on one device at one batch size.
 
@@ -50,6 +64,8 @@ class Measurement:
     samples: tuple[Samples, ...]
     nodes: Mapping[str, int]
     """Nodes per execution provider; those that fell back to another provider show here."""
+    conditions: Conditions | None = None
+    """None where nothing was timed."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -68,6 +84,9 @@ def measure(
     seed: int = 0,
     output: str | None = None,
     meters: Sequence[str] | None = None,
+    precision: float | None = None,
+    least_speedup: float | None = None,
+    own_process: bool | None = None,
     progress: Progress = silent,
 ) -> tuple[Measurement, ...]:
     """Measure all models on each device at each batch size; the first model is the reference that fidelity is taken to.
@@ -75,14 +94,20 @@ def measure(
     `metrics` None measures what suits the labels and the answers, with the fidelity metrics; `output` then names the output that
     carries the answer where there are several. `meters` are words of that family, all by default. `seconds` is the time given to the
     interleaved timing of one device and batch size, half of which is added for cold starts. `threads` 0 leaves the number to the
-    runtime. In the result all models of one device and batch size follow each other, in the order given.
+    runtime. With `precision` (half the width of the interval of the time ratio, relative) or `least_speedup` (a limit that the ratio is
+    to be held against) timing ends as soon as that is known. `own_process` runs each model in a process of its own, None where two
+    in one would disturb each other: where PyTorch is one of the runtimes. In the result all models of one device and batch size follow
+    each other, in the order given.
 
     Raises UsageError for a device that is not there, ModelError for a model that does not load or run or whose reference answers
     are NaN, and DataError for examples that do not fit a model.
     """
+    from optkit.measure._enough import Wish
     from optkit.measure._side_by_side import Asked, measure_all
 
-    asked = Asked(tuple(devices), tuple(batches), threads, seconds, seed, output, None if meters is None else tuple(meters))
+    wish = Wish(precision, None if least_speedup is None else 1 / least_speedup)
+    read = None if meters is None else tuple(meters)
+    asked = Asked(tuple(devices), tuple(batches), threads, seconds, seed, output, read, wish, own_process)
     return measure_all(models, examples, metrics, asked, progress)
 
 

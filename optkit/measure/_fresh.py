@@ -1,9 +1,7 @@
 """Cold starts: each in a process of its own, models in turns."""
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -13,11 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-import optkit
-from optkit.errors import ModelError, OptkitError
 from optkit.formats.torch_origin import trusted
 from optkit.measure import Progress
 from optkit.meters import Fresh
+from optkit.runtimes._processes import command, failed, store_feeds, surroundings
 
 FEWEST, MOST = 6, 9
 """Processes per model. Of fewer than six pairs all favour one model by chance alone more than once in twenty times."""
@@ -46,48 +43,33 @@ def cold_starts(
     return found
 
 
-def _requests(folder: Path, models: Sequence[Path], feeds: Sequence[Mapping[str, Array]], device: str, threads: int) -> list[str]:
+def _requests(
+    folder: Path, models: Sequence[Path], feeds: Sequence[Mapping[str, Array]], device: str, threads: int
+) -> list[dict[str, Any]]:
     warm = folder / "warm.onnx"
     warm.write_bytes(_smallest_model())
     requests = []
     for i, (model, feed) in enumerate(zip(models, feeds, strict=True)):
         stored = folder / f"feed{i}.npz"
-        # text as fixed-width characters, which need no pickle
-        arrays: dict[str, Any] = {name: array.astype(np.str_) if array.dtype.kind == "O" else array for name, array in feed.items()}
-        np.savez(stored, **arrays)
-        asked = {
-            "model": str(model.absolute()),
-            "warm": str(warm),
-            "device": device,
-            "threads": threads,
-            "feed": str(stored),
-            "factories": trusted(),
-        }
-        requests.append(json.dumps(asked))
+        store_feeds(stored, [feed])
+        requests.append(
+            {
+                "model": str(model.absolute()),
+                "warm": str(warm),
+                "device": device,
+                "threads": threads,
+                "feed": str(stored),
+                "factories": trusted(),
+            }
+        )
     return requests
 
 
-def _start(request: str, model: Path) -> Fresh:
-    room = str(Path(optkit.__file__).parent.parent)
-    known = os.environ.get("PYTHONPATH")
-    surroundings = {**os.environ, "PYTHONPATH": f"{room}{os.pathsep}{known}" if known else room}
-    # -P: the current folder may hold modules with the names of ours
-    command = [sys.executable, "-P", "-m", "optkit.runtimes._fresh", request]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
+def _start(request: Mapping[str, Any], model: Path) -> Fresh:
+    done = subprocess.run(command("optkit.runtimes._fresh", request), capture_output=True, text=True, check=False, env=surroundings())
     if done.returncode == 0:
         return Fresh(**json.loads(done.stdout.splitlines()[-1]))
-    raise _failed(done, model)
-
-
-def _failed(done: "subprocess.CompletedProcess[str]", model: Path) -> OptkitError:
-    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    try:
-        said = json.loads(last)
-        return ModelError(said["what"], where=said["where"], hint=said["hint"])
-    except (ValueError, TypeError, KeyError):
-        ended = f"was ended by signal {-done.returncode}" if done.returncode < 0 else f"ended with exit code {done.returncode}"
-        hint = "is there enough memory?" if done.returncode == -9 else last
-        return ModelError(f"a fresh process that ran it {ended}", where=str(model), hint=hint)
+    raise failed(done.returncode, done.stderr, model)
 
 
 def _smallest_model() -> bytes:

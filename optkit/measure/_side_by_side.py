@@ -8,8 +8,10 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, UsageError
 from optkit.formats import model_size
-from optkit.measure import Measurement, Progress, detect_machine
+from optkit.measure import Conditions, Measurement, Progress, detect_machine
 from optkit.measure._answers import score_all
+from optkit.measure._conditions import Watch
+from optkit.measure._enough import Wish, enough
 from optkit.measure._feeds import Feed, check_batch, fitted, timed_feeds
 from optkit.measure._fresh import cold_starts
 from optkit.measure._names import distinguishing_names
@@ -17,7 +19,9 @@ from optkit.meters import Fresh, Meter, Readings
 from optkit.metrics import Metric
 from optkit.registry import load, members
 from optkit.runtimes import Port, open_session
-from optkit.runtimes._rounds import SLOW, Array, Calls, Opener, time_rounds
+from optkit.runtimes._lanes import SLOW, Calls, Here, Lane, Opener
+from optkit.runtimes._own_process import OwnProcess
+from optkit.runtimes._rounds import Array, time_rounds
 from optkit.samples import Samples
 
 COLD_SHARE = 0.5
@@ -35,6 +39,8 @@ class Asked:
     seed: int
     output: str | None
     meters: tuple[str, ...] | None
+    wish: Wish
+    own_process: bool | None
 
 
 def measure_all(
@@ -71,10 +77,10 @@ class _OnDevice:
         answers, nodes = self._answer(metrics)
         for number, batch in enumerate(self.asked.batches):
             due = [meter for meter in meters if _is_due(meter, number == 0, first and number == 0)]
-            read = self._read(batch, due)
+            read, conditions = self._read(batch, due)
             for model, name, scored, metered, placed in zip(self.models, self.names, answers, read, nodes, strict=True):
                 samples = (*(scored if number == 0 else ()), *metered)
-                yield Measurement(model, name, self.device, batch, threads, machine, samples, placed)
+                yield Measurement(model, name, self.device, batch, threads, machine, samples, placed, conditions)
 
     def _answer(self, metrics: Sequence[Metric] | None) -> tuple[list[tuple[Samples, ...]], list[dict[str, int]]]:
         """The scores of every model, and where its nodes run."""
@@ -87,22 +93,48 @@ class _OnDevice:
         scored = score_all(sessions, self.names, self.examples, metrics, asked.batches[0], asked.output, self._told(""))
         return scored, [session.placement() for session in sessions]
 
-    def _read(self, batch: int, meters: Sequence[Meter]) -> list[list[Samples]]:
-        """What the meters read, per model; nothing is run that none of them needs."""
+    def _read(self, batch: int, meters: Sequence[Meter]) -> tuple[list[list[Samples]], Conditions | None]:
+        """What the meters read, per model, and under which conditions; nothing is run that none of them needs."""
         feeds, wanted, asked = timed_feeds(self.examples, batch), {meter.needs for meter in meters}, self.asked
         told = self._told(f", batch {batch}")
         rounds: list[list[Array]] = [[] for _ in self.models]
         fresh: list[list[Fresh]] = [[] for _ in self.models]
+        conditions = None
         if "rounds" in wanted:
-            openers = [self._opener(i, feeds) for i in range(len(self.models))]
-            rounds = time_rounds(openers, seconds=asked.seconds, seed=asked.seed, progress=told)
+            rounds, conditions = self._time(feeds, told)
         if "fresh" in wanted:
             paths, first = [model.path for model in self.models], [fitted(feeds[0], ports) for ports in self.inputs]
             fresh = cold_starts(paths, first, self.device, asked.threads, asked.seconds * COLD_SHARE, told)
         readings = [
             Readings(batch, model_size(model.path), times, starts) for model, times, starts in zip(self.models, rounds, fresh, strict=True)
         ]
-        return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings]
+        return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings], conditions
+
+    def _time(self, feeds: Sequence[Feed], told: Progress) -> tuple[list[list[Array]], Conditions]:
+        asked = self.asked
+        lanes: list[Lane] = [self._lane(i, feeds) for i in range(len(self.models))]
+        for lane in lanes:
+            if isinstance(lane, OwnProcess):
+                lane.get_ready()
+        watch = Watch(lambda: [lane.number for lane in lanes if isinstance(lane, OwnProcess)])
+
+        def progress(what: str, done: int, total: int) -> None:
+            watch.look()
+            told(what, done, total)
+
+        stop = enough(asked.wish, asked.seed)
+        times = time_rounds(lanes, seconds=asked.seconds, seed=asked.seed, enough=stop, progress=progress)
+        return times, watch.found(len(times[0]))
+
+    def _lane(self, number: int, feeds: Sequence[Feed]) -> Lane:
+        """A model of its own process where others in this one would disturb it."""
+        model, asked = self.models[number], self.asked
+        apart = asked.own_process
+        if apart is None:  # two sessions of one runtime share its threads in peace; PyTorch's keep cores that the runtime's need
+            apart = any(each.format == "torch" for each in self.models)
+        if apart:
+            return OwnProcess(model.path, [fitted(feed, self.inputs[number]) for feed in feeds], self.device, asked.threads)
+        return Here(self._opener(number, feeds))
 
     def _opener(self, number: int, feeds: Sequence[Feed]) -> Opener:
         path, inputs = self.models[number].path, self.inputs[number]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optkit.runtimes import open_session
-from optkit.runtimes._interleave import Clock
+from optkit.runtimes._lanes import Clock, Here
 from optkit.runtimes._rounds import time_rounds
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
@@ -29,5 +29,5 @@ def race(models: Sequence[Path], feeds: Sequence[Feed], *, seconds: float, threa
         return open_and_bind
 
     clock: Clock = "thread" if threads == 1 and device == "cpu" else "wall"
-    times = time_rounds([opener(m) for m in models], seconds=seconds, seed=seed, clock=clock)
+    times = time_rounds([Here(opener(m), clock) for m in models], seconds=seconds, seed=seed)
     return [ratio_of_medians(times[0], each, seed) for each in times]

@@ -66,6 +66,7 @@ class MeasureKeys(Keys):
     batches: Counts = Field((1,), min_length=1, description="Batch sizes to time.")
     threads: int = Field(1, ge=0, le=1024, description="Threads a model may use; 0 leaves it to the runtime.")
     time: Time = Field(10.0, description="How long to time the models on each device at each batch size, such as 10s.")
+    precision: Share | None = Field(None, gt=0, lt=1, description="Stop timing as soon as the ratio of times is known to this, such as 1%.")
     metrics: Words = Field((), description="What to score answers with: names, or module:function.")
     output: str | None = Field(None, description="The output that carries the answer, where a model has several.")
 

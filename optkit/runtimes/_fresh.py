@@ -1,7 +1,7 @@
 """A process that opens one model, answers one batch and says what that took: `python -m optkit.runtimes._fresh REQUEST`.
 
-REQUEST is JSON: model, device, threads, feed (an .npz file with one batch), warm (a tiny model with one input `x` of one float) and
-factories (whose code may be run to make a PyTorch model).
+REQUEST is JSON: model, device, threads, feed (a file of `store_feeds` with one batch), warm (a tiny model with one input `x` of one
+float) and factories (whose code may be run to make a PyTorch model).
 The answer is one line of JSON on stdout. Only a process that does nothing else can tell a model's peak memory and its cold start.
 """
 
@@ -19,10 +19,8 @@ from optkit.formats import format_of
 from optkit.formats.torch_origin import trusting
 from optkit.runtimes import open_session
 from optkit.runtimes._memory import forget_peak, nvidia_memory_used, peak, resident
+from optkit.runtimes._processes import REFUSED, stored_feeds, told
 from optkit.runtimes.onnxruntime import open_onnx
-
-REFUSED = 2
-"""Exit code for an error that the user can mend; its text is on stderr."""
 
 
 def cold_start(model: Path, warm: Path, device: str, threads: int, feed: dict[str, Any]) -> dict[str, float | int | None]:
@@ -64,14 +62,13 @@ def main(request: str) -> int:
     """Do what `request` says; the exit code."""
     asked = json.loads(request)
     try:
-        with np.load(asked["feed"]) as stored:
-            feed = dict(stored)
+        (feed,) = stored_feeds(Path(asked["feed"]))
         with ExitStack() as trust:
             for factory, folder in asked.get("factories", ()):
                 trust.enter_context(trusting(factory, folder=folder))
             found = cold_start(Path(asked["model"]), Path(asked["warm"]), asked["device"], asked["threads"], feed)
     except OptkitError as error:
-        print(json.dumps({"what": error.what, "where": error.where, "hint": error.hint}), file=sys.stderr)
+        print(told(error), file=sys.stderr)
         return REFUSED
     print(json.dumps(found))
     return 0

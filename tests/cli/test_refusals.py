@@ -27,7 +27,7 @@ ALSO_SECOND = {
     "compare": ["copy.onnx", "MODEL", "--data", "data.npz"],
     "gate": ["copy.onnx", "MODEL", "--data", "data.npz", "--max-drop", "1%"],
 }
-READS_NO_MODEL = {"cache", "doctor", "passes", "recipes"}
+READS_NO_MODEL = {"export", "cache", "doctor", "passes", "recipes"}
 
 RECIPE = "model: model.onnx\ndata: {calibration: 'data.npz[:32]', evaluation: 'data.npz[32:]'}\npasses:\n  - quantize\n"
 

@@ -62,10 +62,3 @@ def test_a_process_that_dies_is_told(classifier: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(subprocess, "run", lambda _, **rest: run([sys.executable, "-c", code], **rest))
     with pytest.raises(ModelError, match=says):
         cold_starts([classifier().path], [FEED], "cpu", 1, 0.0, silent)
-
-
-def test_text_needs_no_pickle(classifier: Any, tmp_path: Any) -> None:
-    feed = {"words": np.array(["a", "longer"], object)}
-    _fresh._requests(tmp_path, [classifier().path], [feed], "cpu", 1)
-    with np.load(tmp_path / "feed0.npz") as stored:
-        assert stored["words"].tolist() == ["a", "longer"]

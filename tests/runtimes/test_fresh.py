@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optkit.runtimes._fresh import REFUSED, main
+from optkit.runtimes._fresh import main
+from optkit.runtimes._processes import REFUSED, store_feeds
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def request_for(classifier_file: Path, build: Any, tmp_path: Path) -> Any:
     warm.write_bytes(build([helper.make_node("Abs", ["x"], ["y"])], *ports))
 
     def make(**feed: Any) -> str:
-        np.savez(tmp_path / "feed.npz", **feed)
+        store_feeds(tmp_path / "feed.npz", [feed])
         return json.dumps(
             {"model": str(classifier_file), "warm": str(warm), "device": "cpu", "threads": 1, "feed": str(tmp_path / "feed.npz")}
         )

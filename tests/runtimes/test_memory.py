@@ -11,7 +11,8 @@ SIZE = 64 * 2**20
 
 
 def test_the_peak_is_at_least_what_is_in_use() -> None:
-    assert peak() >= resident() > 2**20
+    now = resident()  # read first: it may grow in between
+    assert peak() >= now > 2**20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forget the peak")

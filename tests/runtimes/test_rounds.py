@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
-from optkit.runtimes._rounds import FEWEST_ROUNDS, MOST_ROUNDS, Opener, time_rounds
+from optkit.runtimes._lanes import CLOCKS, Here, Opener
+from optkit.runtimes._rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, Rounds, time_rounds
 
 
-def openers(opened: list[int], log: list[tuple[int, int]], models: int = 2, feeds: int = 3, opening: float = 0.0) -> list[Opener]:
+def lanes(opened: list[int], log: list[tuple[int, int]], models: int = 2, feeds: int = 3, opening: float = 0.0) -> list[Here]:
     """Models that log (model, feed) of every query, and each opening."""
 
     def opener(model: int) -> Opener:
@@ -19,12 +21,12 @@ def openers(opened: list[int], log: list[tuple[int, int]], models: int = 2, feed
 
         return open_and_bind
 
-    return [opener(model) for model in range(models)]
+    return [Here(opener(model)) for model in range(models)]
 
 
 def test_models_that_open_fast_are_opened_for_every_round() -> None:
     opened: list[int] = []
-    times = time_rounds(openers(opened, []), seconds=0.15)
+    times = time_rounds(lanes(opened, []), seconds=0.15)
     rounds = len(times[0])
     assert len(times[1]) == rounds
     assert FEWEST_ROUNDS <= rounds <= MOST_ROUNDS
@@ -33,14 +35,14 @@ def test_models_that_open_fast_are_opened_for_every_round() -> None:
 
 def test_models_that_open_slowly_stay_open() -> None:
     opened: list[int] = []
-    times = time_rounds(openers(opened, [], opening=0.02), seconds=0.05)
+    times = time_rounds(lanes(opened, [], opening=0.02), seconds=0.05)
     assert sorted(opened) == [0, 1]
     assert FEWEST_ROUNDS <= len(times[0]) <= MOST_ROUNDS
 
 
 def test_all_models_answer_the_same_feed_in_each_lap() -> None:
     log: list[tuple[int, int]] = []
-    time_rounds(openers([], log, models=3), seconds=0.15)
+    time_rounds(lanes([], log, models=3), seconds=0.15)
     blocks = [log[i] for i in range(len(log)) if i == 0 or log[i] != log[i - 1]]
     laps = [blocks[i : i + 3] for i in range(len(blocks) - 3)]
     whole = [lap for lap in laps if len({feed for _, feed in lap}) == 1 and {model for model, _ in lap} == {0, 1, 2}]
@@ -50,7 +52,7 @@ def test_all_models_answer_the_same_feed_in_each_lap() -> None:
 
 def test_every_query_is_kept_in_its_round() -> None:
     log: list[tuple[int, int]] = []
-    times = time_rounds(openers([], log, opening=0.02), seconds=0.01)
+    times = time_rounds(lanes([], log, opening=0.02), seconds=0.01)
     counted = sum(len(values) for rounds in times for values in rounds)
     warming = len(log) - counted
     assert 0 < warming <= 2 * 3
@@ -59,7 +61,7 @@ def test_every_query_is_kept_in_its_round() -> None:
 
 def test_a_model_that_binds_fewer_feeds_sets_the_number_for_all() -> None:
     log: list[tuple[int, int]] = []
-    time_rounds([*openers([], log, models=1, feeds=3), *openers([], [], models=1, feeds=1)], seconds=0.05)
+    time_rounds([*lanes([], log, models=1, feeds=3), *lanes([], [], models=1, feeds=1)], seconds=0.05)
     assert {feed for _, feed in log} == {0}
 
 
@@ -67,11 +69,39 @@ def test_the_threads_clock_leaves_waiting_out() -> None:
     def opener() -> list[Callable[[], None]]:
         return [lambda: time.sleep(0.005)]
 
-    wall, thread = (np.median(np.concatenate(time_rounds([opener], seconds=0.01, clock=clock)[0])) for clock in ("wall", "thread"))
+    wall, thread = (np.median(np.concatenate(time_rounds([Here(opener, clock)], seconds=0.01)[0])) for clock in CLOCKS)
     assert thread < 0.005 <= wall
 
 
 def test_progress_counts_rounds() -> None:
     told: list[tuple[str, int, int]] = []
-    time_rounds(openers([], [], opening=0.02), seconds=0.0, progress=lambda *said: told.append(said))
+    time_rounds(lanes([], [], opening=0.02), seconds=0.0, progress=lambda *said: told.append(said))
     assert told == [("timing", done, FEWEST_ROUNDS) for done in range(1, FEWEST_ROUNDS + 1)]
+
+
+def test_it_ends_as_soon_as_enough_is_known() -> None:
+    asked: list[int] = []
+
+    def enough(times: Rounds) -> bool:
+        asked.append(len(times[0]))
+        return len(times[0]) >= LOOKS[1]
+
+    times = time_rounds(lanes([], []), seconds=0.5, enough=enough)
+    assert [len(each) for each in times] == [LOOKS[1], LOOKS[1]]
+    assert asked == list(LOOKS[:2])
+
+
+def test_everything_is_let_go_of_whatever_happens() -> None:
+    class Broken(Here):
+        ended = False
+
+        def block(self, feed: int, repeats: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+            raise RuntimeError("it broke")
+
+        def end(self) -> None:
+            self.ended = True
+
+    lane = Broken(lanes([], [])[0].opener)
+    with pytest.raises(RuntimeError, match="it broke"):
+        time_rounds([lane], seconds=0.01)
+    assert lane.ended

@@ -1,0 +1,90 @@
+"""A model that is timed beside others: opened, asked in blocks, opened anew. Here it runs in this process."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Calls = Sequence[Callable[[], None]]
+"""One model's queries, one for each feed."""
+Opener = Callable[[], Calls]
+"""Opens a model and binds its feeds; slow models may bind fewer than they were given."""
+Clock = Literal["wall", "thread"]
+"""`thread` counts only the time that the calling thread was computing: right for models that run in it alone, whatever else goes on."""
+CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.perf_counter, "thread": time.thread_time}
+
+WARM_UP = 3
+"""Runs of each query that are not counted: the first ones allocate memory."""
+SLOW = 0.2
+"""Seconds of warming up that are enough."""
+
+
+class Lane(Protocol):
+    """One of several models that take turns."""
+
+    @property
+    def feeds(self) -> int:
+        """How many different queries it has; known once it is open."""
+        ...
+
+    def open(self) -> float:
+        """Open the model and warm it up; the seconds of one query, roughly."""
+        ...
+
+    def block(self, feed: int, repeats: int) -> Array:
+        """The seconds of each of `repeats` queries in a row."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the model; it may be opened again."""
+        ...
+
+    def end(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class Here:
+    """A model that runs in this process."""
+
+    def __init__(self, opener: Opener, clock: Clock = "wall") -> None:
+        self.opener = opener
+        self.read = CLOCKS[clock]
+        self.calls: Calls = ()
+
+    @property
+    def feeds(self) -> int:
+        return len(self.calls)
+
+    def open(self) -> float:
+        self.calls = self.opener()
+        return warm_up(self.calls[0])
+
+    def block(self, feed: int, repeats: int) -> Array:
+        return timed_block(self.calls[feed], repeats, self.read)
+
+    def close(self) -> None:
+        self.calls = ()
+
+    def end(self) -> None:
+        self.close()
+
+
+def warm_up(call: Callable[[], None]) -> float:
+    """Run a query until it runs as it will; its seconds."""
+    times: list[float] = []
+    while len(times) < WARM_UP and sum(times) < SLOW:
+        times += timed_block(call, 1, time.perf_counter).tolist()
+    return min(times)
+
+
+def timed_block(call: Callable[[], None], repeats: int, read: Callable[[], float]) -> Array:
+    """Seconds of each of `repeats` calls in a row, as the clock `read` tells them."""
+    marks = np.empty(repeats + 1)
+    marks[0] = read()
+    for k in range(repeats):
+        call()
+        marks[k + 1] = read()
+    return np.diff(marks)
