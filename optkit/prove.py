@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optkit.artifact import Artifact
 from optkit.compare import Comparison, Warned, compare_all, sliced, with_precision_wished
 from optkit.errors import UsageError
 from optkit.gate import Limits, judge, limits_asked
 from optkit.inspection import Profile
-from optkit.layers import LayerComparison, compare_layers
+from optkit.layers import compare_layers
 from optkit.manifest import lineage_of
 from optkit.measure import Measurement, measure
 from optkit.measure._names import distinguishing_names
@@ -57,8 +57,8 @@ def prove(
 
     `data` is what `--data` takes, or examples that are read already; `samples` uses at most so many of them, evenly spaced. Without
     `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device and batch size. With `layers`,
-    it is also told at which layers the models part, and where their time goes.
-    `by` names what to look at parts of the examples by: `label`, or columns of the data.
+    it is also told at which layers the models part, and where their time goes. `by` names what to look at parts of the examples by:
+    `label`, or columns of the data.
     With `precision` (half the interval of the time ratio), or limits that hold speed against something, timing ends as soon as that is
     known. `own_process`: see `measure`.
     Raises UsageError, DataError or ModelError when something does not fit, before anything is timed where that can be known.
@@ -68,12 +68,11 @@ def prove(
     if len(models) < 2:
         raise UsageError("there is nothing to compare with", hint="name the original and at least one other model")
     models = [each if each.lineage else replace(each, lineage=lineage_of(each.path)) for each in models]
-    ports = open_session(models[0].path, threads=threads).inputs
-    examples = _examples(data, ports, synthetic, models[0], seed, samples)
+    examples = _examples(data, open_session(models[0].path, threads=threads).inputs, synthetic, models[0], seed, samples)
     wanted = _metrics(metrics, output, limits)
     _check_limits(limits, wanted, examples)
     slices = slices_by(by, examples, wanted)
-    found = _layers(models, examples, threads, progress) if layers else ()
+    walked = _layers(models, examples, threads, seconds, devices[0], progress) if layers else {}
     measurements = measure(
         models,
         examples,
@@ -89,21 +88,29 @@ def prove(
         own_process=own_process,
         progress=progress,
     )
-    comparisons = tuple(_with_origin(each, examples) for each in compare_all(measurements, seed))
-    comparisons = sliced(comparisons, measurements, slices, seed) if slices else comparisons
-    if precision is not None:
-        comparisons = tuple(with_precision_wished(each, precision) for each in comparisons)
+    comparisons = sliced(compare_all(measurements, seed), measurements, slices, seed)
+    comparisons = tuple(_with_doubts(each, examples, precision) for each in comparisons)
+    return _report(title or _title(measurements), measurements, comparisons, limits, examples, **walked)
+
+
+def _report(
+    title: str,
+    measurements: Sequence[Measurement],
+    comparisons: Sequence[Comparison],
+    limits: Limits | None,
+    examples: "Examples",
+    **more: Any,
+) -> Report:
     return Report(
         schema=SCHEMA,
-        title=title or _title(measurements),
+        title=title,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        measurements=measurements,
-        comparisons=comparisons,
+        measurements=tuple(measurements),
+        comparisons=tuple(comparisons),
         verdict=judge(comparisons, limits) if limits is not None else None,
-        layers=found,
-        profiles=_profiles(models, examples, devices[0], threads, seconds) if layers else {},
         notes=(origin_of(examples),),
         data=DataUsed(examples.source, examples.digest, len(examples)),
+        **more,
     )
 
 
@@ -160,9 +167,13 @@ def _metrics(words: Sequence[str], output: str | None, limits: Limits | None) ->
     return [find_metric(word, output) for word in dict.fromkeys(words)]
 
 
-def _layers(models: Sequence[Artifact], examples: "Examples", threads: int, progress: Progress) -> tuple[LayerComparison, ...]:
+def _layers(
+    models: Sequence[Artifact], examples: "Examples", threads: int, seconds: float, device: str, progress: Progress
+) -> dict[str, Any]:
+    """Where the models part, and where their time goes."""
     names = distinguishing_names([model.path for model in models])
-    return compare_layers(models[0], models[1:], examples, names=names, threads=threads, progress=progress)
+    layers = compare_layers(models[0], models[1:], examples, names=names, threads=threads, progress=progress)
+    return {"layers": layers, "profiles": _profiles(models, examples, device, threads, seconds)}
 
 
 def _profiles(models: Sequence[Artifact], examples: "Examples", device: str, threads: int, seconds: float) -> dict[str, Profile]:
@@ -201,7 +212,9 @@ def slices_by(by: Sequence[str], examples: "Examples", metrics: "Sequence[Metric
     return found
 
 
-def _with_origin(comparison: Comparison, examples: "Examples") -> Comparison:
+def _with_doubts(comparison: Comparison, examples: "Examples", precision: float | None) -> Comparison:
+    if precision is not None:
+        comparison = with_precision_wished(comparison, precision)
     if not examples.synthetic:
         return comparison
     made_up = Warned("the inputs are made up: answers say how alike the models are, not how right", "give --data with labels for accuracy")

@@ -1,7 +1,7 @@
 """What every kind of source becomes: arrays of feeds, with labels where they are known."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,8 @@ class Examples:
     whole: bool = False
     synthetic: bool = False
     """Made up: what is measured on it is fidelity, never accuracy."""
+    columns: Mapping[str, Array] = field(default_factory=dict)
+    """More that is known of each example, one value each, to look at parts of the data by."""
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
@@ -40,6 +42,7 @@ class Examples:
             None if self.groups is None else self.groups[rows],
             self.whole,
             self.synthetic,
+            {name: array[rows] for name, array in self.columns.items()},
         )
 
     def spread(self, count: int) -> "Examples":

@@ -1,7 +1,7 @@
 """Do arrays fit the inputs of a model? Names, lengths, dimensions and types; casts that lose nothing are made silently."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,23 +30,41 @@ def fit_examples(
     """Examples out of arrays that fit `inputs`, in the order of the inputs. Raises DataError with two lines where they do not fit."""
     if not arrays:
         raise DataError("it holds no array", where=source, hint=f"give one array per model input: {_names(inputs)}")
-    found, labels, groups = check_arrays(source, arrays, inputs)
+    found, labels, groups, columns = check_arrays(source, arrays, inputs)
     whole = _whole(source, found, inputs)
     fitted = {port.name: _cast(source, port, found[port.name]) for port in inputs}
     if needs_labels and labels is None:
         hint = "add an array 'labels' with the true answer of every example, or compare without --metric"
         raise DataError("it has no labels, and the metric needs them", where=source, hint=hint)
-    return Examples(source, fitted, labels, None if groups is None else _numbered(source, groups), whole, synthetic)
+    return Examples(source, fitted, labels, None if groups is None else _numbered(source, groups), whole, synthetic, columns)
 
 
-def check_arrays(source: str, arrays: Mapping[str, Any], inputs: Sequence[Input]) -> tuple[dict[str, Array], Array | None, Array | None]:
-    """The arrays of the inputs, the labels and the groups, where names and lengths are right. Raises DataError where they are not."""
+def check_arrays(
+    source: str, arrays: Mapping[str, Any], inputs: Sequence[Input]
+) -> tuple[dict[str, Array], Array | None, Array | None, dict[str, Array]]:
+    """The arrays of the inputs, the labels, the groups and the columns, where names and lengths are right.
+
+    Columns are arrays of one value per example whose names resemble nothing that is wanted. Raises DataError.
+    """
     found = {name: np.asarray(array) for name, array in arrays.items()}
     names = {port.name for port in inputs}
     labels, groups = (found.pop(name) if name in found and name not in names else None for name in BESIDE)
+    columns = {name: found.pop(name) for name in _columns(found, names)}
     _check_names(source, found, inputs)
-    _check_lengths(source, found, labels, groups)
-    return found, labels, groups
+    _check_lengths(source, found | columns, labels, groups)
+    return found, labels, groups, columns
+
+
+def _columns(found: Mapping[str, Array], names: set[str]) -> list[str]:
+    """No input is missing, so these are not inputs under a wrong name; and none is `labels` or `groups` misspelt."""
+    if not names <= found.keys():
+        return []
+    return [name for name in found if name not in names and found[name].ndim == 1 and resembles_none(name, names)]
+
+
+def resembles_none(name: str, inputs: Iterable[str]) -> bool:
+    """Whether a name is clearly none of the inputs, nor labels or groups."""
+    return not difflib.get_close_matches(name, [*inputs, *BESIDE], n=1)
 
 
 def cut(source: str, arrays: Mapping[str, Any], inputs: Sequence[Input], rows: slice) -> dict[str, Array]:

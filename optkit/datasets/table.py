@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from optkit.datasets._examples import Array
-from optkit.datasets._fit import Input
+from optkit.datasets._fit import Input, resembles_none
 from optkit.datasets._sidecar import Sidecar, read_sidecar, sidecar_path
 from optkit.datasets._source import Source
 from optkit.errors import DataError
@@ -52,7 +52,11 @@ def read(source: Source, inputs: Sequence[Input]) -> dict[str, Array]:
         arrays["labels"] = table.labels(columns.labels, _named_classes(source, [row[columns.labels] for row in rows], columns.classes))
     if columns.groups is not None:
         arrays["groups"] = np.array(table.texts(columns.groups))
-    return arrays
+    used = {columns.labels, columns.groups, columns.text, *arrays}
+    for names in (_columns_of(port, inputs, columns, table) for port in inputs):
+        used.update((names,) if isinstance(names, str) else names or ())
+    wanted = [port.name for port in inputs]
+    return arrays | {name: table.column(name) for name in table.columns if name not in used and resembles_none(name, wanted)}
 
 
 class _Table:
@@ -79,6 +83,14 @@ class _Table:
         if classes is None:
             return self._column(column, None)
         return np.array([classes.index(str(value)) for value in self.values(column)], np.int64)
+
+    def column(self, name: str) -> Array:
+        """One value per row, as numbers where all are, else as text."""
+        try:
+            numbers = np.array([_number(value) for value in self.values(name)])
+        except (TypeError, ValueError):
+            return np.array(self.texts(name))
+        return numbers if numbers.ndim == 1 else np.array(self.texts(name))
 
     def _column(self, name: str, dtype: str | None) -> Array:
         if dtype == "str":

@@ -87,7 +87,7 @@ def short(delta: "Delta") -> str:
     if kind_of(delta.metric) == "fidelity" or not isfinite(delta.gain) or delta.n == 1:
         return sentence(delta)
     if kind_of(delta.metric) == "accuracy":
-        change, low, high = _change(delta)
+        change, low, high = change_of(delta)
         return sentence(delta) if delta.verdict == "same" else f"{change} ({low} to {high}){_doubt(delta)}"
     if delta.unit in ("s", "1/s"):
         return f"{_factor(delta, delta.gain)}×{_between(delta)}{_doubt(delta)}"
@@ -102,7 +102,7 @@ def _score(delta: "Delta") -> str:
     if delta.verdict == "same":
         return f"the same on all {delta.n:,} {'groups' if 'groups' in delta.method else 'examples'}"
     up = delta.after > delta.before
-    change, low, high = _change(delta)
+    change, low, high = change_of(delta)
     what = f"{change.lstrip('+−')} {'higher' if up else 'lower'}" if delta.after != delta.before else "no change"
     if not (isfinite(delta.low) and isfinite(delta.high)):
         return f"{what}: one group says nothing of chance"
@@ -110,7 +110,7 @@ def _score(delta: "Delta") -> str:
     return f"{what} (between {low} and {high}): {means}"
 
 
-def _change(delta: "Delta") -> tuple[str, str, str]:
+def change_of(delta: "Delta") -> tuple[str, str, str]:
     """Change, lowest and highest of the value itself: in points where it is a share, otherwise relative."""
     low, high = (delta.low, delta.high) if delta.better == "higher" else (-delta.high, -delta.low)
     change = delta.gain if delta.better == "higher" else -delta.gain

@@ -11,16 +11,33 @@ if TYPE_CHECKING:
 
 
 def render(report: "Report") -> str:
-    """`{"deltas": [...], ...report}`, indented; numbers that JSON has no word for are null in `deltas`.
+    """`{"deltas": [...], "slices": [...], ...report}`, indented; numbers that JSON has no word for are null in the first two.
 
     Each delta has `model` (the one after), `metric`, `device`, `batch`, `unit`, `better`, `before`, `after`, `gain`, `low`, `high`
-    (relative to before, positive is better), `verdict`, `method` and `n`. The whole can be read back as a report.
+    (relative to before, positive is better), `verdict`, `method`, `n` and, of scores, `p`. A slice is a delta with `by`, `value`,
+    `examples` and `corrected`. The whole can be read back as a report.
     """
     from optkit.records import write_record
 
     deltas = [{"model": each.after, **plain(delta)} for each in report.comparisons for delta in each.deltas]
-    whole = {"deltas": [{key: _number(value) for key, value in delta.items()} for delta in deltas], **json.loads(write_record(report))}
+    slices = [
+        {
+            "model": each.after,
+            "by": part.by,
+            "value": part.value,
+            "examples": part.examples,
+            "corrected": part.corrected,
+            **plain(part.delta),
+        }
+        for each in report.comparisons
+        for part in each.slices
+    ]
+    whole = {"deltas": _finite(deltas), **({"slices": _finite(slices)} if slices else {}), **json.loads(write_record(report))}
     return _indented(whole) + "\n"
+
+
+def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: _number(value) for key, value in row.items()} for row in rows]
 
 
 def _number(value: Any) -> Any:

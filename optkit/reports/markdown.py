@@ -7,6 +7,7 @@ from optkit.reports._layers import BAD, Gap, advice, bar, number, sentences
 from optkit.reports._layers import name_of as layer_name
 from optkit.reports._layers import rows_of as rows_of_layers
 from optkit.reports._places import Place, basis, places_of, rows_of
+from optkit.reports._slices import SliceTable, change, mark, slice_tables
 from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def render(report: "Report") -> str:
     for place in places_of(report):
         for comparison in report.comparisons:
             lines += _table(comparison, place)
+    for comparison in report.comparisons:
+        for sliced in slice_tables(comparison, len(report.comparisons) > 1):
+            lines += _slices(sliced)
     for found in report.layers:
         lines += _layers(found)
     warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
@@ -41,6 +45,18 @@ def _table(comparison: "Comparison", place: Place) -> list[str]:
     head += ["| | before | after | difference (95 % interval) |", "|---|---:|---:|---|"]
     body = [f"| {_safe(name_of(m))} | {before_of(d)} | {after_of(d)} | {_safe(sentence(d))} |" for m, d in rows.items()]
     return [*head, *body, ""]
+
+
+def _slices(found: SliceTable) -> list[str]:
+    head = [_safe(found.title), "", f"| {_safe(found.by)} | examples | before | after | {found.unit} (95 % interval) | |"]
+    head.append("|---|---:|---:|---:|---|---|")
+    body = []
+    for row in found.rows:
+        delta = row.delta
+        bold = f"**{mark(delta)}**" if mark(delta) else ""
+        cells = (_code(row.value), f"{row.examples:,}", before_of(delta), after_of(delta), change(delta), bold)
+        body.append(f"| {' | '.join(cells)} |")
+    return [*head, *body, "", *(f"{_safe(line)}  " for line in found.says), ""]
 
 
 def _layers(found: "LayerComparison") -> list[str]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from optkit.reports import _layers as _layers_words
 from optkit.reports._places import Place, basis, places_of, rows_of, sections
+from optkit.reports._slices import SliceTable, change, mark, slice_tables
 from optkit.reports._words import after_of, before_of, name_of, rank, sentence, short, verdict_sentence
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def _parts(report: "Report", width: int) -> list[RenderableType]:
         for group in groups:
             title = f"{group[0].before} → {', '.join(each.after for each in group)}"
             parts += [Text(title, style="bold"), Text(str(place), style="dim"), _table(group, place), Text("")]
+    for comparison in report.comparisons:
+        for sliced in slice_tables(comparison, len(report.comparisons) > 1):
+            parts += _slices(sliced)
     for found in report.layers:
         parts += _layers(found, width)
     if report.verdict is not None:
@@ -95,6 +99,20 @@ def _style(delta: "Delta") -> str:
     """Colour only for what is better or worse; being less than identical to the original is neither."""
     judged = delta.verdict in ("better", "worse") and delta.metric not in ("agreement", "cosine", "sqnr")
     return STYLES[delta.verdict] if judged else ""
+
+
+def _slices(found: SliceTable) -> list[RenderableType]:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    table.add_column(found.by, overflow="fold", max_width=24)
+    for name in ("examples", "before", "after"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(f"{found.unit} (95 % interval)", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in found.rows:
+        delta = row.delta
+        cells = (f"{row.examples:,}", before_of(delta), after_of(delta), change(delta), Text(mark(delta), style=_style(delta)))
+        table.add_row(Text(row.value), *cells)
+    return [Text(found.title, style="bold"), table, *(Text(line, style="dim") for line in found.says), Text("")]
 
 
 def _checks(verdict: "Verdict") -> Table:

@@ -240,3 +240,17 @@ def test_a_member_that_is_no_array(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
         file.writestr("x", b"not an array")
     refusal(str(tmp_path / "x.npz"), X)
+
+
+def test_one_value_per_example_that_is_no_input_is_a_column(npz: Callable[..., str]) -> None:
+    data = npz(x=np.ones((3, 3), np.float32), brightness=np.arange(3.0), site=np.array(["a", "b", "a"]))
+    examples = read_examples(f"{data}[1:]", [X])
+    assert {name: column.tolist() for name, column in examples.columns.items()} == {"brightness": [1, 2], "site": ["b", "a"]}
+    assert examples.take(np.array([1])).columns["site"].tolist() == ["a"]
+    assert read_examples(data, [X]).spread(2).columns["brightness"].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("name", ["label", "group", "Labels"])
+def test_a_name_misspelt_is_no_column(npz: Callable[..., str], name: str) -> None:
+    what, _ = refusal(npz(x=np.ones((2, 3), np.float32), **{name: np.ones(2)}), X)
+    assert what == f"array {name!r} is no input of the model"

@@ -163,3 +163,10 @@ def test_a_file_that_is_no_tokenizer(write: Write, tmp_path: Path) -> None:
     (tmp_path / "words.json").write_text("{}", encoding="utf-8")
     data = write("t.csv", "sentence\na film\n", "text: sentence\ntokenizer: words.json\n")
     assert "is not a tokenizer file" in refusal(data, *BERT)
+
+
+def test_columns_that_nothing_else_uses_are_kept(write: Write) -> None:
+    examples = read_examples(write("t.csv", "age,city,label,site,year\n1,Rome,0,a,2001\n3,Bonn,1,b,2002\n"), [AGE, CITY])
+    assert {name: column.tolist() for name, column in examples.columns.items()} == {"site": ["a", "b"], "year": [2001, 2002]}
+    other = read_examples(write("u.csv", "age,city,label,kind\n1,Rome,0,4\n", "labels: kind\n"), [AGE, CITY])
+    assert other.columns == {}

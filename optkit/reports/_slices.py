@@ -1,0 +1,68 @@
+"""What is said of parts of the data, the same in every form of report: which rows, and what they come to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from optkit.reports._words import change_of, name_of
+
+if TYPE_CHECKING:
+    from optkit.compare import Comparison, Delta, Slice
+
+FEWEST, MOST = 10, 25
+"""Rows shown: the worst, and up to the latter number where the loss is beyond chance."""
+
+
+@dataclass(frozen=True)
+class SliceTable:
+    """The slices of one score on one device by one column, the worst first."""
+
+    title: str
+    by: str
+    unit: str
+    """Of the changes."""
+    rows: "tuple[Slice, ...]"
+    says: tuple[str, ...]
+    """What is not shown, and what all of it comes to."""
+
+
+def slice_tables(comparison: "Comparison", several: bool) -> Iterator[SliceTable]:
+    """A table for each score; `several` models are told apart by their names."""
+    for (by, device, metric), found in groupby(comparison.slices, lambda each: (each.by, each.delta.device, each.delta.metric)):
+        every = tuple(found)
+        lost = sum(each.delta.verdict == "worse" for each in every)
+        rows = every[: min(MOST, max(FEWEST, lost))]
+        of = f" of {comparison.after}" if several else ""
+        title = f"{name_of(metric)}{of} by {by}, on {device}, worst first"
+        unit = "points" if every[0].delta.unit == "ratio" else "%"
+        yield SliceTable(title, by, unit, rows, tuple(_says(every, len(rows), lost)))
+
+
+def change(delta: "Delta") -> str:
+    """The change with its interval, without its unit."""
+    if not isfinite(delta.gain):
+        return "0 before" if delta.before == 0 else "not finite"
+    if delta.verdict == "same" and delta.gain == 0:
+        return "the same"
+    value, low, high = (number.removesuffix(" points").removesuffix("%") for number in change_of(delta))
+    return f"{value} ({low} to {high})" if isfinite(delta.low) and isfinite(delta.high) else value
+
+
+def mark(delta: "Delta") -> str:
+    """What is beyond chance."""
+    return delta.verdict if delta.verdict in ("worse", "better") else ""
+
+
+def _says(every: "tuple[Slice, ...]", shown: int, lost: int) -> Iterator[str]:
+    if hidden := len(every) - shown:
+        worse = max(0, lost - shown)
+        yield f"{hidden:,} more: {f'{worse} of them worse' if worse else 'none worse beyond chance'}"
+    if all(each.corrected is None for each in every):
+        yield f"{len(every)} slices; intervals are those of each slice alone"
+        return
+    gained = sum(each.delta.verdict == "better" for each in every)
+    parts = [f"{count} {word}" for count, word in ((lost, "worse"), (gained, "better")) if count]
+    what = " and ".join(parts) + " beyond chance" if parts else "none better or worse beyond chance"
+    yield f"of {len(every)} slices {what} (5 % for all together, by Holm's correction; intervals are those of each slice alone)"

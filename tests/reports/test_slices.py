@@ -1,0 +1,60 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from optkit.compare import Says, Slice
+from optkit.report import Report, parse_report
+from optkit.reports import json as as_json
+from optkit.reports import markdown, terminal
+from optkit.reports._slices import slice_tables
+
+
+def with_slices(make_report: Callable[..., Report], count: int = 3) -> Report:
+    report = make_report(deltas=())
+    top1 = make_report().comparisons[0].deltas[1]
+    verdicts: tuple[Says, ...] = ("worse", "undecided", "same")
+    found = tuple(
+        Slice(
+            "label",
+            f"class | {i}",
+            100,
+            replace(
+                top1, gain=0.0 if verdicts[min(i, 2)] == "same" else -0.05 / (i + 1), low=-0.06, high=0.01, verdict=verdicts[min(i, 2)]
+            ),
+            min(1.0, 0.001 * 10**i),
+        )
+        for i in range(count)
+    )
+    broken = Slice("label", "none", 4, replace(top1, before=0.0, gain=float("nan"), low=float("nan"), high=float("nan")), 1.0)
+    return replace(report, comparisons=tuple(replace(each, slices=(*found, broken)) for each in report.comparisons))
+
+
+def test_slices_in_the_terminal(make_report: Any, golden: Callable[[str, str], None]) -> None:
+    golden("reports/slices.txt", terminal.render(with_slices(make_report), 80))
+
+
+def test_slices_in_markdown(make_report: Any, golden: Callable[[str, str], None]) -> None:
+    golden("reports/slices.md", markdown.render(with_slices(make_report)))
+
+
+def test_many_slices_are_cut_to_the_worst(make_report: Any) -> None:
+    (table,) = slice_tables(with_slices(make_report, 30).comparisons[0], False)
+    assert len(table.rows) == 10
+    assert table.says[0] == "21 more: none worse beyond chance"
+
+
+def test_slices_are_flat_in_json_and_come_back(make_report: Any, tmp_path: Any) -> None:
+    report = with_slices(make_report)
+    text = as_json.render(report)
+    first, *_, last = json.loads(text)["slices"]
+    assert (first["model"], first["by"], first["value"], first["examples"], first["verdict"], first["corrected"]) == (
+        "model.variant1.onnx",
+        "label",
+        "class | 0",
+        100,
+        "worse",
+        0.001,
+    )
+    assert last["gain"] is None
+    assert parse_report(text, tmp_path).comparisons[0].slices[:3] == report.comparisons[0].slices[:3]
