@@ -8,6 +8,7 @@ import onnx_ir as ir
 from optkit.errors import DataError
 from optkit.quantization.affine import grid_for
 from optkit.quantization.contract import calibration_remarks
+from optkit.quantization.gates import gates, range_before
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_static import tensors_to_observe
 from optkit.quantization.means import channel_means
@@ -31,7 +32,10 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds 
     static = {n for t in treatments for n, way in t.ways.items() if way in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
     seen = _observed(model, static, examples, setting) if static else Observed()
     method = load("quantization.ranges", ranges)()
-    grids = {name: grid_for(*method.range_of(h)) for name, h in seen.histograms.items() if h.total}
+    found = {name: method.range_of(h) for name, h in seen.histograms.items() if h.total}
+    if ranges == "auto":
+        found |= {name: range_before(seen.histograms[name], gate, found[name]) for name, gate in gates(model).items() if name in found}
+    grids = {name: grid_for(*each) for name, each in found.items()}
     few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
     given: _Given = {"threads": setting.threads, "progress": setting.progress, "limit": limit}
     means = channel_means(model, weighted_nodes(model), grids, few, **given)

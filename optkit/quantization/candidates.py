@@ -28,7 +28,7 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
     if method in ("auto", "static") and calibrated and weighted:
         fixed = {**_all(convolutions, Way.STATIC), **_all(gemms, Way.STATIC), **(recurrent if method == "auto" else {})}
         region = {**fixed, **_all(products, Way.STATIC_FLOAT_OUT)}
-        around = region_nodes(model, [*convolutions, *gemms], lambda node: not excluded(node, exclude))
+        around = region_nodes(model, [*convolutions, *gemms], lambda node: not excluded(node, exclude), readers=products)
         if around:
             found.append(Treatment("static, whole regions", {**region, **_all(around, Way.STATIC)}))
         found.append(Treatment("static", region))

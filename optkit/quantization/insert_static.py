@@ -17,29 +17,35 @@ from optkit.quantization.graphs import (
     home_of,
     shared_constant,
 )
-from optkit.quantization.operators import MOVERS, activation_after, channel_axis, is_standard, weight_of
+from optkit.quantization.operators import activation_after, channel_axis, is_standard, moves, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def tensors_to_observe(nodes: Collection[ir.Node], float_outputs: Collection[str] = ()) -> dict[str, ir.Value]:
-    """The float tensors whose ranges must be known to quantize `nodes`, by name."""
+    """The float tensors whose ranges must be known to quantize `nodes`, by name; what a node only moves keeps its grid."""
     wanted: dict[str, ir.Value] = {}
     for node in nodes:
-        for value in (*activation_inputs(node), *([] if node.name in float_outputs else [output_of(node)])):
+        made = [] if node.name in float_outputs or moves(node) else outputs_of(node)
+        for value in (*activation_inputs(node), *made):
             wanted[str(value.name)] = value
     return wanted
 
 
 def activation_inputs(node: ir.Node) -> list[ir.Value]:
     """The computed float inputs of a node."""
-    values = node.inputs[:1] if node.op_type in MOVERS or weight_of(node) is not None else node.inputs
+    values = node.inputs[:1] if moves(node) or weight_of(node) is not None else node.inputs
     return [v for v in values if v is not None and constant_tensor(v) is None]
 
 
 def output_of(node: ir.Node) -> ir.Value:
     """The tensor that is quantized after a node: behind the activation that fuses with it."""
     return (activation_after(node) if weight_of(node) is not None or node.op_type in ("Add", "Mul") else node).outputs[0]
+
+
+def outputs_of(node: ir.Node) -> list[ir.Value]:
+    """The tensors that are quantized after a node."""
+    return list(node.outputs) if moves(node) else [output_of(node)]
 
 
 def insert_static(
@@ -67,18 +73,18 @@ def _insert_in(
 ) -> None:
     nodes = [n for n in graph if n.name in names]
     inside = set(nodes) | {activation_after(n) for n in nodes}
-    produced = {output_of(n) for n in nodes if n.name not in float_outputs}
+    produced = dict.fromkeys(v for n in nodes if n.name not in float_outputs for v in outputs_of(n))
     pairs = _Pairs(graph, grids)
-    for value in dict.fromkeys(
-        [*(v for node in nodes for v in activation_inputs(node)), *(output_of(n) for n in nodes if output_of(n) in produced)]
-    ):
+    for value in dict.fromkeys([*(v for node in nodes for v in activation_inputs(node)), *produced]):
         after = pairs.around(value)
         readers = list(value.uses())
         for use in readers:
             if use.node in pairs.made:
                 continue
             wants = use.node in inside and value in activation_inputs(use.node)
-            if wants or value in produced:
+            if use.node.op_type == "Shape" and value in produced:
+                use.node.replace_input_with(use.idx, pairs.integers[after])
+            elif wants or value in produced:
                 use.node.replace_input_with(use.idx, after)
         if value in produced and value.is_graph_output():
             _take_over_output(graph, value, after)
@@ -88,7 +94,7 @@ def _insert_in(
             _quantize_weighted(graph, node, source, weights.get(str(node.name)))
         else:
             for i, operand in enumerate(node.inputs):
-                if node.op_type not in MOVERS and operand is not None and constant_tensor(operand) is not None:
+                if not moves(node) and operand is not None and constant_tensor(operand) is not None:
                     node.replace_input_with(i, _quantized_constant(graph, node, operand))
 
 
@@ -99,6 +105,8 @@ class _Pairs:
         self.graph, self.grids = graph, grids
         self.made: set[ir.Node] = set()
         self.behind: dict[ir.Value, Grid] = {}
+        self.integers: dict[ir.Value, ir.Value] = {}
+        """Dequantized → quantized: what asks for the shape alone need not wait for the floats."""
 
     def around(self, value: ir.Value) -> ir.Value:
         grid = self.grids[str(value.name)]
@@ -110,7 +118,7 @@ class _Pairs:
         q = add_node(anchor, "QuantizeLinear", [value, scale, zero], f"{value.name}_quantized", after=placed)
         dq = add_node(q, "DequantizeLinear", [q.outputs[0], scale, zero], f"{value.name}_dequantized", after=True)
         self.made |= {q, dq}
-        self.behind[dq.outputs[0]] = grid
+        self.behind[dq.outputs[0]], self.integers[dq.outputs[0]] = grid, q.outputs[0]
         dq.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
         return dq.outputs[0]
 
@@ -175,4 +183,4 @@ def _quantized_constant(graph: ir.Graph, node: ir.Node, value: ir.Value) -> ir.V
     return made.outputs[0]
 
 
-__all__ = ["activation_inputs", "insert_static", "is_standard", "output_of", "tensors_to_observe"]
+__all__ = ["activation_inputs", "insert_static", "is_standard", "output_of", "outputs_of", "tensors_to_observe"]

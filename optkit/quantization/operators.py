@@ -21,6 +21,7 @@ MOVERS = frozenset(
         "Slice",
         "Gather",
         "Split",
+        "Resize",
         "DepthToSpace",
         "SpaceToDepth",
         "Tile",
@@ -32,6 +33,19 @@ FUSED_ACTIVATIONS = frozenset({"Relu", "Clip"})
 """Vanish into the saturation of the Q that follows them."""
 
 WEIGHT_INPUT = 1
+
+
+def moves(node: ir.Node) -> bool:
+    """Whether a node only copies or picks values."""
+    if not is_standard(node) or node.op_type not in MOVERS:
+        return False
+    return node.op_type != "Resize" or _picks_nearest(node)
+
+
+def _picks_nearest(node: ir.Node) -> bool:
+    """Whether a Resize copies pixels; others mix them, in float."""
+    mode = node.attributes.get("mode")
+    return mode is None or mode.as_string() == "nearest"
 
 
 def is_standard(node: ir.Node) -> bool:

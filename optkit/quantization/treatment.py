@@ -1,6 +1,6 @@
 """What becomes of each node, and the quantized graph that follows from it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -11,21 +11,13 @@ import onnx_ir as ir
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import correct_bias
 from optkit.quantization.compress import compress_tables, compress_weights, compressible, stored_form
-from optkit.quantization.fidelity import RESHAPING
 from optkit.quantization.graphs import all_graphs, constant_array, prune_unused, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
 from optkit.quantization.insert_recurrent import insert_recurrent
-from optkit.quantization.insert_static import activation_inputs, insert_static, output_of
+from optkit.quantization.insert_static import insert_static
 from optkit.quantization.means import ChannelMeans, Source, source_of
-from optkit.quantization.operators import (
-    ELEMENTWISE,
-    MOVERS,
-    WEIGHT_INPUT,
-    activation_after,
-    channel_axis,
-    is_standard,
-    weight_of,
-)
+from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, moves, weight_of
+from optkit.quantization.regions import region_nodes
 from optkit.quantization.saturation import fit_pairs
 from optkit.quantization.smooth import apply_smoothing
 
@@ -57,6 +49,8 @@ class Treatment:
     """Divide outlier channels out of what dynamic matrix products read."""
     portable: bool = True
     """Weights such that CPUs that add products in 16 bits give the same answers."""
+    ends: bool = False
+    """Elementwise nodes that lead to no integer layer compute in integers too."""
 
     def without(self, nodes: Iterable[str]) -> "Treatment":
         """The same, with some nodes left as they were."""
@@ -68,36 +62,6 @@ class Treatment:
 def weighted_nodes(model: ir.Model) -> list[ir.Node]:
     """Every Conv, Gemm and MatMul with a float weight, in branches and loop bodies too, in order."""
     return [n for g in all_graphs(model) for n in g if weight_of(n) is not None]
-
-
-def region_nodes(model: ir.Model, seeds: Iterable[ir.Node], allowed: Callable[[ir.Node], bool] = lambda node: True) -> list[ir.Node]:
-    """Elementwise and moving nodes that can stay in integers because everything they read is made by integer nodes."""
-    inside = set(seeds)
-    closed = inside | {activation_after(n) for n in inside}
-    grown = []
-    for node in (n for g in all_graphs(model) for n in g):
-        if node in closed or not is_standard(node) or node.op_type not in ELEMENTWISE | MOVERS or not _joinable(node) or not allowed(node):
-            continue
-        makers = [v.producer() for v in activation_inputs(node)]
-        if makers and all(m in closed and m is not None and m.graph is node.graph for m in makers):
-            grown.append(node)
-            closed |= {node, output_of(node).producer() or node}
-    return grown
-
-
-def _joinable(node: ir.Node) -> bool:
-    floats = [*activation_inputs(node), node.outputs[0]]
-    if node.op_type == "Softmax" or (node.op_type == "Sigmoid" and _is_answer(node)):
-        return False  # 256 levels are few for probabilities: examples would score alike
-    return len(node.outputs) == 1 and all(v.dtype == ir.DataType.FLOAT for v in floats)
-
-
-def _is_answer(node: ir.Node) -> bool:
-    """Whether an output is what the node computes, but for its shape."""
-    value = node.outputs[0]
-    while not value.is_graph_output() and len(value.consumers()) == 1 and value.consumers()[0].op_type in RESHAPING:
-        value = value.consumers()[0].outputs[0]
-    return value.is_graph_output()
 
 
 @dataclass(frozen=True)
@@ -193,8 +157,11 @@ def _forget_shapes(model: ir.Model) -> None:
 def consistent_ways(model: ir.Model, treatment: Treatment) -> dict[str, Way]:
     """A treatment's ways without the elementwise nodes whose inputs are no longer made by integer nodes: those go back to float."""
     kept = dict(treatment.ways)
-    weighted = [n for n in weighted_nodes(model) if kept.get(str(n.name)) is Way.STATIC]
-    alive = {n.name for n in region_nodes(model, weighted, lambda node: node.name in kept)} | {n.name for n in weighted}
+    layers = [n for n in weighted_nodes(model) if str(n.name) in kept]
+    weighted = [n for n in layers if kept[str(n.name)] is Way.STATIC]
+    readers = [n for n in layers if kept[str(n.name)] is Way.STATIC_FLOAT_OUT]
+    region = region_nodes(model, weighted, lambda node: node.name in kept, readers=readers, ends=treatment.ends)
+    alive = {n.name for n in (*region, *weighted)}
     for node in (n for g in all_graphs(model) for n in g):
         if kept.get(str(node.name)) is Way.STATIC and weight_of(node) is None and node.name not in alive:
             del kept[str(node.name)]
@@ -205,8 +172,8 @@ def shared_grids(model: ir.Model, names: Iterable[str], grids: Mapping[str, Grid
     """Grids in which what a moving node writes has the grid of what it reads."""
     chosen, result = set(names), dict(grids)
     for node in (n for g in all_graphs(model) for n in g):
-        if node.name in chosen and node.op_type in MOVERS and str(node.inputs[0].name) in result:  # type: ignore[union-attr]
-            result[str(node.outputs[0].name)] = result[str(node.inputs[0].name)]  # type: ignore[union-attr]
+        if node.name in chosen and moves(node) and str(node.inputs[0].name) in result:  # type: ignore[union-attr]
+            result |= {str(v.name): result[str(node.inputs[0].name)] for v in node.outputs}  # type: ignore[union-attr]
     return result
 
 

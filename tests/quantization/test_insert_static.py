@@ -278,3 +278,17 @@ def test_a_bias_far_above_what_its_input_can_add() -> None:
     feed = {"x": draw(4, 12, seed=8, scale=1e-10)}
     made, grids = quantized(model, feed)
     assert np.abs(answers(made, feed)["y"] - answers(model, feed)["y"]).max() <= grids["y"].scale
+
+
+def test_a_shape_is_read_off_the_integers(tmp_path: Path) -> None:
+    model = read(
+        """(float[N,8,6,6] x) => (float[N,8,6,6] y, int64[4] h) { c = Conv(x, w) h = Shape(c) y = Conv(c, w) }""",
+        w=draw(8, 8, 1, 1),
+    )
+    feed = {"x": draw(3, 8, 6, 6)}
+    nodes = weighted_nodes(model)
+    insert_static(model, [str(n.name) for n in nodes], grids_for(model, tensors_to_observe(nodes), feed))
+    shape = next(n for n in model.graph if n.op_type == "Shape")
+    assert shape.inputs[0].producer().op_type == "QuantizeLinear"
+    assert answers(model, feed)["h"].tolist() == [3, 8, 6, 6]
+    assert fused(model, tmp_path)["QLinearConv"] == 2

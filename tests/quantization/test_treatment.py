@@ -93,39 +93,60 @@ def test_names_are_unique_in_branches_too(name: str) -> None:
 def test_regions_hold_what_reads_integers_only() -> None:
     layers = [n for n in CNN.graph if n.op_type in ("Conv", "Gemm")]
     # t is a float function, so e + t has a float operand; without e nothing behind it is made by integers
-    assert names_of(region_nodes(CNN, layers)) == ["s"]
+    assert names_of(region_nodes(CNN, layers, ends=True)) == ["s"]
     assert names_of(region_nodes(CNN, layers, lambda node: node.op_type != "Add")) == []
 
 
 def test_regions_go_on_through_pooling_and_constants() -> None:
     model = read(
-        """(float[N,8,6,6] x) => (float[N,72] f) {
-            c = Conv(x, u) r = Relu(c) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r) k = Mul(p, half) f = Flatten(k) }""",
+        """(float[N,8,6,6] x) => (float[N,3] y) {
+            c = Conv(x, u) r = Relu(c) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r) k = Mul(p, half) f = Flatten(k)
+            y = Gemm(f, v) }""",
         u=draw(8, 8, 1, 1),
         half=np.full(1, 0.5, np.float32),
+        v=draw(72, 3),
     )
-    assert names_of(region_nodes(model, [model.graph[0]])) == ["p", "k", "f"]
+    layers = [model.graph[0], model.graph[-1]]
+    assert names_of(region_nodes(model, layers)) == ["p", "k", "f"]
     assert names_of(region_nodes(model, [])) == []
+    assert names_of(region_nodes(model, layers[:1])) == []  # y computes in float, so nothing is gained before it
+    assert names_of(region_nodes(model, layers[:1], ends=True)) == ["p", "k", "f"]
 
 
-def test_softmax_integers_and_several_outputs_stay_out_of_regions() -> None:
+def test_all_parts_of_a_split_stay_in_regions_and_a_resize_of_pixels_does() -> None:
     model = read(
-        """(float[N,8,6,6] x) => (float[N,8,6,6] s, float[N,4,6,6] a, float[N,4,6,6] b, int64[4] h) {
-            c = Conv(x, u) s = Softmax<axis=1>(c) a, b = Split<axis=1>(c) z = Shape(c) h = Mul(z, z) }""",
+        """(float[1,8,6,6] x) => (float[1,8,12,12] y, float[1,4,6,6] b, float[1,8,12,12] z) {
+            c = Conv(x, u) a, b = Split<axis=1>(c) k = Concat<axis=1>(b, a)
+            r = Resize<mode="nearest">(k, none, scales) y = Conv(r, u)
+            l = Resize<mode="linear">(c, none, scales) z = Conv(l, u) }""",
+        u=draw(8, 8, 1, 1),
+        none=np.zeros(0, np.float32),
+        scales=np.array([1, 1, 2, 2], np.float32),
+    )
+    layers = [n for n in model.graph if n.op_type == "Conv"]
+    assert names_of(region_nodes(model, layers)) == ["a", "k", "r"]
+
+
+def test_softmax_and_integers_stay_out_of_regions() -> None:
+    model = read(
+        """(float[N,8,6,6] x) => (float[N,8,6,6] y, int64[4] h) {
+            c = Conv(x, u) s = Softmax<axis=1>(c) y = Conv(s, u) z = Shape(c) h = Mul(z, z) }""",
         u=draw(8, 8, 1, 1),
     )
-    assert region_nodes(model, [model.graph[0]]) == []
+    assert region_nodes(model, [n for n in model.graph if n.op_type == "Conv"], ends=True) == []
 
 
 def test_what_follows_a_node_given_back_goes_back_as_well() -> None:
     model = read(
-        "(float[N,8,6,6] x) => (float[N,8,3,3] p) { c = Conv(x, u) a = Add(c, c) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a) }",
+        """(float[N,8,6,6] x) => (float[N,8,3,3] y) {
+            c = Conv(x, u) a = Add(c, c) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a) y = Conv(p, u) }""",
         u=draw(8, 8, 1, 1),
     )
     (region, *_) = candidates(model, "static", True)
-    assert set(consistent_ways(model, region)) == {"c", "a", "p"}
-    assert set(consistent_ways(model, region.without(["a"]))) == {"c"}
-    assert set(consistent_ways(model, region.without(["c"]))) == set()
+    assert set(consistent_ways(model, region)) == {"c", "a", "p", "y"}
+    assert set(consistent_ways(model, region.without(["a"]))) == {"c", "y"}
+    assert set(consistent_ways(model, region.without(["c"]))) == {"y"}
+    assert set(consistent_ways(model, region.without(["y"]))) == {"c"}  # nothing computes in integers behind a and p
 
 
 def test_layers_left_out_compute_in_float_with_stored_weights(tmp_path: Path) -> None:
