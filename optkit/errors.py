@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class OptkitError(Exception):
@@ -41,6 +44,8 @@ class NothingPaid(OptkitError):
     """No variant was worth handing over; nothing was written."""
 
     exit_code = 1
+    kept: "Path | None" = None
+    """The best variant all the same, where it is worth a look: a draft, which whoever gives files their names may keep under another."""
 
 
 @dataclass(frozen=True)

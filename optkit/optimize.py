@@ -12,7 +12,7 @@ from optkit import records
 from optkit.artifact import Artifact, Made
 from optkit.datasets import Examples
 from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder, publish
-from optkit.errors import DataError, OptkitError, PassFailed, UsageError
+from optkit.errors import DataError, NothingPaid, OptkitError, PassFailed, UsageError
 from optkit.formats import NAMES, digest_of, model_files, rename_model
 from optkit.manifest import MEASURED, stamp
 from optkit.measure import detect_machine
@@ -57,11 +57,27 @@ def optimize(
             made = replace(made, path=path, digest=digest_of(path))
             old = _weights(target)
             publish(made.path, model_files(made.path)[1:], target)
+        except NothingPaid as nothing:
+            if nothing.kept is not None:
+                _keep_best_effort(nothing, nothing.kept, target, force=force)
+            raise
         except OSError as error:
             raise disk_error(error, target.parent) from error
     for file in set(old) - set(_weights(target)):
         file.unlink(missing_ok=True)
     return replace(made, path=target)
+
+
+def _keep_best_effort(error: NothingPaid, draft: Path, target: Path, *, force: bool) -> None:
+    """Publish what came nearest under a name that nobody takes for a success, and say so in the hint."""
+    place = target.with_suffix(f".best-effort{target.suffix}")
+    if place.exists() and not force:
+        said = f"the best so far was not kept: {place} exists already (--force replaces it)"
+    else:
+        path = rename_model(draft, place.name)
+        publish(path, model_files(path)[1:], place)
+        said = f"the best so far, which breaks the limit, is kept as {place}"
+    error.hint = f"{error.hint}\n{said}" if error.hint else said
 
 
 def step_key(source: str, step: Pass, data: str | None, device: str, threads: int, seed: int) -> str:

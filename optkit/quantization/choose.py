@@ -17,6 +17,7 @@ from optkit.quantization.equalize import equalize_on
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_recurrent import RECURRENT
 from optkit.quantization.learned_rounding import round_weights
+from optkit.quantization.limit_drop import best_effort, search_within
 from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.operators import weight_of
 from optkit.quantization.prepare import Prepared, prepare_checked, same_answers
@@ -63,23 +64,50 @@ def choose(
     treatments = all_within_reach(prepared.model, treatments, learned)
     if wishes.effort == "high" and calibration is None:
         raise DataError("effort high learns from real examples", hint="pass --data examples.npz: one array for each model input")
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".variants-", dir=target.parent) as folder:
         place = (setting.device, setting.threads, setting.seed)
-        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, wishes.judge)
+        judge = wishes.judge_fidelity if wishes.scored else wishes.judge
+        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge)
         if wishes.effort == "high" and calibration is not None:
             _try_alike_channels(bench, treatments, prepared, calibration, wishes, setting)
             rounded = _with_learned_rounding(bench.model, treatments, bench.learned, calibration, wishes.portable, setting)
             bench.learned = _more_faithful(bench, treatments, bench.learned, rounded)
         trials = _compete(bench, treatments, wishes, setting.progress)
-        best = decide(trials, bench, wishes)
+        best, trials = _decided(bench, trials, wishes, setting, target)
         if best.ratio is not None and best.ratio.high > 1 + TIE:  # not shown to be no slower: measure the winner alone, for longer
             sure = bench.time([best], 2 * wishes.seconds)[0]
             trials = [sure if t is best else t for t in trials]
             best = decide(trials, bench, wishes)
-        best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
+        _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(bench.model, best.treatment)
         return Choice(best, tuple(trials), (*prepared.remarks, *learned.remarks), bench.failures, used, ways)
+
+
+def _decided(bench: Bench, trials: list[Trial], wishes: Wishes, setting: Setting, target: Path) -> tuple[Trial, list[Trial]]:
+    """The variant to hand over, and all that were tried. Raises NothingPaid, which names the best so far where the score decides."""
+    if not wishes.scored:
+        return decide(trials, bench, wishes), trials
+
+    def evaluated(trial: Trial) -> Trial:
+        setting.progress("evaluating a variant in full", 0, 0)
+        good, drop = wishes.judge(open_session(trial.path, setting.device, setting.threads), trial.fidelity)
+        return replace(trial, good=good, drop=drop)
+
+    search = search_within(bench, trials, evaluated, wishes.seconds, setting.progress)
+    try:
+        return decide(search.trials, bench, wishes), list(search.trials)
+    except NothingPaid as nothing:
+        if refusal := best_effort(search, bench, wishes):
+            error, best = refusal
+            error.kept = target.with_name("best-effort.onnx")
+            _hand_over(best, error.kept, bench)
+            raise error from nothing
+        raise
+
+
+def _hand_over(best: Trial, target: Path, bench: Bench) -> None:
+    best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
 
 
 def _try_alike_channels(
@@ -167,25 +195,37 @@ def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, prog
     fastest = min(computing, key=time_ratio, default=None)
     if fastest is None:
         return trials
+    if wishes.scored:
+        return [*trials, *_quicker(bench, fastest, wishes)[0]]
+    bench.drop_files(trials, [fastest, *(t for t in trials if t.good and not _beaten(t, trials))])
     more = _improve(bench, fastest, [t for t in computing if t.good], wishes, progress)
     return bench.time([*trials, *more], wishes.seconds) if more else trials
 
 
 def _improve(bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes, progress: Progress) -> list[Trial]:
     """More variants of the fastest: without the layers that integers slow down, and, where it loses too much, without those to blame."""
-    names = [n for n in fastest.treatment.ways if bench.is_weighted(n)]
-    feeds = bench.feeds[:2]
-    before, after = (node_times(path, feeds, bench.threads, bench.device) for path in (bench.original, fastest.path))
-    saved = gains(names, before, after)
-    more: list[Trial] = []
-    quicker = without_slow(fastest, saved, sum(after.values()))
-    if quicker is not None and quicker.ways and (trial := bench.attempt(quicker)) is not None:
-        more += bench.time([trial], wishes.seconds / 3)
-        if time_ratio(more[-1]) < time_ratio(fastest):
-            fastest = more[-1]
+    more, saved = _quicker(bench, fastest, wishes)
+    fastest = min([fastest, *more], key=time_ratio)
     if not fastest.good and time_ratio(fastest) < FASTER and not _near(fastest, faithful):
         more += refine(bench, fastest, wishes.floor, saved, progress)
     return more
+
+
+def _quicker(bench: Bench, fastest: Trial, wishes: Wishes) -> tuple[list[Trial], dict[str, float]]:
+    """The same without the layers that integers slow down, where that is worth a variant; and the seconds that each layer saves."""
+    names = [n for n in fastest.treatment.ways if bench.is_weighted(n)]
+    before, after = (node_times(path, bench.feeds[:2], bench.threads, bench.device) for path in (bench.original, fastest.path))
+    saved = gains(names, before, after)
+    quicker = without_slow(fastest, saved, sum(after.values()))
+    trial = bench.attempt(quicker) if quicker is not None and quicker.ways else None
+    return (bench.time([trial], wishes.seconds / 3) if trial is not None else []), saved
+
+
+def _beaten(trial: Trial, others: Sequence[Trial]) -> bool:
+    """Whether another good one is faster, smaller and more faithful."""
+    return any(
+        o.good and time_ratio(o) < time_ratio(trial) and o.size < trial.size and o.fidelity.sqnr > trial.fidelity.sqnr for o in others
+    )
 
 
 def _near(fastest: Trial, others: Sequence[Trial]) -> bool:

@@ -21,6 +21,9 @@ from optkit.stats.interval import Interval
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+LARGE = 1 << 30
+"""Bytes of a model from which disk and memory are held for as few variants as possible."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -53,9 +56,8 @@ class Bench:
     """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""
 
     def __post_init__(self) -> None:
-        self.session = open_session(self.original, self.device, self.threads)
         self.size = model_size(self.original)
-        self.reference = Reference(self.model, self.session, self.feeds)
+        self.reference = Reference(self.model, open_session(self.original, self.device, self.threads), self.feeds)
         self.failures: dict[str, str] = {}
         self._count = 0
         self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None or can_be_recurrent(n)}
@@ -89,7 +91,26 @@ class Bench:
         return Trial(treatment, path, model_size(path), fidelity, good, drop)
 
     def time(self, trials: Sequence[Trial], seconds: float) -> list[Trial]:
-        """The same trials with their time ratios, all raced against the original in one measurement."""
-        models = [self.original, *(t.path for t in trials)]
+        """The same trials with their time ratios, all raced against the original in one measurement.
+
+        Of a large model each is raced alone against the original, so that no more than two are open at a time.
+        """
+        heats = [[t] for t in trials] if self.size > LARGE else [list(trials)]
+        return [timed for heat in heats if heat for timed in self._heat(heat, seconds / len(heats))]
+
+    def _heat(self, trials: Sequence[Trial], seconds: float) -> list[Trial]:
+        there = [t for t in trials if t.path.exists()]  # of those that are gone the time is known
+        if not there:
+            return list(trials)
+        models = [self.original, *(t.path for t in there)]
         found = race(models, self.feeds[:4], seconds=seconds, threads=self.threads, device=self.device, seed=self.seed)
-        return [replace(t, ratio=ratio) for t, ratio in zip(trials, found[1:], strict=True)]
+        ratios = iter(found[1:])
+        return [replace(t, ratio=next(ratios)) if t.path.exists() else t for t in trials]
+
+    def drop_files(self, trials: Sequence[Trial], kept: Sequence[Trial]) -> None:
+        """Of a large model delete the files of variants that are not `kept`."""
+        if self.size > LARGE:
+            paths = {t.path for t in kept}
+            for path in (t.path for t in trials if t.path not in paths):
+                for file in (path, path.with_name(f"{path.name}.data")):
+                    file.unlink(missing_ok=True)

@@ -31,6 +31,15 @@ class Wishes:
     effort: str = "normal"
     """`high` learns how to round every weight."""
 
+    @property
+    def scored(self) -> bool:
+        """Whether the score on labelled examples decides."""
+        return self.max_drop is not None and self.drop_of is not None
+
+    def judge_fidelity(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
+        """Whether a variant keeps the signal to noise that is asked for, whatever its score."""
+        return fidelity.sqnr >= self.floor, None
+
     def judge(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
         """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""
         if self.max_drop is None or self.drop_of is None:

@@ -123,6 +123,21 @@ def test_a_limit_on_the_drop(source: Artifact, monkeypatch: pytest.MonkeyPatch) 
         notes_of(source, right, max_drop=0.2)
 
 
+def test_what_breaks_the_limit_is_kept_under_a_name_that_says_so(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = replace(rows(), labels=ort.InferenceSession(source.path).run(None, {"x": ROWS})[0].argmax(1))
+    monkeypatch.setattr("optkit.passes.quantize.drop_against", lambda *_: lambda session: 0.5)
+    given: Any = {"target": source.path.with_name("int8.onnx"), "examples": {"calibration": right}}
+    with pytest.raises(NothingPaid, match=r"which breaks the limit, is kept as .*int8\.best-effort\.onnx"):
+        optimize(source, [Quantize(max_drop=0.2)], **given)
+    kept = source.path.with_name("int8.best-effort.onnx")
+    assert sorted(f.name for f in source.path.parent.iterdir()) == ["int8.best-effort.onnx", "model.onnx"]
+    assert ort.InferenceSession(kept).run(None, {"x": ROWS})[0].shape == (len(ROWS), 48)
+    before = kept.read_bytes()
+    with pytest.raises(NothingPaid, match="was not kept: .* exists already"):
+        optimize(source, [Quantize(max_drop=0.3)], **given)
+    assert kept.read_bytes() == before
+
+
 @pytest.mark.parametrize("examples", [None, rows(), replace(rows(labels=True), synthetic=True)])
 def test_a_limit_on_the_drop_needs_labels(source: Artifact, examples: Examples | None) -> None:
     with pytest.raises(DataError, match="a limit on the drop needs label"):

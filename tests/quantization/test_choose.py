@@ -270,7 +270,11 @@ def test_the_limit_of_a_users_own_score_decides(choosing: Choosing) -> None:
     choice = choosing(cnn(), method="dynamic", max_drop=0.01, drop_of=lambda session: 0.005, floor=110.0)
     assert choice.best.drop == 0.005
     (choosing.folder / "chosen.onnx").unlink()
-    what = choosing.refused(cnn(), method="dynamic", max_drop=0.01, drop_of=lambda session: 0.02)
+    with pytest.raises(NothingPaid) as caught:
+        choosing(cnn(), method="dynamic", max_drop=0.01, drop_of=lambda session: 0.02)
+    what, kept = caught.value.what, caught.value.kept
+    assert kept is not None
+    assert answers(load_model(kept), {"x": IMAGES})["y"].shape == (40, 5)
     assert "loses 2.00% of the original's score, 1.00% is allowed" in what
 
 
