@@ -133,7 +133,7 @@ def test_what_breaks_the_limit_is_kept_under_a_name_that_says_so(source: Artifac
     assert sorted(f.name for f in source.path.parent.iterdir()) == ["int8.best-effort.onnx", "model.onnx"]
     assert ort.InferenceSession(kept).run(None, {"x": ROWS})[0].shape == (len(ROWS), 48)
     before = kept.read_bytes()
-    with pytest.raises(NothingPaid, match="was not kept: .* exists already"):
+    with pytest.raises(NothingPaid, match=r"was not kept: .* exists already"):
         optimize(source, [Quantize(max_drop=0.3)], **given)
     assert kept.read_bytes() == before
 
