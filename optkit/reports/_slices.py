@@ -1,6 +1,6 @@
 """What is said of parts of the data, the same in every form of report: which rows, and what they come to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import isfinite
@@ -59,10 +59,15 @@ def _says(every: "tuple[Slice, ...]", shown: int, lost: int) -> Iterator[str]:
     if hidden := len(every) - shown:
         worse = max(0, lost - shown)
         yield f"{hidden:,} more: {f'{worse} of them worse' if worse else 'none worse beyond chance'}"
+    yield comes_to(every)
+
+
+def comes_to(every: "Sequence[Slice]") -> str:
+    """How many slices are worse or better beyond chance."""
     if all(each.corrected is None for each in every):
-        yield f"{len(every)} slices; intervals are those of each slice alone"
-        return
+        return f"{len(every)} slices; intervals are those of each slice alone"
+    lost = sum(each.delta.verdict == "worse" for each in every)
     gained = sum(each.delta.verdict == "better" for each in every)
     parts = [f"{count} {word}" for count, word in ((lost, "worse"), (gained, "better")) if count]
     what = " and ".join(parts) + " beyond chance" if parts else "none better or worse beyond chance"
-    yield f"of {len(every)} slices {what} (5 % for all together, by Holm's correction; intervals are those of each slice alone)"
+    return f"of {len(every)} slices {what} (5 % for all together, by Holm's correction; intervals are those of each slice alone)"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from optkit.reports._slices import comes_to
 from optkit.reports._words import after_of, before_of, name_of, sentence
 from optkit.reports.html.bounds import Axis, axis_of, bounds_on
 from optkit.reports.html.differences import sign_of, told
@@ -44,6 +45,8 @@ class Parts:
     axis: Markup | None
     first: tuple[Part, ...]
     rest: tuple[Part, ...]
+    says: str
+    """What all of it comes to."""
 
 
 def view(report: "Report") -> list[Parts]:
@@ -83,7 +86,7 @@ def _parts(model: Series, metric: str, device: str, by: str, axis: Axis | None, 
     )
     pictured = None if axis is None or scale is None else axis_picture(axis, scale)
     caption = CAPTIONS[axis] if axis is not None else ""
-    return Parts(model, name_of(metric), device, by, caption, pictured, rows[:FIRST], rows[FIRST:])
+    return Parts(model, name_of(metric), device, by, caption, pictured, rows[:FIRST], rows[FIRST:], comes_to(slices))
 
 
 def _bar(axis: Axis, model: Series, part: "Slice") -> Bar:

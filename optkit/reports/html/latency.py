@@ -28,6 +28,8 @@ SHOWN = (0.002, 0.975)
 """Quantiles that the axis reaches to, and to p99 where it is told; the slowest queries would leave no room for the others."""
 NARROWEST_KERNEL = 0.012
 """Of the logarithm of times: clocks and schedulers make steps that mean nothing."""
+NAME_WIDTH = 36.0
+"""Of `median`, about."""
 QUANTILES = (("median", 0.5, None), ("p90", 0.9, "latency_p90"), ("p99", 0.99, "latency_p99"))
 
 
@@ -41,6 +43,7 @@ class Pictures:
     rounds: tuple[Markup, Markup] | None
     beyond: str
     """What the axis leaves out."""
+    models: tuple[Series, ...]
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def _pictures(place: Place, times: list[Times]) -> Pictures:
         (_distributions(times, WIDE), _distributions(times, NARROW)),
         (_rounds(times, sizes[0]), _rounds(times, sizes[1])) if several else None,
         _beyond(times),
+        tuple(each.series for each in times),
     )
 
 
@@ -134,7 +138,7 @@ def _row(times: Times, scale: Scale, top: float, width: float) -> Markup:
             parts.append(mark(0, x, floor, 4.2, f"dot {colour}"))
         else:
             parts.append(line(x, floor - 6, x, floor + 6, f"whisker {colour}"))
-        if x - last > 30 and (name == "median" or scale.holds(value)):
+        if x - last > NAME_WIDTH and (name == "median" or scale.holds(value)):
             parts.append(text(x, floor + 14, name, "small", "middle"))
             last = x
     title = text(12, top + 8, times.series.name, f"label {colour}")
