@@ -1,7 +1,7 @@
 """Limits and the verdict on a comparison. Pure; the same code serves `optkit gate` and the `gate:` of a recipe."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, isinf, isnan
 from typing import TYPE_CHECKING, Literal
 
@@ -43,6 +43,8 @@ class Check:
     """How many more examples or rounds would decide, when undecided."""
     threshold: float | None = None
     """The least gain that the limit allows, for plots."""
+    model: str = ""
+    """Which was held against it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def judge(comparisons: Sequence[Comparison], limits: Limits) -> Verdict:
             if not concerned:
                 raise limit.not_measured()
             name = f"{comparison.after}: " if len(comparisons) > 1 else ""
-            checks += [_check(limit, delta, name) for delta in concerned]
+            checks += [replace(_check(limit, delta, name), model=comparison.after) for delta in concerned]
     return Verdict(_overall([check.outcome for check in checks], limits.strict), tuple(checks))
 
 
@@ -83,7 +85,7 @@ def _finite(comparison: Comparison) -> Iterator[Check]:
     for delta in comparison.deltas:
         if delta.metric == "finite" and delta.after < delta.before:
             reason = f"{comparison.after} gives NaN or infinite answers on {1 - delta.after:.2%} of the examples on {delta.device}"
-            yield Check("finite answers", delta, "failed", reason)
+            yield Check("finite answers", delta, "failed", reason, model=comparison.after)
 
 
 def _overall(outcomes: Sequence[Outcome], strict: bool) -> Outcome:

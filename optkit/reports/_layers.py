@@ -6,6 +6,8 @@ from math import isfinite
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from optkit.reports._words import counted
+
 if TYPE_CHECKING:
     from optkit.layers import Layer, LayerComparison
 
@@ -119,7 +121,7 @@ def sentences(found: "LayerComparison") -> Iterator[str]:
         )
     by_values = sum(layer.matched == "values" for layer in found.layers)
     known = f", {by_values} of them known by their values" if by_values else ""
-    yield f"{_counted(len(found.layers), 'tensor')} compared on {_counted(found.examples, 'example')}{known}."
+    yield f"{counted(len(found.layers), 'tensor')} compared on {counted(found.examples, 'example')}{known}."
     yield from (f"{count} not compared: {why}." for why, count in found.skipped.items())
 
 

@@ -15,7 +15,7 @@ def render(report: "Report") -> str:
     strict = report.verdict is not None and report.verdict.outcome == "failed" and not broken
     suite = ElementTree.Element("testsuite", name=_clean(f"optkit gate: {report.title}"), timestamp=report.created.removesuffix("+00:00"))
     for check in checks:
-        _case(suite, check, strict)
+        _case(suite, check, strict, several=len(report.comparisons) > 1)
     counts = {"tests": len(checks), "failures": len(suite.findall(".//failure")), "errors": 0, "skipped": len(suite.findall(".//skipped"))}
     suite.attrib.update({name: str(count) for name, count in counts.items()})
     suites = ElementTree.Element("testsuites")
@@ -24,9 +24,10 @@ def render(report: "Report") -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
 
-def _case(suite: ElementTree.Element, check: "Check", strict: bool) -> None:
+def _case(suite: ElementTree.Element, check: "Check", strict: bool, several: bool) -> None:
     place = f"{check.delta.device}, batch {check.delta.batch}"
-    name = _clean(f"{check.limit} ({check.delta.metric} on {place})")
+    of = f"{check.model}: " if several and check.model else ""  # CI systems take cases of one name for one
+    name = _clean(f"{of}{check.limit} ({check.delta.metric} on {place})")
     case = ElementTree.SubElement(suite, "testcase", classname="optkit.gate", name=name)
     reason = _clean(check.reason)
     if check.outcome == "failed" or (check.outcome == "undecided" and strict):

@@ -8,7 +8,7 @@ from optkit.reports._layers import name_of as layer_name
 from optkit.reports._layers import rows_of as rows_of_layers
 from optkit.reports._places import Place, basis, places_of, rows_of
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
-from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence
+from optkit.reports._words import after_of, before_of, counted, name_of, sentence, verdict_sentence
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison
@@ -81,7 +81,7 @@ def _foot(report: "Report") -> Iterator[str]:
     yield from report.notes[1:]
     if report.measurements:
         machine = report.measurements[0].machine
-        yield f"{machine.processor}, {machine.cores} cores, onnxruntime {machine.versions.get('onnxruntime', '?')}"
+        yield f"{machine.processor}, {counted(machine.cores, "core")}, onnxruntime {machine.versions.get('onnxruntime', '?')}"
 
 
 def _safe(text: str) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from optkit.reports import _layers as _layers_words
 from optkit.reports._places import Place, basis, places_of, rows_of, sections
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
-from optkit.reports._words import after_of, before_of, name_of, rank, sentence, short, verdict_sentence
+from optkit.reports._words import after_of, before_of, counted, name_of, rank, sentence, short, verdict_sentence
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison, Delta, Warned
@@ -158,5 +158,5 @@ def _foot(report: "Report") -> list[RenderableType]:
     lines = [basis(report), *report.notes[1:]]
     if machine is not None:
         ort = machine.versions.get("onnxruntime", "?")
-        lines.append(f"{machine.processor}, {machine.cores} cores, onnxruntime {ort}")
+        lines.append(f"{machine.processor}, {counted(machine.cores, "core")}, onnxruntime {ort}")
     return [Text(line, style="dim") for line in lines]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from optkit.reports._slices import comes_to
-from optkit.reports._words import after_of, before_of, name_of, sentence
+from optkit.reports._slices import change, comes_to
+from optkit.reports._words import after_of, before_of, name_of
 from optkit.reports.html.bounds import Axis, axis_of, bounds_on
 from optkit.reports.html.differences import sign_of, told
 from optkit.reports.html.intervals import CAPTIONS, Bar, axis_picture, picture, scale_for
@@ -41,6 +41,8 @@ class Parts:
     metric: str
     device: str
     by: str
+    unit: str
+    """Of the differences."""
     caption: str
     axis: Markup | None
     first: tuple[Part, ...]
@@ -78,7 +80,7 @@ def _parts(model: Series, metric: str, device: str, by: str, axis: Axis | None, 
             each.examples,
             before_of(each.delta),
             after_of(each.delta),
-            sentence(each.delta),
+            change(each.delta),
             sign_of(each.delta),
             None if bar is None or axis is None or scale is None else picture(bar, axis, scale),
         )
@@ -86,7 +88,8 @@ def _parts(model: Series, metric: str, device: str, by: str, axis: Axis | None, 
     )
     pictured = None if axis is None or scale is None else axis_picture(axis, scale)
     caption = CAPTIONS[axis] if axis is not None else ""
-    return Parts(model, name_of(metric), device, by, caption, pictured, rows[:FIRST], rows[FIRST:], comes_to(slices))
+    unit = "points" if slices[0].delta.unit == "ratio" else "%"
+    return Parts(model, name_of(metric), device, by, unit, caption, pictured, rows[:FIRST], rows[FIRST:], comes_to(slices))
 
 
 def _bar(axis: Axis, model: Series, part: "Slice") -> Bar:

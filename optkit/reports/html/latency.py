@@ -21,7 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 WIDE, NARROW = 480.0, 340.0
 """Of pictures, for screens and for phones: text keeps its size."""
-ROW, TOP, AXIS = 78.0, 22.0, 26.0
+ROW, TOP, AXIS = 84.0, 22.0, 26.0
 POINTS = 160
 """Of a curve."""
 SHOWN = (0.002, 0.975)
@@ -123,9 +123,9 @@ def _distributions(times: list[Times], width: float) -> Markup:
 
 
 def _row(times: Times, scale: Scale, top: float, width: float) -> Markup:
-    floor, colour = top + ROW - 18, times.series.colour
+    floor, colour = top + ROW - 24, times.series.colour
     curve = density(times.seconds, scale)
-    points = [(float(scale(x)), floor - float(y) * (ROW - 42)) for x, y in curve]
+    points = [(float(scale(x)), floor - float(y) * (ROW - 48)) for x, y in curve]
     parts = [area(points, floor, f"fill {colour}"), polyline(points, f"curve {colour}"), line(12, floor, width - 12, floor, "axis")]
     last = -100.0
     for name, at, _ in QUANTILES:
@@ -169,7 +169,7 @@ def _quantiles_told(times: Times) -> str:
 
 
 def _rounds(times: list[Times], width: float) -> Markup:
-    height, left = 190.0, 60.0
+    height, left = max(TOP + ROW * len(times) + AXIS, 190.0), 60.0
     medians = [each.medians for each in times]
     longest = max(map(len, medians))
     across = Scale(1, max(longest, 2), left, width - 14)
