@@ -125,10 +125,6 @@ def sentences(found: "LayerComparison") -> Iterator[str]:
     yield from (f"{count} not compared: {why}." for why, count in found.skipped.items())
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 def _called(layer: "Layer") -> str:
     name = name_of(layer)
     return name if layer.operator.lower() in name.lower() else f"{name} ({layer.operator})"

@@ -81,7 +81,7 @@ def _foot(report: "Report") -> Iterator[str]:
     yield from report.notes[1:]
     if report.measurements:
         machine = report.measurements[0].machine
-        yield f"{machine.processor}, {counted(machine.cores, "core")}, onnxruntime {machine.versions.get('onnxruntime', '?')}"
+        yield f"{machine.processor}, {counted(machine.cores, 'core')}, onnxruntime {machine.versions.get('onnxruntime', '?')}"
 
 
 def _safe(text: str) -> str:

@@ -158,5 +158,5 @@ def _foot(report: "Report") -> list[RenderableType]:
     lines = [basis(report), *report.notes[1:]]
     if machine is not None:
         ort = machine.versions.get("onnxruntime", "?")
-        lines.append(f"{machine.processor}, {counted(machine.cores, "core")}, onnxruntime {ort}")
+        lines.append(f"{machine.processor}, {counted(machine.cores, 'core')}, onnxruntime {ort}")
     return [Text(line, style="dim") for line in lines]
