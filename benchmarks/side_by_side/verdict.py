@@ -110,7 +110,8 @@ def speed_up(result: Result | None) -> float:
 
 def front(results: Sequence[Result]) -> frozenset[str]:
     """Names of the sound results that no other one beats or equals in both time and quality."""
-    known = [(r.name, r.ratio.value, _quality(r)) for r in results if not r.why and r.ratio is not None and r.same_as is None]
+    scored = any(r.lost is not None for r in results)
+    known = [(r.name, r.ratio.value, _quality(r, scored)) for r in results if not r.why and r.ratio is not None and r.same_as is None]
 
     def is_beaten(time: float, quality: float) -> bool:
         return any(t <= time and q >= quality and (t, q) != (time, quality) for _, t, q in known)
@@ -118,10 +119,11 @@ def front(results: Sequence[Result]) -> frozenset[str]:
     return frozenset(name for name, time, quality in known if not is_beaten(time, quality))
 
 
-def _quality(result: Result) -> float:
+def _quality(result: Result, scored: bool) -> float:
+    """Higher is better; what was too slow to be scored where others were is worth nothing."""
     if result.lost is not None:
         return -result.lost.value
-    return result.sqnr.value if result.sqnr is not None else float("-inf")
+    return float("-inf") if scored or result.sqnr is None else result.sqnr.value
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -101,5 +101,11 @@ def test_what_is_broken_or_a_copy_is_not_on_the_front() -> None:
     assert front([best, copy, broken]) == {"a"}
 
 
+def test_what_was_not_scored_is_not_on_the_front_of_those_that_were() -> None:
+    slow = replace(result("b", 5.0, sqnr=60.0), score=None, lost=None)
+    assert front([result("a", 0.5, lost=0.01), slow]) == {"a"}
+    assert front([replace(result("a", 0.5), score=None, lost=None), slow]) == {"a", "b"}
+
+
 def test_bounds_may_be_missing() -> None:
     assert speed_up(replace(result("slow", 6.9), ratio=Interval(6.9, 0.0, inf))) == 1
