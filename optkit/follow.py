@@ -94,6 +94,7 @@ def _prove(plan: Plan, material: Material, made: Artifact, final: Path, progress
         precision=recipe.measure.precision,
         synthetic=recipe.data.synthetic,
         limits=recipe.gate,
+        by=recipe.measure.by,
         seed=recipe.seed,
         title=Path(recipe.name).stem,
         progress=progress,

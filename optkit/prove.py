@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from optkit.artifact import Artifact
+from optkit.baseline import against, read_baseline, stored_metrics
 from optkit.compare import Comparison, Warned, compare_all, sliced, with_precision_wished
 from optkit.errors import UsageError
 from optkit.gate import Limits, judge, limits_asked
@@ -53,7 +54,7 @@ def prove(
     title: str = "",
     progress: Progress = silent,
 ) -> Report:
-    """Compare the models after the first with the first, and hold them against `limits` where there are any.
+    """Compare the models after the first with the first, or with a baseline, and hold them against `limits` where there are any.
 
     `data` is what `--data` takes, or examples that are read already; `samples` uses at most so many of them, evenly spaced. Without
     `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device and batch size. With `layers`,
@@ -65,11 +66,10 @@ def prove(
     """
     from optkit.runtimes import open_session
 
-    if len(models) < 2:
-        raise UsageError("there is nothing to compare with", hint="name the original and at least one other model")
-    models = [each if each.lineage else replace(each, lineage=lineage_of(each.path)) for each in models]
+    stored = None if limits is None or limits.baseline is None else read_baseline(limits.baseline)
+    models = _with_lineage(models, 2 if stored is None else 1)
     examples = _examples(data, open_session(models[0].path, threads=threads).inputs, synthetic, models[0], seed, samples)
-    wanted = _metrics(metrics, output, limits)
+    wanted = _metrics(metrics or (() if stored is None else stored_metrics(stored)), output, limits)
     _check_limits(limits, wanted, examples)
     slices = slices_by(by, examples, wanted)
     walked = _layers(models, examples, threads, seconds, devices[0], progress) if layers else {}
@@ -90,7 +90,15 @@ def prove(
     )
     comparisons = sliced(compare_all(measurements, seed), measurements, slices, seed)
     comparisons = tuple(_with_doubts(each, examples, precision) for each in comparisons)
-    return _report(title or _title(measurements), measurements, comparisons, limits, examples, **walked)
+    judged_now = limits if stored is None else None
+    report = _report(title or _title(measurements), measurements, comparisons, judged_now, examples, **walked)
+    return report if stored is None else against(report, stored, limits, seed)
+
+
+def _with_lineage(models: Sequence[Artifact], fewest: int) -> list[Artifact]:
+    if len(models) < fewest:
+        raise UsageError("there is nothing to compare with", hint="name the original and at least one other model")
+    return [each if each.lineage else replace(each, lineage=lineage_of(each.path)) for each in models]
 
 
 def _report(
@@ -116,7 +124,7 @@ def _report(
 
 def _title(measurements: Sequence[Measurement]) -> str:
     first, *others = dict.fromkeys(each.name for each in measurements)
-    return f"{first} → {', '.join(others)}"
+    return f"{first} → {', '.join(others)}" if others else first
 
 
 def _examples(

@@ -5,7 +5,7 @@ import pytest
 
 from optkit.compare import Comparison, Delta
 from optkit.errors import UsageError
-from optkit.gate import Limits, Outcome, judge
+from optkit.gate import Limits, Outcome, Preset, judge
 
 TOP1 = Delta("top1", "cpu", 1, "ratio", "higher", 0.9, 0.8955, -0.005, -0.009, -0.001, "worse", "Tango score interval", 1000)
 SPEED = Delta("latency_median", "cpu", 1, "s", "lower", 0.002, 0.001, 0.5, 0.48, 0.52, "better", "block bootstrap over rounds", 30)
@@ -141,3 +141,27 @@ def test_broken_answers_fail_whatever_the_limits() -> None:
     assert verdict.checks[0].reason == "b gives NaN or infinite answers on 3.00% of the examples on cpu"
     sound = replace(finite, after=1.0, gain=0.0, low=0.0, high=0.0)
     assert judge([comparison(SIZE, sound)], Limits(max_size=0.5)).outcome == "passed"
+
+
+@pytest.mark.parametrize(("preset", "drop"), [("mlperf-99", 0.01), ("mlperf-99.9", 0.001)])
+def test_presets_are_mlperfs_shares_of_the_original_score(preset: Preset, drop: float) -> None:
+    for low in (-drop + 1e-6, -drop - 1e-6):
+        delta = replace(TOP1, gain=-drop / 2, low=low, high=drop)
+        (check,) = judge([comparison(delta)], Limits(preset=preset)).checks
+        assert check.outcome == judge([comparison(delta)], Limits(max_drop=drop)).outcome
+        assert check.limit == f"--preset {preset}"
+    with pytest.raises(UsageError, match="a preset is a largest drop already"):
+        judge([comparison(TOP1)], Limits(preset=preset, max_drop=drop))
+
+
+def test_what_was_left_out_is_undecided_and_never_passed() -> None:
+    elsewhere = replace(comparison(SIZE), left_out={"speed": "another machine", "accuracy": "other examples"})
+    verdict = judge([elsewhere], Limits(max_drop=0.01, min_speedup=1.0, max_size=0.5))
+    assert [(check.outcome, check.reason.partition(":")[0]) for check in verdict.checks] == [
+        ("undecided", "not compared"),
+        ("undecided", "not compared"),
+        ("passed", "30.0% of the size (300 kB of 1.00 MB); 50% is allowed"),
+    ]
+    assert judge([elsewhere], Limits(min_speedup=1.0, strict=True)).outcome == "failed"
+    with pytest.raises(UsageError, match="agreement is with the original"):
+        judge([elsewhere], Limits(min_agreement=0.9, baseline="report.json"))

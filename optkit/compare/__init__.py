@@ -1,7 +1,7 @@
 """Two measurements to differences with intervals. Pure: the same measurements give the same comparison."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from optkit.samples import Better
@@ -72,6 +72,8 @@ class Comparison:
     warnings: tuple[Warned, ...] = ()
     slices: tuple[Slice, ...] = ()
     """Where it was asked for: who paid, worst first, for each metric on each device."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """What a comparison with a stored report does not compare, `speed` or `accuracy`, and why."""
 
 
 def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Comparison:

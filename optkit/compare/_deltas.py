@@ -9,7 +9,7 @@ import numpy as np
 
 from optkit.compare import Delta, Says
 from optkit.samples import FIDELITY, Better, Samples
-from optkit.stats.interval import Interval, chance_of
+from optkit.stats.interval import Interval, Z, chance_of
 from optkit.stats.order import runs_needed
 from optkit.stats.paired import mean_difference, median_difference, summary_difference
 from optkit.stats.proportions import FEW_DISCORDANT, mcnemar, right_and_wrong, share
@@ -102,6 +102,8 @@ def _scores(first: Samples, second: Samples, seed: int) -> _Found:
     difference, method, p = _paired(x, y, first, second, groups, seed)
     p = chance_of(difference, n) if p is None else p
     equal = bool((x == y).all()) and first.parts == second.parts
+    if equal and second.unit == "ratio" and second.metric not in FIDELITY and difference.low == difference.high:
+        difference, method = _none_differed(n), f"{method}, none of which differed"
     return _Found(second.metric, before, after, _gain(difference, before, second.better), method, n, equal, None if isnan(p) else p)
 
 
@@ -122,6 +124,12 @@ def _paired(x: Array, y: Array, first: Samples, second: Samples, groups: Array |
         exact = "exact McNemar and " if 0 < gained + lost < FEW_DISCORDANT else ""
         return right_and_wrong(gained, lost, len(y)), f"{exact}Tango score interval", mcnemar(gained, lost)
     return mean_difference(x, y, groups, seed), over, None
+
+
+def _none_differed(n: int) -> Interval:
+    """Of a share of which no unit changed, as Tango's interval has it: more units might have shown some that do."""
+    most = Z * Z / (n + Z * Z)
+    return Interval(0.0, -most, most)
 
 
 def made_summary(samples: Samples) -> Summary:
@@ -166,6 +174,14 @@ def _quantile(name: str, at: float, first: Samples, second: Samples, seed: int) 
     else:
         gain = _gain(Interval(y - x, y - x, y - x), x, second.better)
     return _Found(name, x, y, gain, method, len(after))
+
+
+def ratio_delta(
+    name: str, values: tuple[float, float], ratio: Interval, method: str, n: int, samples: Samples, measured: "Measurement"
+) -> Delta:
+    """The difference of two values of which the ratio after / before is known."""
+    found = _Found(name, *values, _faster(ratio, samples.better), method, n)
+    return _delta(found, samples, measured.device, measured.batch)
 
 
 def _faster(ratio: Interval, better: Better) -> Interval:

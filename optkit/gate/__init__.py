@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, isinf, isnan
+from math import isfinite, isinf, isnan, nan
 from typing import TYPE_CHECKING, Literal
 
 from optkit.compare import Comparison, Delta
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from optkit.gate._limits import Limit
 
 Outcome = Literal["passed", "failed", "undecided"]
+Preset = Literal["mlperf-99", "mlperf-99.9"]
+PRESETS: dict[Preset, float] = {"mlperf-99": 0.01, "mlperf-99.9": 0.001}
+"""Largest drop. MLPerf Inference's targets are 99 % and 99.9 % of the float32 model's score (Reddi et al. 2020, "MLPerf Inference
+Benchmark"); it holds the score itself against them, a preset its whole interval."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,10 @@ class Limits:
     """Share of examples on which both models answer alike."""
     strict: bool = False
     """Undecided counts as failed."""
+    preset: Preset | None = None
+    """A `max_drop` by the name that it has elsewhere."""
+    baseline: str | None = None
+    """A stored report: the limits are then relative to the model in it, and not to the original."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,9 @@ def judge(comparisons: Sequence[Comparison], limits: Limits) -> Verdict:
     for limit in limits_asked(limits):
         for comparison in comparisons:
             concerned = [delta for delta in comparison.deltas if limit.concerns(delta)]
-            if not concerned:
+            if not concerned and (why := comparison.left_out.get(limit.kind)):
+                checks.append(_not_compared(limit, comparison, why))
+            elif not concerned:
                 raise limit.not_measured()
             name = f"{comparison.after}: " if len(comparisons) > 1 else ""
             checks += [replace(_check(limit, delta, name), model=comparison.after) for delta in concerned]
@@ -86,6 +96,12 @@ def _finite(comparison: Comparison) -> Iterator[Check]:
         if delta.metric == "finite" and delta.after < delta.before:
             reason = f"{comparison.after} gives NaN or infinite answers on {1 - delta.after:.2%} of the examples on {delta.device}"
             yield Check("finite answers", delta, "failed", reason, model=comparison.after)
+
+
+def _not_compared(limit: "Limit", comparison: Comparison, why: str) -> Check:
+    device = comparison.deltas[0].device if comparison.deltas else "cpu"
+    nothing = Delta(limit.wants, device, 1, "", "higher", nan, nan, nan, nan, nan, "undecided", "not compared", 0)
+    return Check(limit.text, nothing, "undecided", f"not compared: {why}", None, limit.threshold)
 
 
 def _overall(outcomes: Sequence[Outcome], strict: bool) -> Outcome:
@@ -128,6 +144,8 @@ def _outcome(delta: Delta, threshold: float) -> Outcome:
 def _more(delta: Delta, threshold: float) -> int | None:
     from optkit.stats.power import more_needed
 
+    if "two runs" in delta.method:  # what differs between runs does not shrink with their length
+        return None
     towards = delta.gain - delta.low if delta.gain > threshold else delta.high - delta.gain
     return more_needed(delta.n, delta.gain - threshold, towards)
 

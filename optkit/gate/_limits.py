@@ -1,11 +1,11 @@
 """Each limit as a least gain of certain deltas, and the words for what was measured of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optkit.compare import Delta
 from optkit.errors import UsageError
-from optkit.gate import Limits
+from optkit.gate import PRESETS, Limits
 from optkit.samples import kind_of
 from optkit.units import show_bytes, show_value
 
@@ -24,6 +24,8 @@ class Limit:
     """How to measure that."""
     measured: Callable[[Delta], str]
     short_by: Callable[[Delta], str]
+    kind: str
+    """`accuracy`, `speed`, `size` or `fidelity`."""
 
     def concerns(self, delta: Delta) -> bool:
         return self.wants in (delta.metric, kind_of(delta.metric))
@@ -35,15 +37,24 @@ class Limit:
 
 def limits_asked(limits: Limits) -> list[Limit]:
     """The limits that are set, in the order of the command line. Raises UsageError when none is."""
+    if limits.preset is not None and limits.max_drop is not None:
+        raise UsageError("a preset is a largest drop already", where=f"--preset {limits.preset}", hint="leave it or --max-drop out")
+    if limits.baseline is not None and limits.min_agreement is not None:
+        what = "agreement is with the original, and limits are relative to the stored report"
+        raise UsageError(what, where="--min-agreement", hint="leave it or --baseline out")
+    drop = None if limits.preset is None else PRESETS[limits.preset]
     makers = (
         (limits.max_drop, _max_drop),
+        (drop, lambda allowed: replace(_max_drop(allowed), text=f"--preset {limits.preset}")),
         (limits.min_speedup, _min_speedup),
         (limits.max_size, _max_size),
         (limits.min_agreement, _min_agreement),
     )
     asked = [maker(value) for value, maker in makers if value is not None]
     if not asked:
-        raise UsageError("there is no limit to hold a model against", hint="give --max-drop, --min-speedup, --max-size or --min-agreement")
+        raise UsageError(
+            "there is no limit to hold a model against", hint="give --max-drop, --preset, --min-speedup, --max-size or --min-agreement"
+        )
     return asked
 
 
@@ -60,6 +71,7 @@ def _max_drop(allowed: float) -> Limit:
         "give --data with labels, or limit --min-agreement, which needs none",
         measured,
         lambda delta: f"{(-allowed - delta.gain) * 100:.2f}% too much",
+        "accuracy",
     )
 
 
@@ -75,6 +87,7 @@ def _min_speedup(wanted: float) -> Limit:
         "measure with optkit compare or optkit gate BEFORE AFTER",
         measured,
         lambda delta: f"{wanted - 1 / (1 - delta.gain):.2f}× too little",
+        "speed",
     )
 
 
@@ -90,6 +103,7 @@ def _max_size(allowed: float) -> Limit:
         "measure with optkit compare or optkit gate BEFORE AFTER",
         measured,
         lambda delta: f"{(1 - delta.gain - allowed) * 100:.1f}% of the original too large",
+        "size",
     )
 
 
@@ -106,6 +120,7 @@ def _min_agreement(wanted: float) -> Limit:
         "add --metric agreement",
         measured,
         lambda delta: f"{(wanted - delta.after) * 100:.2f} points too little",
+        "fidelity",
     )
 
 

@@ -16,14 +16,16 @@ def check_labels(recipe: Recipe, examples: Examples | None, session: Session) ->
         if find_metric(word, output).needs == "labels" and not labelled:
             where = recipe.where(f"measure.metrics.{i}")
             raise DataError(f"{word} needs labels, and {lack}", where=where, hint="add an array `labels`, or measure agreement")
-    if recipe.gate is None or recipe.gate.max_drop is None:
+    gate = recipe.gate
+    if gate is None or (gate.max_drop is None and gate.preset is None):
         return
-    where = recipe.where("gate.max_drop")
+    limit = "max_drop" if gate.preset is None else "preset"
+    where = recipe.where(f"gate.{limit}")
     if not labelled:
         hint = "add an array `labels`, or limit min_agreement in its place"
-        raise DataError(f"max_drop limits accuracy, which needs labels, and {lack}", where=where, hint=hint)
+        raise DataError(f"{limit} limits accuracy, which needs labels, and {lack}", where=where, hint=hint)
     if examples is not None and not words and not has_accuracy(session, examples, output):
-        what = f"max_drop limits accuracy, and the labels of {examples.source} fit no metric that is known for such outputs"
+        what = f"{limit} limits accuracy, and the labels of {examples.source} fit no metric that is known for such outputs"
         raise DataError(what, where=where, hint="name one as measure: {metrics: module:function}, or limit min_agreement in its place")
 
 

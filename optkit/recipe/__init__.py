@@ -69,6 +69,8 @@ class Measure:
     metrics: tuple[str, ...] = ()
     output: str | None = None
     """The output that carries the answer, where a model has several."""
+    by: tuple[str, ...] = ()
+    """What to look at parts of the examples by: `label`, or columns of the data."""
     precision: float | None = None
     """Half the interval of the time ratio, relative to it, at which timing may end before."""
 

@@ -1,7 +1,7 @@
 """The keys of a recipe file, with types, bounds and help: said once, for reading, for messages and for the JSON schema."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -69,6 +69,7 @@ class MeasureKeys(Keys):
     precision: Share | None = Field(None, gt=0, lt=1, description="Stop timing as soon as the ratio of times is known to this, such as 1%.")
     metrics: Words = Field((), description="What to score answers with: names, or module:function.")
     output: str | None = Field(None, description="The output that carries the answer, where a model has several.")
+    by: Words = Field((), description="What to look at parts of the examples by: label, or columns of the data.")
 
 
 class GateKeys(Keys):
@@ -79,11 +80,17 @@ class GateKeys(Keys):
     max_size: Share | None = Field(None, gt=0, description="Bytes after / before: 0.5 is half the size.")
     min_agreement: Share | None = Field(None, ge=0, le=1, description="Share of examples on which both models must answer alike.")
     strict: bool = Field(False, description="Undecided counts as failed.")
+    preset: Literal["mlperf-99", "mlperf-99.9"] | None = Field(
+        None, description="A max_drop by name: 99 % or 99.9 % of the original's score is kept."
+    )
+    baseline: str | None = Field(
+        None, description="A report.json: limits are relative to the model in it, not to the original; speeds on the same machine only."
+    )
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
-        if all(each is None for each in (self.max_drop, self.min_speedup, self.max_size, self.min_agreement)):
-            raise ValueError("it limits nothing: give max_drop, min_speedup, max_size or min_agreement")
+        if all(each is None for each in (self.max_drop, self.preset, self.min_speedup, self.max_size, self.min_agreement)):
+            raise ValueError("it limits nothing: give max_drop, preset, min_speedup, max_size or min_agreement")
         return self
 
 

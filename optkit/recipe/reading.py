@@ -58,7 +58,7 @@ def recipe_from(text: str, name: str, folder: Path, overrides: Sequence[str]) ->
         steps=steps,
         data=_data(data, keys, paths),
         measure=_measure(keys),
-        gate=None if keys.gate is None else Limits(**keys.gate.model_dump()),
+        gate=_gate(keys, paths),
         seed=keys.seed,
         output=None if keys.output is None else Path(paths.file(keys.output, "output")),
         lines={".".join(map(str, place)): where for place, where in lines.places.items()},
@@ -175,6 +175,15 @@ def _data(whole: Any, keys: RecipeKeys, paths: _Paths) -> Data:
     training = paths.data(given.training, "data", "training")
     evaluation = paths.data(given.evaluation, "data", "evaluation")
     return Data(calibration, training, evaluation)
+
+
+def _gate(keys: RecipeKeys, paths: _Paths) -> Limits | None:
+    if keys.gate is None:
+        return None
+    given = keys.gate.model_dump()
+    if keys.gate.baseline is not None:
+        given["baseline"] = paths.file(keys.gate.baseline, "gate", "baseline")
+    return Limits(**given)
 
 
 def _measure(keys: RecipeKeys) -> Measure:

@@ -13,7 +13,7 @@ ROOM = Path(optkit.__file__).parent
 LAYERS = {
     4: "cli __main__ commands api",
     3: "recipe plan optimize manifest soundness follow inspection installation"
-    " measure compare layers gate report prove search space pareto",
+    " measure compare layers gate report baseline drift prove search space pareto",
     2: "passes quantization formats datasets metrics runtimes scenarios meters reports samplers workers",
     1: "artifact samples store stats records units draft versions",
     0: "errors registry needs",

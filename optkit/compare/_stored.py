@@ -1,0 +1,138 @@
+"""A model measured now against one measured earlier: what may be compared, and what may not."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optkit.compare import Comparison, Delta, Warned
+from optkit.compare._deltas import QUANTILES, deltas_of, ratio_delta, rounds_of
+from optkit.samples import FIDELITY, Samples, kind_of
+from optkit.stats.apart import ratio_of_intervals, ratio_of_runs
+from optkit.stats.interval import Interval
+from optkit.stats.order import runs_needed
+from optkit.stats.ratio import at_typical_speed, ratio_of_quantiles
+
+if TYPE_CHECKING:
+    from optkit.measure import Machine, Measurement
+
+SPEED, ACCURACY = "speed", "accuracy"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A model and, if there is one, the original that it was measured in turns with."""
+
+    model: "Measurement"
+    original: "Measurement | None" = None
+
+
+def compare_with_stored(stored: Sequence[Pair], now: Sequence[Pair], same_data: bool, seed: int) -> Comparison:
+    """What differs between a stored measurement and one made now, at every device and batch size that both have.
+
+    Scores are paired by example where the examples are the same. Speeds and memory are compared on the same machine only. Where the
+    same original was timed beside both, the ratios to it are compared, so that the state of the machine cancels out; otherwise the times
+    themselves, with room for how much two runs differ. Fidelity is not compared: it is relative to an original, not to the stored model.
+    """
+    places = {(pair.model.device, pair.model.batch): pair for pair in stored}
+    pairs = [(places[place], pair) for pair in now if (place := (pair.model.device, pair.model.batch)) in places]
+    left_out: dict[str, str] = {}
+    if not same_data:
+        left_out[ACCURACY] = "the stored report rests on other examples"
+    if pairs and (differs := machines_differ(pairs[0][0].model.machine, pairs[0][1].model.machine)):
+        left_out[SPEED] = f"it was measured on another machine ({differs})"
+    elif not pairs:
+        left_out[SPEED] = "the stored report has no times on this device at this batch size"
+    elif any(then.model.threads != pair.model.threads for then, pair in pairs):
+        left_out[SPEED] = "it was measured with another number of threads"
+    deltas = [delta for then, pair in pairs for delta in _deltas(then, pair, left_out, seed)]
+    if not pairs and stored and now:
+        deltas = [delta for delta in deltas_of(stored[0].model, now[0].model, seed) if delta.metric == "size"]
+    first, second = stored[0].model.name, now[0].model.name
+    return Comparison(first, second, tuple(deltas), tuple(_doubts(pairs, left_out)), left_out=left_out)
+
+
+def machines_differ(a: "Machine", b: "Machine") -> str:
+    """What tells two machines apart, in words; empty where they are alike. Versions of the kernel and of libraries do not count."""
+    found = [f"{one} then, {other} now" for one, other in ((a.processor, b.processor), (_system(a), _system(b))) if one != other]
+    if not found and a.cores != b.cores:
+        found.append(f"{a.cores} cores then, {b.cores} now")
+    if not found and a.features != b.features:
+        found.append(f"other instructions: {', '.join(sorted({*a.features} ^ {*b.features}))}")
+    return "; ".join(found)
+
+
+def _system(machine: "Machine") -> str:
+    """Operating system and architecture, without the version between them."""
+    words = machine.system.split()
+    return f"{words[0]} {words[-1]}" if words else ""
+
+
+def _deltas(then: Pair, now: Pair, left_out: dict[str, str], seed: int) -> Iterator[Delta]:
+    kept = [each for each in now.model.samples if _comparable(each, left_out)]
+    yield from deltas_of(then.model, replace(now.model, samples=tuple(each for each in kept if each.paired_by != "round")), seed)
+    firsts = {each.metric: each for each in then.model.samples}
+    for second in kept:
+        if second.paired_by == "round" and (first := firsts.get(second.metric)) is not None:
+            yield from _times(first, second, then, now, seed)
+
+
+def _comparable(samples: Samples, left_out: dict[str, str]) -> bool:
+    if samples.metric in FIDELITY:
+        return False
+    if kind_of(samples.metric) == "accuracy":
+        return ACCURACY not in left_out
+    return samples.metric == "size" or SPEED not in left_out
+
+
+def _times(first: Samples, second: Samples, then: Pair, now: Pair, seed: int) -> Iterator[Delta]:
+    runs = min(len(first.values), len(second.values))
+    timed = second.unit in ("s", "1/s")
+    original_then, original_now = (_of(pair.original, second.metric) for pair in (then, now))
+    for name, at in QUANTILES if second.metric == "latency" else ((second.metric, 0.5),):
+        if at > 0.5 and runs < runs_needed(at):
+            continue
+        before, after = (float(np.quantile(each.values, at, method="averaged_inverted_cdf")) for each in (first, second))
+        if timed and original_then is not None and original_now is not None:
+            ratio = ratio_of_intervals(_ratio(original_now, second, at, seed), _ratio(original_then, first, at, seed))
+            before = after / ratio.value  # what the stored model would take today
+            method = "ratios to the same original, each from a block bootstrap over rounds"
+        else:
+            ratio = ratio_of_runs(rounds_of(first), rounds_of(second), at, seed)
+            method = "two runs, block bootstrap over rounds of each"
+        rounds = min(len(rounds_of(each)) for each in (first, second))
+        yield ratio_delta(name, (before, after), ratio, method, rounds, second, now.model)
+
+
+def _of(measurement: "Measurement | None", metric: str) -> Samples | None:
+    return None if measurement is None else next((each for each in measurement.samples if each.metric == metric), None)
+
+
+def _ratio(original: Samples, model: Samples, at: float, seed: int) -> Interval:
+    before, after = rounds_of(original), rounds_of(model)
+    if at == 0.5:
+        before, after = at_typical_speed(before, after)
+    return ratio_of_quantiles(before, after, at, seed)
+
+
+def _doubts(pairs: Sequence[tuple[Pair, Pair]], left_out: dict[str, str]) -> Iterator[Warned]:
+    if ACCURACY in left_out:
+        yield Warned(f"accuracy was not compared: {left_out[ACCURACY]}", "give the --data that the stored report was made with")
+    if SPEED in left_out:
+        yield Warned(f"speeds were not compared: {left_out[SPEED]}", "store a report of this machine, or judge sizes and accuracy only")
+        return
+    then, now = pairs[0]
+    if now.original is None:
+        hint = "name the original too, optkit gate BEFORE AFTER --baseline REPORT, so that the machine's state cancels out"
+        yield Warned("the two were timed in different runs, so intervals leave room for how much runs differ", hint)
+    other = [
+        f"{name} {old} then, {new} now"
+        for name, old in then.model.machine.versions.items()
+        if (new := now.model.machine.versions.get(name)) not in (old, None) and name.startswith("onnxruntime")
+    ]
+    if other:
+        yield Warned(f"other versions: {', '.join(other)}", "a difference may come from there; measure both with one version")
+    if not all(isfinite(each) for pair in (then, now) for samples in pair.model.samples for each in samples.values[:1]):
+        yield Warned("some values are not finite", "do not use this model")
