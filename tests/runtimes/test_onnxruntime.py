@@ -82,6 +82,16 @@ def test_text_is_answered_again_without_binding(build: Builder) -> None:
     session.bind({"words": words})()
 
 
+def test_an_output_of_another_rank_than_declared_is_answered_again(build: Builder) -> None:
+    """Some exporters declare too few dimensions; ONNX Runtime refuses the second bound answer, not the first."""
+    inputs = [("x", TensorProto.FLOAT, ["n", 2]), ("shape", TensorProto.INT64, ["k"])]
+    model = build([helper.make_node("Reshape", ["x", "shape"], ["y"])], inputs, [("y", TensorProto.FLOAT, ["n", "m"])])
+    call = open_onnx(model).bind({"x": np.ones((3, 2), np.float32), "shape": np.array([3, 1, 2])})
+    assert not isinstance(call, Bound)
+    for _ in range(3):
+        call()
+
+
 def test_a_list_of_maps_becomes_columns(build: Builder) -> None:
     nodes = [helper.make_node("ZipMap", ["x"], ["maps"], domain="ai.onnx.ml", classlabels_int64s=[7, 3])]
     graph = onnx.load_from_string(build(nodes, [("x", TensorProto.FLOAT, ["n", 2])], [("maps", TensorProto.FLOAT, None)], ai_onnx_ml=3))
