@@ -63,6 +63,7 @@ def view(report: "Report") -> list[Origin]:
             tuple(_step(number, made) for number, made in enumerate(first[name].model.lineage, 1)),
         )
         for name in series
+        if name in first
     ]
 
 

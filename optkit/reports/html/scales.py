@@ -64,7 +64,7 @@ def _linear_ticks(scale: Scale, most: int) -> list[float]:
     power = 10.0 ** floor(log10(rough))
     step = next(power * size for size in (1, 2, 5, 10) if power * size >= rough)
     first = ceil(scale.low / step)
-    return [round(i * step, 12) for i in range(first, floor(scale.high / step) + 1)]
+    return [float(f"{i * step:.12g}") for i in range(first, floor(scale.high / step) + 1)]
 
 
 def _log_ticks(scale: Scale, most: int) -> list[float]:

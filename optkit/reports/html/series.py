@@ -26,7 +26,8 @@ class Series:
 
 def series_of(report: "Report") -> dict[str, Series]:
     """By name, the original first."""
-    names = dict.fromkeys(each.name for each in report.measurements)
+    compared = [name for each in report.comparisons for name in (each.before, each.after)]
+    names = dict.fromkeys([*compared[:1], *(each.name for each in report.measurements), *compared])
     return {name: Series(name, i) for i, name in enumerate(names)}
 
 
