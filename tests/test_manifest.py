@@ -5,7 +5,7 @@ import pytest
 
 from optkit.artifact import Artifact, Made
 from optkit.errors import ModelError
-from optkit.manifest import changes, read_manifest, stamp
+from optkit.manifest import changes, lineage_of, read_manifest, stamp
 
 TEXT = '<ir_version: 9, opset_import: ["" : 17]> small (float[N] x) => (float[N] y) { y = Neg(x) }'
 
@@ -25,6 +25,20 @@ def test_what_is_stamped_is_read_back(stamped: Path) -> None:
     assert manifest["source"] == {"file": "original.onnx", "digest": "ab"}
     assert manifest["steps"][0]["notes"] == {"folded": 3, "größe": "¼"}
     assert changes(stamped) == []
+
+
+def test_the_lineage_comes_back(stamped: Path) -> None:
+    notes = {"folded": 3, "größe": "¼"}
+    assert lineage_of(stamped) == (Made("simplify_graph", {}, "ab", None, {"onnx": "1"}, 0, notes),)
+
+
+@pytest.mark.parametrize("value", [None, "not json", '{"schema": 99}', '{"schema": 1, "steps": [{}]}', '{"schema": 1, "steps": [7]}'])
+def test_what_is_no_manifest_has_no_lineage(tmp_path: Path, value: str | None) -> None:
+    model = onnx.parser.parse_model(TEXT)
+    if value is not None:
+        model.metadata_props.add(key="optkit", value=value)
+    onnx.save(model, tmp_path / "m.onnx")
+    assert lineage_of(tmp_path / "m.onnx") == ()
 
 
 def test_the_model_stays_what_it_was(stamped: Path) -> None:

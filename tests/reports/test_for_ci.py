@@ -55,6 +55,12 @@ def test_junit_fails_the_undecided_under_strict(make_report: ReportMaker) -> Non
     assert (root[0].get("failures"), root[0].get("skipped")) == ("1", "0")
 
 
+def test_junit_tells_models_apart(make_report: ReportMaker, limits: Limits) -> None:
+    cases = [case.get("name") for case in ElementTree.fromstring(junit.render(make_report(2, limits)))[0]]
+    assert len(set(cases)) == len(cases) == 8
+    assert "model.variant2.onnx: --max-size 0.2 (size on cpu, batch 1)" in cases
+
+
 def test_junit_holds_any_name(make_report: ReportMaker, limits: Limits) -> None:
     report = replace(make_report(1, limits), title="a\x00<b>&\x1b")
     assert ElementTree.fromstring(junit.render(report))[0].get("name") == "optkit gate: a?<b>&?"
