@@ -19,7 +19,7 @@ def measured(*samples: Samples, name: str = "a", device: str = "cpu", batch: int
 
 
 def scores(values: Any, metric: str = "top1", better: Better = "higher", **more: Any) -> Samples:
-    return Samples(metric, "ratio", better, tuple(np.asarray(values, float).tolist()), "example", **more)
+    return Samples(metric, more.pop("unit", "ratio"), better, tuple(np.asarray(values, float).tolist()), "example", **more)
 
 
 def latency(seed: int, scale: float, rounds: int = 20, k: int = 10) -> Samples:
@@ -236,3 +236,18 @@ def test_doubts_about_where_it_ran() -> None:
 def test_broken_answers_are_told_of() -> None:
     found = compare(measured(scores(np.ones(50), "finite")), measured(scores(np.r_[np.zeros(3), np.ones(47)], "finite"), name="b"))
     assert "b gives NaN or infinite answers on 3 examples" in warned(found)
+
+
+def test_a_mean_that_few_examples_make_is_told_of() -> None:
+    rng = np.random.default_rng(0)
+    before = np.abs(rng.normal(size=200))
+    some, few = before + 0.1 * rng.normal(size=200), before + 0.01 * rng.normal(size=200)
+    few[[3, 7]] += 5
+    found = [
+        compare(
+            *(measured(scores(each, "mean_absolute_error", "lower", unit=""), name=name) for each, name in ((before, "a"), (after, "b")))
+        )
+        for after in (some, few)
+    ]
+    assert "make most of the difference" not in warned(found[0])
+    assert "about 2 of 200 examples make most of the difference in mean_absolute_error of b" in warned(found[1])

@@ -32,6 +32,10 @@ def class_counts(pairs: list[tuple[Array, Array]]) -> list[Array]:
 
 
 def _counts(found: Array, truth: Array) -> Array:
+    if len(truth) == 1:  # as most have: one class each
+        (answer,), (right,) = found.tolist(), truth.tolist()
+        row = [right, 1, 0, 0] if answer == right else [answer, 0, 1, 0, right, 0, 0, 1]
+        return np.array(row, np.float64)
     names, numbers = np.unique(np.concatenate([found, truth]), return_inverse=True)
     found_as, true_as = numbers[: len(found)], numbers[len(found) :]
     right = np.bincount(true_as[found_as == true_as], minlength=len(names))
