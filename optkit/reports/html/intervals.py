@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite
 from statistics import median
 
@@ -19,8 +20,16 @@ FARTHEST = 1.6
 """Whiskers reach so far beyond the points, in shares of what the points span, or so many usual whiskers; then they end in an arrow."""
 FARTHEST_TIMES = 2.0
 """The same for ratios: a factor."""
-CLOSEST = 46.0
+CLOSEST = 36.0
 """Between values written beside an axis."""
+LADDERS = (
+    (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0),
+    (0.25, 0.5, 1.0, 2.0, 3.0, 4.0),
+    tuple(2.0**power for power in range(-12, 13)),
+    tuple(4.0**power for power in range(-9, 10)),
+    tuple(16.0**power for power in range(-9, 10)),
+)
+"""What may be written on an axis of ratios: the first of which the values do not crowd."""
 SIGNS = {"better": "better", "worse": "worse"}
 
 
@@ -104,12 +113,13 @@ CAPTIONS = {
 def _ticks(axis: Axis, scale: Scale) -> list[float]:
     if axis != "times":
         return ticks(scale, 5)
-    if scale.high / scale.low > 4:
-        powers = [2.0**power for power in range(-12, 13) if scale.holds(2.0**power)]
-        step = -(-len(powers) * CLOSEST // (scale.end - scale.start)) if len(powers) > 1 else 1
-        at_one = powers.index(1.0) % int(step)
-        return powers[at_one :: int(step)]
-    return [value for value in (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0) if scale.holds(value)]
+    marks: list[float] = []
+    for ladder in LADDERS:
+        marks = [value for value in ladder if scale.holds(value)]
+        places = [scale(value) for value in marks]
+        if all(right - left >= CLOSEST for left, right in pairwise(places)):
+            break
+    return marks
 
 
 def label(axis: Axis, value: float) -> str:

@@ -43,7 +43,7 @@ SECTIONS = (
     Section("tradeoff", "Quality against speed", "Trade-off", tradeoff.view),
     Section("differences", "Before and after", "Before and after", differences.view),
     Section("latency", "Latency", "Latency", latency.view),
-    Section("classes", "Who paid: accuracy by class", "By class", classes.view),
+    Section("classes", "Who paid, part by part", "Who paid", classes.view),
     Section("footprint", "Size and memory", "Size and memory", footprint.view),
     Section("layers", "Error by layer", "Layers", layers.view),
     Section("times", "Time by operator", "Time", times.view),

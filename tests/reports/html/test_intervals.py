@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from math import inf, nan
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from optkit.compare import Delta
 from optkit.reports.html.bounds import Bounds, after_with, axis_of, bounds_on, gain_on
-from optkit.reports.html.intervals import Bar, label, picture, scale_for
+from optkit.reports.html.intervals import Bar, axis_picture, label, picture, scale_for
 
 LATENCY = Delta("latency_median", "cpu", 1, "s", "lower", 12e-3, 6e-3, 0.5, 0.4, 0.6, "better", "block bootstrap over rounds", 40)
 TOP1 = Delta("top1", "cpu", 1, "ratio", "higher", 0.8, 0.796, -0.005, -0.01, 0.002, "undecided", "Tango score interval", 1000)
@@ -76,6 +77,14 @@ def test_dot_whiskers_and_limit_are_where_their_values_are(delta: Delta) -> None
 def test_ratios_are_on_a_logarithmic_axis() -> None:
     scale = scale_for("times", [Bar(Bounds(4.0, 4.0, 4.0), "better", None, "")])
     assert scale(4) - scale(2) == pytest.approx(scale(2) - scale(1))
+
+
+@given(st.floats(0.001, 1000), st.floats(0.001, 1000))
+def test_ratios_beside_an_axis_do_not_crowd(one: float, other: float) -> None:
+    scale = scale_for("times", [Bar(Bounds(value, value, value), "better", None, "") for value in (one, other)])
+    places = [float(x) for x in re.findall(r'<text x="([\d.]+)"', str(axis_picture("times", scale)))]
+    assert places
+    assert all(right - left >= 35.9 for left, right in pairwise(places))
 
 
 def test_a_whisker_too_long_for_the_axis_ends_in_an_arrow() -> None:
