@@ -68,7 +68,7 @@ def prove(
 
     stored = None if limits is None or limits.baseline is None else read_baseline(limits.baseline)
     models = _with_lineage(models, 2 if stored is None else 1)
-    examples = _examples(data, open_session(models[0].path, threads=threads).inputs, synthetic, models[0], seed, samples)
+    examples = examples_for(data, open_session(models[0].path, threads=threads).inputs, synthetic, models[0], seed, samples)
     wanted = _metrics(metrics or (() if stored is None else stored_metrics(stored)), output, limits)
     _check_limits(limits, wanted, examples)
     slices = slices_by(by, examples, wanted)
@@ -127,9 +127,10 @@ def _title(measurements: Sequence[Measurement]) -> str:
     return f"{first} → {', '.join(others)}" if others else first
 
 
-def _examples(
-    data: "str | Examples | None", ports: "Sequence[Port]", synthetic: bool, model: Artifact, seed: int, samples: int | None
+def examples_for(
+    data: "str | Examples | None", ports: "Sequence[Port]", synthetic: bool, model: Artifact, seed: int = 0, samples: int | None = None
 ) -> "Examples":
+    """What `--data` names, or made-up examples. Raises UsageError, with the data that is wanted, where there is neither; DataError."""
     examples = _all_examples(data, ports, synthetic, model, seed, samples)
     return examples if samples is None else examples.spread(samples)
 

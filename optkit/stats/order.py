@@ -1,6 +1,13 @@
-"""How many values a quantile needs."""
+"""How many values a quantile needs, and how well they know it."""
 
 from math import ceil
+from typing import Any
+
+import numpy as np
+
+from optkit.stats.interval import Interval
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 BEYOND = 10
 """Values that lie beyond a quantile on average before it is worth showing."""
@@ -14,3 +21,29 @@ def runs_needed(share: float) -> int:
     with fewer than 4 it would be the maximum of the run or beyond it, which says something of the run and nothing of the model.
     """
     return ceil(BEYOND / (1 - share) - 1e-9)
+
+
+def quantile_interval(values: Array, share: float) -> Interval | None:
+    """The quantile `share` of independent values with the 95 % interval between order statistics; None where there are too few of them.
+
+    The ranks are those of the binomial distribution (David & Nagaraja 2003, "Order Statistics", section 7.1), whatever the values'
+    distribution.
+    """
+    from scipy.stats import binom
+
+    n = len(values)
+    if n < runs_needed(max(share, 1 - share)):
+        return None
+    ascending = np.sort(np.asarray(values, dtype=np.float64))
+    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share)) + 1
+    value = float(np.quantile(ascending, share, method="inverted_cdf"))
+    return Interval(value, float(ascending[max(0, low - 1)]), float(ascending[min(n - 1, high - 1)]))
+
+
+def median_interval(values: Array) -> Interval:
+    """The median of independent values with the 95 % interval of the sign test; all of them where they are few."""
+    from scipy.stats import binom
+
+    ascending, n = np.sort(np.asarray(values, dtype=np.float64)), len(values)
+    below = max(0, int(binom.ppf(0.025, n, 0.5)) - 1)
+    return Interval(float(np.median(ascending)), float(ascending[below]), float(ascending[n - 1 - below]))

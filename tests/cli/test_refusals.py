@@ -22,12 +22,14 @@ READS_A_MODEL = {
     "run": ["recipe.yaml", "--model", "MODEL"],
     "check": ["recipe.yaml", "--model", "MODEL"],
     "verify": ["MODEL"],
+    "bench": ["MODEL", "--data", "data.npz", "--time", "0.01"],
 }
 ALSO_SECOND = {
     "compare": ["copy.onnx", "MODEL", "--data", "data.npz"],
     "gate": ["copy.onnx", "MODEL", "--data", "data.npz", "--max-drop", "1%"],
 }
-READS_NO_MODEL = {"export", "cache", "doctor", "passes", "recipes"}
+READS_NO_MODEL = {"cache", "doctor", "export", "passes", "recipes"}
+"""Or no ONNX model."""
 
 RECIPE = "model: model.onnx\ndata: {calibration: 'data.npz[:32]', evaluation: 'data.npz[32:]'}\npasses:\n  - quantize\n"
 

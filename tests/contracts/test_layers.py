@@ -13,7 +13,7 @@ ROOM = Path(optkit.__file__).parent
 LAYERS = {
     4: "cli __main__ commands api",
     3: "recipe plan optimize manifest soundness follow inspection installation"
-    " measure compare layers gate report baseline drift prove search space pareto",
+    " bench measure compare layers gate report baseline drift prove search space pareto",
     2: "passes quantization formats datasets metrics runtimes scenarios meters reports samplers workers",
     1: "artifact samples store stats records units draft versions",
     0: "errors registry needs",
@@ -28,6 +28,7 @@ SIDEWAYS = {
     ("passes", "runtimes"),  # which it learns from the runtime
     ("quantization", "formats"),
     ("quantization", "runtimes"),
+    ("scenarios", "runtimes"),
     ("runtimes", "formats"),  # to load what a runtime does not load by itself
 }
 """Which family may use which."""

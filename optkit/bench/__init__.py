@@ -1,0 +1,102 @@
+"""How fast models are when queries come as they do in service: scenarios instead of a comparison."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from optkit.artifact import Artifact
+from optkit.measure import Machine, detect_machine
+from optkit.registry import load
+from optkit.scenarios import Figure, Outcome, Scenario, Traffic
+
+if TYPE_CHECKING:
+    from optkit.datasets import Examples
+
+SCHEMA = 1
+Progress = Callable[[str, int, int], None]
+
+MILLION = 1_000_000
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Benched:
+    """What one model came to in one scenario on one device with so many threads."""
+
+    model: str
+    digest: str
+    scenario: str
+    device: str
+    threads: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """Everything that `optkit bench` measured."""
+
+    schema: int
+    created: str
+    machine: Machine
+    traffic: Traffic
+    data: str
+    """What the queries were made of."""
+    results: tuple[Benched, ...]
+    price: float | None = None
+    """Of the machine, for an hour."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def bench(
+    models: Sequence[Artifact],
+    examples: "Examples",
+    *,
+    scenarios: Sequence[str] = ("single_stream", "offline"),
+    devices: Sequence[str] = ("cpu",),
+    threads: Sequence[int] = (1,),
+    traffic: Traffic | None = None,
+    price: float | None = None,
+    progress: Progress = silent,
+) -> BenchReport:
+    """Run models through scenarios, on each device with each number of threads; models of one scenario take turns.
+
+    `price` is that of the machine for an hour, in any currency; throughput then becomes the cost of a million inferences.
+    Raises UsageError, ModelError or DataError.
+    """
+    from optkit.bench._candidates import candidates
+
+    traffic = traffic or Traffic()
+    results = []
+    for device in devices:
+        for count in threads:
+            for word in scenarios:
+                scenario: Scenario = load("scenarios", word)()
+                ready = candidates(models, examples, device, count, traffic, streaming=word == "streaming")
+                told = _told(progress, f"{word} on {device}, {count} threads")
+                for model, candidate, outcome in zip(models, ready, scenario.run(ready, traffic, told), strict=True):
+                    priced = replace(outcome, figures=(*outcome.figures, *_cost(outcome.figures, price)))
+                    results.append(Benched(candidate.name, model.digest, word, device, count, priced))
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price)
+
+
+def _cost(figures: Sequence[Figure], price: float | None) -> Sequence[Figure]:
+    """Of a million inferences, at the highest rate that the scenario found."""
+    rates: Mapping[str, Figure] = {figure.name: figure for figure in figures}
+    rate = rates.get("throughput") or rates.get("queries_per_second")
+    if price is None or rate is None:
+        return ()
+
+    def cost(a_second: float | None) -> float | None:
+        return None if not a_second else price / HOUR / a_second * MILLION
+
+    value = cost(rate.value)
+    return () if value is None else (Figure("cost_per_million", "$", value, cost(rate.high), cost(rate.low), rate.n),)
+
+
+def _told(progress: Progress, where: str) -> Progress:
+    return lambda what, done, total: progress(f"{where}: {what}", done, total)

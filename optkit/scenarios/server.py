@@ -1,0 +1,162 @@
+"""Queries come when they come: the highest rate at which 99 of 100 are answered in time."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optkit.errors import UsageError
+from optkit.runtimes._lanes import Calls, warm_up
+from optkit.scenarios import Candidate, Figure, Outcome, Progress, Traffic
+from optkit.stats.order import runs_needed
+from optkit.stats.proportions import share
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Run = Callable[[int], float]
+"""Answers a batch of so many queries; the seconds it took."""
+
+IN_TIME = 0.99
+TRIES = 6
+LOWER, RAISE = 0.93, 1.05
+"""After a rate that was too high, and after one that held."""
+TIMINGS = 15
+"""Of each batch size, for the rate to start with."""
+SIMULATED = 20_000
+LONGEST = 60.0
+"""Seconds of one try: a rate whose 99 % takes longer to know than that is not tried."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How queries become batches."""
+
+    sizes: tuple[int, ...]
+    """Batch sizes, ascending; a batch is the largest of them that the waiting queries fill."""
+    max_delay: float
+    """Seconds that the first query of a batch waits for others, at most."""
+
+    def size_for(self, queries: int) -> int:
+        """The batch that so few queries are answered in: filled up where the model takes no smaller one."""
+        return next(size for size in self.sizes if size >= queries)
+
+
+class Server:
+    """Single queries arrive by chance (Poisson) and wait in one queue; one worker answers them in batches as they have gathered.
+
+    The final result is the highest rate tried at which 99 of 100 queries were answered within `slo`, waiting included. Where to start
+    is found by playing the queue through with measured batch times; then real queries are sent at that rate, and at lower or higher
+    ones. As many are sent as the 99th percentile needs. The models take turns try by try.
+    """
+
+    def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
+        if traffic.slo is None:
+            raise UsageError("the scenario server needs to know what is in time", hint="--slo 50ms")
+        return [self._one(model, traffic, traffic.slo, progress) for model in models]
+
+    def _one(self, model: Candidate, traffic: Traffic, slo: float, progress: Progress) -> Outcome:
+        opened: dict[int, Calls] = {batch: model.opener(batch)() for batch in sorted(model.batches)}
+        for calls in opened.values():
+            warm_up(calls[0])
+        queue, run = Queue(tuple(opened), traffic.max_delay), _runner(opened)
+        times = {batch: np.array([run(batch) for _ in range(TIMINGS)]) for batch in opened}
+        if float(np.median(times[queue.sizes[0]])) > slo:
+            return Outcome((), (f"a single query takes longer than {slo * 1e3:g} ms, so no rate can hold",))
+        dice = np.random.default_rng(traffic.seed)
+        rate, held, failed, best = _rate_to_start(times, queue, slo, dice), 0.0, float("inf"), None
+        for number in range(TRIES):
+            progress(f"{model.name}: {rate:.4g} queries a second", number, TRIES)
+            wanted = max(runs_needed(IN_TIME), round(rate * traffic.seconds))
+            if runs_needed(IN_TIME) / rate > LONGEST:
+                return Outcome((), (f"it is too slow for {wanted:,} queries in {LONGEST:.0f} s, which the 99th percentile needs",))
+            waits = _serve(run, queue, np.cumsum(dice.exponential(1 / rate, wanted)))
+            if float((waits > slo).mean()) <= 1 - IN_TIME:
+                held, best = rate, waits
+            else:
+                failed = rate
+            if best is not None and failed < held * (RAISE + 0.05):
+                break
+            rate = rate * LOWER if held == 0 else min(held * RAISE, (held + failed) / 2)
+        if best is None:
+            return Outcome((), (f"no rate that was tried held, down to {rate / LOWER:.4g} a second: the machine may be busy",))
+        return _outcome(held, best, slo)
+
+
+def _outcome(rate: float, waits: Array, slo: float) -> Outcome:
+    late = share(int((waits > slo).sum()), len(waits))
+    figures = (
+        Figure("queries_per_second", "1/s", rate, None, None, len(waits)),
+        Figure("late", "ratio", late.value, late.low, late.high, len(waits)),
+        Figure("latency_p99", "s", float(np.quantile(waits, IN_TIME, method="inverted_cdf")), None, None, len(waits)),
+        Figure("latency_p50", "s", float(np.median(waits)), None, None, len(waits)),
+    )
+    sure = () if late.high <= 1 - IN_TIME else ("that 99 of 100 are in time at this rate is likely, not sure: give more with --time",)
+    return Outcome(figures, sure)
+
+
+def _runner(opened: Mapping[int, Calls]) -> Run:
+    turns = dict.fromkeys(opened, 0)
+
+    def run(batch: int) -> float:
+        calls = opened[batch]
+        turns[batch] += 1
+        start = time.perf_counter()
+        calls[turns[batch] % len(calls)]()
+        return time.perf_counter() - start
+
+    return run
+
+
+def _serve(run: Run, queue: Queue, arrivals: Array) -> Array:
+    """Send queries at these times, in seconds from now; what each waited for its answer."""
+    waits = np.empty(len(arrivals))
+    start, done = time.perf_counter(), 0
+    while done < len(arrivals):
+        now = time.perf_counter() - start
+        ready, ask = _next(queue, arrivals, done, now)
+        if ready == 0:
+            time.sleep(max(0.0, min(ask - now, 0.001)) if ask - now > 2e-4 else 0.0)
+            continue
+        run(queue.size_for(ready))
+        waits[done : done + ready] = time.perf_counter() - start - arrivals[done : done + ready]
+        done += ready
+    return waits
+
+
+def _next(queue: Queue, arrivals: Array, done: int, now: float) -> tuple[int, float]:
+    """How many queries to answer now; 0 when there is nothing yet, with the time at which to ask again."""
+    waiting = int(np.searchsorted(arrivals, now, side="right")) - done
+    if waiting == 0:
+        return 0, float(arrivals[done])
+    last = done + waiting == len(arrivals)
+    if waiting < queue.sizes[-1] and not last and now < arrivals[done] + queue.max_delay:
+        return 0, min(float(arrivals[done]) + queue.max_delay, float(arrivals[done + waiting]))
+    fitting = [size for size in queue.sizes if size <= waiting]
+    return (fitting[-1] if fitting else waiting), now  # too few for the smallest batch: it is filled up
+
+
+def _simulated(times: Mapping[int, Array], queue: Queue, arrivals: Array, dice: np.random.Generator) -> Array:
+    """What queries would wait, if every batch took one of its measured times."""
+    waits, now, done = np.empty(len(arrivals)), 0.0, 0
+    while done < len(arrivals):
+        now = max(now, float(arrivals[done]))
+        ready, ask = _next(queue, arrivals, done, now)
+        if ready == 0:
+            now = ask
+            continue
+        now += float(dice.choice(times[queue.size_for(ready)]))
+        waits[done : done + ready] = now - arrivals[done : done + ready]
+        done += ready
+    return waits
+
+
+def _rate_to_start(times: Mapping[int, Array], queue: Queue, slo: float, dice: np.random.Generator) -> float:
+    """The highest rate that holds when the queue is played through, by halving."""
+    high = max(batch / float(np.median(each)) for batch, each in times.items())
+    low = high / 1000
+    for _ in range(12):
+        middle = (low * high) ** 0.5
+        waits = _simulated(times, queue, np.cumsum(dice.exponential(1 / middle, SIMULATED // 10)), dice)
+        low, high = (middle, high) if float((waits > slo).mean()) <= 1 - IN_TIME else (low, middle)
+    return low

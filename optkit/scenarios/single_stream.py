@@ -1,0 +1,40 @@
+"""One query after the other, each with the smallest batch asked for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from optkit.runtimes._lanes import Here
+from optkit.runtimes._rounds import time_rounds
+from optkit.scenarios import Candidate, Figure, Outcome, Progress, Traffic
+from optkit.stats.order import quantile_interval, runs_needed
+
+SHARES = (0.5, 0.9, 0.95, 0.99, 0.999)
+
+
+class SingleStream:
+    """The next query is sent when the last is answered; the final result is latency percentiles, those that enough queries were sent for.
+
+    All models are timed in turns. Intervals lie between order statistics.
+    """
+
+    def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
+        batch = min(traffic.batches)
+        lanes = [Here(model.opener(batch)) for model in models]
+        times = time_rounds(lanes, seconds=traffic.seconds * len(models), seed=traffic.seed, progress=progress)
+        return [_outcome(np.concatenate(each), batch) for each in times]
+
+
+def _outcome(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", batch: int) -> Outcome:
+    figures = []
+    left_out = []
+    for share in SHARES:
+        name = f"latency_p{share * 100:g}".replace(".", "")
+        found = quantile_interval(values, share)
+        if found is None:
+            left_out.append(f"p{share * 100:g} (needs {runs_needed(share):,} queries)")
+        else:
+            figures.append(Figure(name, "s", found.value, found.low, found.high, len(values)))
+    mean = float(values.mean())
+    figures.append(Figure("queries_per_second", "1/s", batch / mean, None, None, len(values)))
+    return Outcome(tuple(figures), (f"{len(values):,} queries: too few for {', '.join(left_out)}",) if left_out else ())

@@ -1,0 +1,111 @@
+"""Scenarios on fake models whose every time is known."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from optkit.errors import UsageError
+from optkit.runtimes._lanes import Calls, Opener
+from optkit.scenarios import Candidate, Outcome, Traffic
+from optkit.scenarios.offline import Offline
+from optkit.scenarios.server import Queue, Server, _next, _serve, _simulated
+from optkit.scenarios.single_stream import SingleStream
+from optkit.scenarios.streaming import Streaming
+
+
+def silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def spinning(seconds: Callable[[int], float], batches: tuple[int, ...] = (1,), name: str = "fake") -> Candidate:
+    """A model that computes for so many seconds for a batch."""
+
+    def opener(batch: int) -> Opener:
+        def call() -> None:
+            end = time.perf_counter() + seconds(batch)
+            while time.perf_counter() < end:
+                pass
+
+        def open_and_bind() -> Calls:
+            return [call]
+
+        return open_and_bind
+
+    return Candidate(name, opener, batches)
+
+
+def figure(outcome: Outcome, name: str) -> float:
+    return next(each.value for each in outcome.figures if each.name == name)
+
+
+def test_single_stream_shows_only_percentiles_that_it_knows() -> None:
+    (found,) = SingleStream().run([spinning(lambda _: 0.001)], Traffic(seconds=0.3), silent)
+    names = [each.name for each in found.figures]
+    assert "latency_p50" in names
+    assert "latency_p999" not in names
+    assert "p99.9 (needs 10,000 queries)" in found.notes[0]
+    assert figure(found, "latency_p50") >= 0.001
+    for each in found.figures:
+        assert each.low is None or each.low <= each.value
+
+
+def test_offline_prefers_the_smallest_batch_of_those_that_are_as_fast() -> None:
+    slow, fast = spinning(lambda batch: 0.0005 * batch, (1, 4, 8)), spinning(lambda batch: 0.001 + 0.0001 * batch, (1, 8))
+    slow_found, fast_found = Offline().run([slow, fast], Traffic(seconds=0.2, batches=(1, 4, 8)), silent)
+    assert figure(fast_found, "best_batch") == 8
+    assert fast_found.notes == ("it does not take batches of 4",)
+    assert figure(fast_found, "throughput") == figure(fast_found, "throughput_batch_8")
+    assert {each.name for each in slow_found.figures} >= {"throughput_batch_1", "throughput_batch_4", "throughput_batch_8"}
+
+
+def test_a_rate_that_holds_is_below_what_the_model_can_do() -> None:
+    (found,) = Server().run([spinning(lambda _: 0.002)], Traffic(seconds=0.5, slo=0.5, seed=1), silent)
+    assert not found.figures or figure(found, "queries_per_second") < 1.2 / 0.002
+
+
+def test_no_rate_holds_where_one_query_takes_too_long() -> None:
+    (found,) = Server().run([spinning(lambda _: 0.01)], Traffic(seconds=0.1, slo=0.005), silent)
+    assert found.figures == ()
+    assert "a single query takes longer than 5 ms" in found.notes[0]
+
+
+def test_the_server_wants_to_know_what_is_in_time() -> None:
+    with pytest.raises(UsageError, match="what is in time"):
+        Server().run([], Traffic(), silent)
+    with pytest.raises(UsageError, match="how long a chunk lasts"):
+        Streaming().run([], Traffic(), silent)
+
+
+def test_every_query_is_answered_once_and_never_before_it_came() -> None:
+    asked: list[int] = []
+    arrivals = np.cumsum(np.random.default_rng(0).exponential(0.001, 300))
+    waits = _serve(lambda batch: asked.append(batch) or 0.0, Queue((1, 2, 4), 0.0), arrivals)  # type: ignore[func-returns-value]
+    assert (waits >= 0).all()
+    assert sum(asked) >= len(arrivals)
+
+
+def test_queries_wait_for_others_no_longer_than_allowed() -> None:
+    queue, arrivals = Queue((1, 4), 0.01), np.array([0.0, 0.002, 0.5])
+    assert _next(queue, arrivals, 0, 0.0) == (0, 0.002)
+    assert _next(queue, arrivals, 0, 0.005) == (0, 0.01)
+    assert _next(queue, arrivals, 0, 0.01)[0] == 1
+    assert _next(queue, arrivals, 2, 0.5)[0] == 1, "nobody comes after the last"
+    assert Queue((4, 8), 0.0).size_for(3) == 4
+
+
+def test_playing_the_queue_through_agrees_with_queueing_theory() -> None:
+    """One worker, Poisson arrivals, constant service: the mean wait is that of Pollaczek and Khinchine."""
+    dice, service, load = np.random.default_rng(3), 0.01, 0.7
+    arrivals = np.cumsum(dice.exponential(service / load, 60_000))
+    waits = _simulated({1: np.array([service])}, Queue((1,), 0.0), arrivals, dice)
+    expected = service + load * service / (2 * (1 - load))
+    assert abs(waits.mean() / expected - 1) < 0.05
+
+
+def test_a_stream_that_is_too_slow_is_told() -> None:
+    fast, slow = Streaming().run([spinning(lambda _: 0.0005), spinning(lambda _: 0.004)], Traffic(seconds=0.2, chunk=0.002), silent)
+    assert figure(fast, "real_time_factor") < figure(slow, "real_time_factor")
+    assert figure(slow, "real_time_factor") >= 2
+    assert slow.notes == ("it does not keep up with the signal",)
