@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from optkit.compare import Comparison, Delta, Slice
     from optkit.report import Report
 
-FIRST = 12
-"""Rows that are open; the others unfold."""
+FIRST, MOST = 12, 60
+"""Rows that are open, and all that are shown: the worst; those beyond the first unfold."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Parts:
     axis: Markup | None
     first: tuple[Part, ...]
     rest: tuple[Part, ...]
+    hidden: int
     says: str
     """What all of it comes to."""
 
@@ -71,7 +72,7 @@ def _axis(comparison: "Comparison", delta: "Delta") -> Axis | None:
 
 
 def _parts(model: Series, metric: str, device: str, by: str, axis: Axis | None, slices: "list[Slice]") -> Parts:
-    bars = [None if axis is None or axis_of(each.delta) is None else _bar(axis, model, each) for each in slices]
+    bars = [None if axis is None or axis_of(each.delta) is None else _bar(axis, model, each) for each in slices[:MOST]]
     drawn = [bar for bar in bars if bar is not None]
     scale = scale_for(axis, drawn) if axis is not None and drawn else None
     rows = tuple(
@@ -84,12 +85,14 @@ def _parts(model: Series, metric: str, device: str, by: str, axis: Axis | None, 
             sign_of(each.delta),
             None if bar is None or axis is None or scale is None else picture(bar, axis, scale),
         )
-        for each, bar in zip(slices, bars, strict=True)
+        for each, bar in zip(slices[:MOST], bars, strict=True)
     )
     pictured = None if axis is None or scale is None else axis_picture(axis, scale)
     caption = CAPTIONS[axis] if axis is not None else ""
     unit = "points" if slices[0].delta.unit == "ratio" else "%"
-    return Parts(model, name_of(metric), device, by, unit, caption, pictured, rows[:FIRST], rows[FIRST:], comes_to(slices))
+    return Parts(
+        model, name_of(metric), device, by, unit, caption, pictured, rows[:FIRST], rows[FIRST:], len(slices) - len(rows), comes_to(slices)
+    )
 
 
 def _bar(axis: Axis, model: Series, part: "Slice") -> Bar:

@@ -28,6 +28,8 @@ SHOWN = (0.002, 0.975)
 """Quantiles that the axis reaches to, and to p99 where it is told; the slowest queries would leave no room for the others."""
 NARROWEST_KERNEL = 0.012
 """Of the logarithm of times: clocks and schedulers make steps that mean nothing."""
+MOST_DOTS = 100
+"""On a line of rounds; where there are more it has none."""
 NAME_WIDTH = 36.0
 """Of `median`, about."""
 QUANTILES = (("median", 0.5, None), ("p90", 0.9, "latency_p90"), ("p99", 0.99, "latency_p99"))
@@ -191,5 +193,6 @@ def _round_line(times: Times, medians: Array, across: Scale, up: Scale) -> Marku
             mark(times.series.number, x, y, 3.2, f"dot {colour}"), says=f"{times.series.name}, round {number}: {show_seconds(float(value))}"
         )
         for number, ((x, y), value) in enumerate(zip(points, medians, strict=True), 1)
+        if len(points) <= MOST_DOTS
     ]
     return element("g", polyline(points, f"curve {colour}"), *dots)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 SIZES = ((1000.0, 230.0), (340.0, 210.0))
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 12.0, 30.0
+CLOSEST = 2.5
+"""Between layers that are drawn."""
+MOST_DOTS = 150
+"""That say what they are; of more layers the worst, while the line goes on."""
 MOST_ROWS = 300
 """Of the table; longer ones are shortened around what is worst."""
 
@@ -86,12 +90,25 @@ def _picture(found: "LayerComparison", width: float, height: float) -> Markup:
     labels += [text(LEFT, height - 8, "first layer", "small"), text(width - RIGHT, height - 8, "last layer", "small", "end")]
     bad = element("rect", x=LEFT, y=up(BAD), width=width - LEFT - RIGHT, height=floor - up(BAD), class_="bad-zone")
     said = text((LEFT + width - RIGHT) / 2, height - 8, f"red ground: bad, below {BAD:g} dB", "small bad-words", "middle")
-    stems = [line(across(i), up(FULL_BAR), across(i), up(_db(each.own)), "stem own") for i, each in enumerate(layers)]
-    curve = polyline([(across(i), up(_db(each.sqnr))) for i, each in enumerate(layers)], "curve s1")
-    crowded = len(layers) > width / 8
-    dots = [_dot(each, across(i), up(_db(each.sqnr)), crowded) for i, each in enumerate(layers)]
+    shown = _thinned(layers, int(width / CLOSEST))
+    stems = "".join(f"M{across(i):.1f} {up(FULL_BAR):.1f}V{up(_db(own)):.1f}" for i, _, own in shown)
+    curve = polyline([(across(i), up(_db(each.sqnr))) for i, each, _ in shown], "curve s1")
+    worst = sorted(shown, key=lambda each: each[1].sqnr)[:MOST_DOTS]
+    dots = [_dot(each, across(i), up(_db(each.sqnr)), len(shown) > width / 8) for i, each, _ in sorted(worst, key=lambda each: each[0])]
     label = f"signal to noise of {len(layers)} layers, {found.after} against {found.before}; lowest {decibels(min(_all(layers)))}"
-    return drawing(width, height, label, bad, *grid, said, *stems, curve, *dots, *labels)
+    own = element("path", d=stems, class_="stem own")
+    return drawing(width, height, label, bad, *grid, said, own, curve, *dots, *labels)
+
+
+def _thinned(layers: "Sequence[Layer]", most: int) -> "list[tuple[int, Layer, float]]":
+    """Layers with their place and their own noise; of very many, the worst of each few that follow each other."""
+    few = -(-len(layers) // most)
+    found = []
+    for start in range(0, len(layers), few):
+        together = layers[start : start + few]
+        worst = min(range(len(together)), key=lambda i: together[i].sqnr)
+        found.append((start + worst, together[worst], min(each.own for each in together)))
+    return found
 
 
 def _dot(layer: "Layer", x: float, y: float, crowded: bool) -> Markup:

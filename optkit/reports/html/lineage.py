@@ -94,14 +94,18 @@ def plainly(value: Any) -> str:
         case float():
             return f"{value:.6g}"
         case Mapping():
-            return ", ".join(f"{key}: {plainly(each)}" for key, each in value.items()) or "none"
+            return _listed([f"{key}: {plainly(each)}" for key, each in value.items()])
         case str():
             return value
         case Sequence():
-            more = f", … ({len(value)} in all)" if len(value) > MOST_LISTED else ""
-            return ", ".join(plainly(each) for each in value[:MOST_LISTED]) + more or "none"
+            return _listed([plainly(each) for each in value])
         case _:
             return str(value)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = f", … ({len(parts):,} in all)" if len(parts) > MOST_LISTED else ""
+    return ", ".join(parts[:MOST_LISTED]) + more or "none"
 
 
 def methods(report: "Report") -> list[Method]:

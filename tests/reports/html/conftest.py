@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def full_report() -> FullReport:
     return make_report
 
 
+@cache
 def make_report(
     models: int = 1,
     batches: tuple[int, ...] = (1,),

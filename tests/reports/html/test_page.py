@@ -145,7 +145,16 @@ def test_a_report_of_nothing_but_differences(make_report: Callable[..., Report],
 
 
 def test_it_is_small_however_much_was_measured(full_report: FullReport) -> None:
-    assert len(render(full_report(7, (1, 8, 32), limits=LIMITS)).encode()) < 2_000_000
+    report = full_report(7, (1, 8, 32), limits=LIMITS)
+    layers = tuple(replace(each, layers=tuple(replace(layer) for layer in each.layers * 500)) for each in report.layers)
+    parts = tuple(replace(each, slices=each.slices * 200) for each in report.comparisons)
+    notes = {f"note {i}": [f"/a/layer/of/a/long/name/{n}" for n in range(500)] for i in range(20)}
+    told = [
+        replace(each, model=replace(each.model, lineage=tuple(replace(m, notes=notes) for m in each.model.lineage)))
+        for each in report.measurements
+    ]
+    whole = render(replace(report, layers=layers, comparisons=parts, measurements=tuple(told)))
+    assert 200_000 < len(whole.encode()) < 2_000_000
 
 
 def test_a_stored_report_renders_alike(full_report: FullReport, tmp_path: Path) -> None:
