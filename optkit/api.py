@@ -25,7 +25,7 @@ def quantize(
     model: PathLike,
     output: PathLike | None = None,
     *,
-    precision: Literal["int8", "fp16"] = "int8",
+    precision: Literal["int8", "int4", "fp16", "bf16"] = "int8",
     data: "str | Path | Examples | None" = None,
     device: str = "cpu",
     threads: int = 1,
@@ -37,8 +37,9 @@ def quantize(
 ) -> "Artifact":
     """Make a model smaller and faster, verified before it appears at `output` (default: MODEL.int8.onnx beside it). As `optkit quantize`.
 
-    `parameters` are those of the pass `quantize` for int8 (method, samples, ranges, exclude, min_sqnr, accept_size_only, target) and of
-    `cast_half` for fp16 (io): `optkit passes NAME` shows them. What was chosen, and why, is in the lineage of the artifact returned.
+    `parameters` are those of the pass `quantize` for int8 (method, samples, ranges, exclude, min_sqnr, accept_size_only, target), of
+    `quantize_weights` for int4 (group_size, symmetric, algorithm) and of `cast_half` for fp16 (io): `optkit passes NAME` shows them.
+    What was chosen, and why, is in the lineage of the artifact returned.
     Raises NothingPaid when no variant is worth having, UsageError for a wrong parameter or an output that cannot be written,
     ModelError or DataError; nothing is left behind then.
     """
@@ -52,7 +53,8 @@ def quantize(
 
     path = Path(model)
     target = Path(output) if output is not None else path.with_suffix(f".{precision}.onnx")
-    step = make_pass({"int8": "quantize", "fp16": "cast_half"}[precision], parameters)
+    words = {"int8": "quantize", "int4": "quantize_weights", "fp16": "cast_half", "bf16": "cast_half"}
+    step = make_pass(words[precision], parameters | ({"type": "bfloat16"} if precision == "bf16" else {}))
     source = read_artifact(path)
     check_output(target, path, force=force)
     if data is not None and not isinstance(data, Examples):

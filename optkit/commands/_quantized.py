@@ -22,7 +22,7 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
     if "measured_sqnr" in notes:
         rows.append(("outputs", _fidelity(notes)))
     if "operators" in notes:
-        rows.append(("how", _how(notes, notes["operators"])))
+        rows.append(("how", str(notes["how"]) if "how" in notes else _how(notes, notes["operators"])))
     if safe := notes.get("safe_on"):
         rows.append(("cpu", f"the same answers on {' and '.join(safe)}"))
     rows += [("note", str(remark)) for remark in _remarks(notes, data)]

@@ -23,15 +23,26 @@ if TYPE_CHECKING:
     from optkit.artifact import Artifact
     from optkit.passes import Pass
 
-SUFFIX = {"int8": ".int8", "fp16": ".fp16"}
+ONLY_FOR = {
+    "method": ("int8",),
+    "ranges": ("int8",),
+    "effort": ("int8",),
+    "group_size": ("int4",),
+    "symmetric": ("int4",),
+    "algorithm": ("int4",),
+    "io": ("fp16",),
+}
+"""Options that other precisions have no use for."""
 
 
 @click.command(name="quantize")
 @click.argument("model", type=MODEL)
 @click.option("--int8", "precision", flag_value="int8", help="8-bit integers: smaller and, where it pays, faster.")
+@click.option("--int4", "precision", flag_value="int4", help="4-bit weights, 8 where they need it: for size and memory, seldom for speed.")
 @click.option("--fp16", "precision", flag_value="fp16", help="16-bit floats: half the size; faster on GPUs, not on CPUs.")
+@click.option("--bf16", "precision", flag_value="bf16", help="16-bit weights of float32's range, computed in float32: half the size.")
 @data_option
-@click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.int8.onnx or MODEL.fp16.onnx beside it.")
+@click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.int8.onnx (.int4, .fp16, .bf16) beside it.")
 @click.option(
     "--method",
     type=click.Choice(["auto", "static", "dynamic", "weights"]),
@@ -60,6 +71,21 @@ SUFFIX = {"int8": ".int8", "fp16": ".fp16"}
     default="normal",
     show_default=True,
     help="high: learn from the data how to round each weight; up to a minute for a model of 10 MB.",
+)
+@click.option(
+    "--group-size",
+    type=click.Choice(["16", "32", "64", "128", "256"]),
+    default="32",
+    show_default=True,
+    help="4-bit weights that share a scale: fewer are more faithful, 128 are smaller and on most CPUs faster.",
+)
+@click.option("--symmetric", is_flag=True, help="4-bit weights without zero points: a little smaller, a little less faithful.")
+@click.option(
+    "--algorithm",
+    type=click.Choice(["auto", "rtn", "hqq", "gptq"]),
+    default="auto",
+    show_default=True,
+    help="How 4-bit weights are rounded: to nearest, HQQ or, with --data, GPTQ; auto takes the most faithful.",
 )
 @click.option("--accept-size-only", is_flag=True, help="Take a smaller file even if it is slower.")
 @click.option(
@@ -92,9 +118,23 @@ def command(model: Path, precision: str | None, data: str | None, output: Path |
     from optkit.errors import UsageError
 
     if precision is None:
-        raise UsageError("which precision?", where="optkit quantize", hint="add --int8 or --fp16")
-    made = _quantize(model, precision, data, output or model.with_suffix(f"{SUFFIX[precision]}.onnx"), given)
+        raise UsageError("which precision?", where="optkit quantize", hint="add --int8, --int4, --fp16 or --bf16")
+    _refuse_stray(precision)
+    made = _quantize(model, precision, data, output or model.with_suffix(f".{precision}.onnx"), given)
     _show(made, model, data, as_json=given["as_json"], quiet=given["quiet"], verbose=given["verbose"])
+
+
+def _refuse_stray(precision: str) -> None:
+    """An option that would be ignored is a mistake, such as `--int4 --method static`."""
+    from click.core import ParameterSource
+
+    from optkit.errors import UsageError
+
+    asked = click.get_current_context()
+    for name, fit in ONLY_FOR.items():
+        if asked.get_parameter_source(name) is ParameterSource.COMMANDLINE and precision not in fit:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} has no meaning with --{precision}", where="optkit quantize", hint=f"it goes with --{fit[0]}")
 
 
 def _quantize(model: Path, precision: str, data: str | None, output: Path, given: dict[str, Any]) -> "Artifact":
@@ -125,10 +165,16 @@ def _quantize(model: Path, precision: str, data: str | None, output: Path, given
 
 
 def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
-    if precision == "fp16":
+    if precision in ("fp16", "bf16"):
         from optkit.passes.cast_half import CastHalf
 
-        return CastHalf(io="half" if given["io"] == "fp16" else "float")
+        return CastHalf(type="bfloat16" if precision == "bf16" else "float16", io="half" if given["io"] == "fp16" else "float")
+    if precision == "int4":
+        from optkit.passes.quantize_weights import QuantizeWeights
+
+        shared = ("max_memory", "samples", "exclude", "min_sqnr", "max_drop", "metric", "accept_size_only")
+        own = {name: given[name] for name in ("symmetric", "algorithm")}
+        return QuantizeWeights(group_size=int(given["group_size"]), **own, **{name: given[name] for name in shared})
     from optkit.passes.quantize import Quantize
 
     names = (

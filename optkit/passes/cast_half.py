@@ -1,4 +1,4 @@
-"""Weights and arithmetic in float16: half the size, and faster on GPUs."""
+"""Weights and arithmetic in float16: half the size, and faster on GPUs. Or weights in bfloat16: half the size."""
 
 import platform
 from pathlib import Path
@@ -12,6 +12,7 @@ from optkit.passes import Job, Pass
 
 if TYPE_CHECKING:
     from optkit.quantization.half import Halved
+    from optkit.quantization.half_nearness import Nearness
 
 LARGEST_SHARE = 0.98
 """Of the original's size: what shrinks less is not worth other numbers."""
@@ -21,12 +22,14 @@ SLOW_ON = frozenset({"x86_64", "amd64", "i386", "i686"})
 class CastHalf(Pass):
     """Weights and arithmetic become float16; what float16 cannot hold or would blur stays float32, as do inputs and outputs.
 
+    `bfloat16` has float32's range, so that nothing overflows: weights are stored in it, and become float32 when the model loads.
     Calibration examples show which values leave float16's range; without them made-up inputs stand in.
     """
 
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
+    type: Literal["float16", "bfloat16"] = Field("float16", description="Of weights and arithmetic; with bfloat16 of weights only.")
     io: Literal["float", "half"] = Field("float", description="Type of floating-point inputs and outputs: as they are, or float16 too.")
     keep: tuple[str, ...] = Field((), description="Operators that stay float32, such as Softmax.")
     least_sqnr: float = Field(
@@ -36,10 +39,13 @@ class CastHalf(Pass):
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Raises NothingPaid when hardly anything can be float16 or the answers suffer, ModelError when the runtime refuses the result."""
-        from optkit.formats.onnx import load_model, model_size
+        from optkit.formats.onnx import load_model
         from optkit.formats.onnx_simplify import simplify
         from optkit.quantization.half import prepare_halving
 
+        if self.type == "bfloat16":
+            self._store(source, target, job)
+            return
         halving = prepare_halving(
             simplify(load_model(source.path)),
             source.path,
@@ -52,15 +58,40 @@ class CastHalf(Pass):
             progress=job.progress,
         )
         halved = halving.write(target)
+        self._check_size(source, target)
+        halved = halving.improve(halved, target)
+        self._check_answers(halved.near, source)
+        _tell(halved, halving.tried_on, job)
+
+    def _store(self, source: Artifact, target: Path, job: Job) -> None:
+        from optkit.formats.onnx import load_model
+        from optkit.quantization.half_storage import store_checked
+
+        stored = store_checked(
+            load_model(source.path), source.path, target, job.examples, self.examples, job.threads, job.seed, job.progress
+        )
+        self._check_size(source, target)
+        self._check_answers(stored.near, source)
+        job.note("bfloat16 weights", stored.count)
+        _tell_near(stored.near, stored.tried_on, job)
+        job.note(
+            "speed",
+            "smaller in the file only: ONNX Runtime computes next to nothing in bfloat16 on CPUs, so weights become float32 when it loads; "
+            "speed and memory stay",
+        )
+
+    def _check_size(self, source: Artifact, target: Path) -> None:
+        from optkit.formats.onnx import model_size
+
         share = model_size(target) / model_size(source.path)
         if share > LARGEST_SHARE:
-            why = f"nothing worth casting: float16 leaves {share:.1%} of its size"
-            raise NothingPaid(why, where=str(source.path), hint="float16 halves float32 weights, of which this model has few")
-        halved = halving.improve(halved, target)
-        if halved.near.worst < self.least_sqnr:
-            why = f"float16 changes the answers too much: {_show(halved.near.sqnr)}"
-            raise NothingPaid(why, where=str(source.path), hint="leave cast_half out, or name operators that stay float32 (keep)")
-        _tell(halved, halving.tried_on, job)
+            why = f"nothing worth casting: {self.type} leaves {share:.1%} of its size"
+            raise NothingPaid(why, where=str(source.path), hint=f"{self.type} halves float32 weights, of which this model has few")
+
+    def _check_answers(self, near: "Nearness", source: Artifact) -> None:
+        if near.worst < self.least_sqnr:
+            hint = "leave cast_half out" + (", or name operators that stay float32 (keep)" if self.type == "float16" else "")
+            raise NothingPaid(f"{self.type} changes the answers too much: {_show(near.sqnr)}", where=str(source.path), hint=hint)
 
 
 def _tell(halved: "Halved", tried_on: str, job: Job) -> None:
@@ -69,17 +100,21 @@ def _tell(halved: "Halved", tried_on: str, job: Job) -> None:
         job.note("kept in float32", halved.kept)
     if halved.plan.out_of_range:
         job.note("out of float16's range", sorted(halved.plan.out_of_range)[:20])
-    job.note("checked on", tried_on)
-    if halved.near.sqnr:
-        job.note("sqnr", {name: round(value, 1) for name, value in halved.near.sqnr.items()})
-    if halved.near.agreement:
-        job.note("agreement", {name: round(value, 4) for name, value in halved.near.agreement.items()})
+    _tell_near(halved.near, tried_on, job)
     if job.device == "cpu" and platform.machine().lower() in SLOW_ON:
         job.note(
             "speed",
             "smaller, but not faster on this CPU: ONNX Runtime converts float16 to float32 and computes with that; "
             "on GPUs with float16 arithmetic it is faster",
         )
+
+
+def _tell_near(near: "Nearness", tried_on: str, job: Job) -> None:
+    job.note("checked on", tried_on)
+    if near.sqnr:
+        job.note("sqnr", {name: round(value, 1) for name, value in near.sqnr.items()})
+    if near.agreement:
+        job.note("agreement", {name: round(value, 4) for name, value in near.agreement.items()})
 
 
 def _show(sqnr: dict[str, float]) -> str:

@@ -12,6 +12,8 @@ EVERY_X86 = "x86-64"
 ONLY_VNNI = "x86-64 with VNNI"
 ARM = "arm64"
 """Pairs of int8 × int8 products in 16 bits, which fit unless a weight is -128."""
+MAY_ROUND = 4
+"""MatMulNBits' accuracy level at which activations become int8."""
 INTEGER_READERS = {"MatMulInteger": (1,), "MatMulIntegerToFloat": (1,), "DynamicQuantizeMatMul": (1,), "DynamicQuantizeLSTM": (1, 2)}
 """Operators whose inputs at these places are matrices of integers, [..., length of the sum, outputs]."""
 FLOAT_READERS = frozenset({"Conv", "Gemm", "MatMul"})
@@ -20,7 +22,17 @@ FLOAT_READERS = frozenset({"Conv", "Gemm", "MatMul"})
 
 def safe_on(model: ir.Model) -> tuple[str, ...]:
     """Instruction sets on which the integer layers of a model compute exactly, whatever its input, by ONNX Runtime's CPU kernels."""
-    return (ONLY_VNNI if overflowing(model) else EVERY_X86, ARM)
+    x86 = ONLY_VNNI if overflowing(model) else EVERY_X86
+    return (x86,) if _rounds_by_machine(model) else (x86, ARM)
+
+
+def _rounds_by_machine(model: ir.Model) -> bool:
+    """Whether weights in groups let the kernel round activations: all x86 kernels do so alike, not all of ARM's round at all."""
+    return any(
+        node.op_type == "MatMulNBits" and node.attributes.get_int("accuracy_level", 0) == MAY_ROUND
+        for graph in all_graphs(model)
+        for node in graph
+    )
 
 
 def overflowing(model: ir.Model) -> list[str]:

@@ -1,0 +1,130 @@
+"""Weights in 4 or 8 bits, in groups: a smaller file and less memory, with arithmetic that stays close to float."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from optkit.artifact import Artifact
+from optkit.errors import DataError
+from optkit.passes import Job, Pass
+from optkit.passes._bytes import Bytes
+from optkit.passes._drop import drop_against
+from optkit.passes._made_up import made_up_for
+from optkit.passes.quantize import HELD_OUT, split
+from optkit.quantization.blocks.algorithms import NAMES
+from optkit.quantization.blocks.choose import Asked, Choice, choose
+from optkit.quantization.blocks.trial import Trial, bits_text
+from optkit.quantization.instruction_sets import safe_on
+from optkit.quantization.wishes import Setting, Wishes
+from optkit.runtimes import open_session
+
+
+class QuantizeWeights(Pass):
+    """Weights of matrix products and embedding tables in 4 or 8 bits, each group with a scale: for size and memory rather than speed.
+
+    They stay so in memory (MatMulNBits, GatherBlockQuantized), or, where that would be slower, in the file only.
+    """
+
+    draws: ClassVar[str | None] = "calibration"
+    draws_if_given: ClassVar[bool] = True
+
+    bits: Literal[4, 8, "mixed"] = Field("mixed", description="Of a weight; mixed: 4, and 8 for those that need it to keep the fidelity.")
+    group_size: Literal[16, 32, 64, 128, 256] = Field(32, description="Weights that share a scale: fewer are more faithful, more smaller.")
+    symmetric: bool = Field(False, description="No zero points: a little smaller, a little less faithful.")
+    algorithm: Literal["auto", "rtn", "hqq", "gptq"] = Field(
+        "auto",
+        description="How 4-bit weights are rounded: to nearest, HQQ or, with data, GPTQ; auto takes the most faithful.",
+    )
+    embeddings: bool = Field(True, description="Embedding tables too.")
+    form: Literal["auto", "packed", "stored"] = Field(
+        "auto", description="packed stays small in memory, stored in the file only; auto takes packed unless it is slower than float."
+    )
+    exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gather.")
+    samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
+    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
+    min_sqnr: float = Field(18.0, ge=0, le=120, description="Fidelity to keep: signal to noise of what varies in the outputs, in dB.")
+    max_drop: float | None = Field(
+        None, ge=0, lt=1, description="Largest loss relative to the original's score on labelled examples; in place of min_sqnr."
+    )
+    metric: str | None = Field(None, description="The score that max_drop limits: a metric or module:function; None suits the labels.")
+    accept_size_only: bool = Field(False, description="Take a smaller file even if it is slower.")
+
+    def run(self, source: Artifact, target: Path, job: Job) -> None:
+        """Raises NothingPaid when nothing can be held in groups, or nothing that is faithful is smaller and no slower."""
+        from optkit.formats.onnx import load_model
+        from optkit.formats.onnx_simplify import free_constant_inputs
+
+        model = load_model(source.path)
+        free_constant_inputs(model)
+        real = job.examples is not None and not job.examples.synthetic
+        if real:
+            assert job.examples is not None
+            calibration, judging = split(job.examples, self.samples)
+        else:
+            calibration, judging = None, made_up_for(open_session(source.path, job.device, job.threads), HELD_OUT, job.seed)
+        asked = Asked(self.bits, self.group_size, self.symmetric, self.algorithm, self.embeddings, self.form)
+        setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
+        choice = choose(source.path, model, calibration, judging, asked, self._wishes(source, job, real), setting, target)
+        job.note("safe_on", list(safe_on(load_model(target))))
+        _note(job, choice, asked, real)
+
+    def _wishes(self, source: Artifact, job: Job, real: bool) -> Wishes:
+        drop_of = None
+        if self.max_drop is not None:
+            if job.examples is None or not real:
+                raise DataError("a limit on the drop needs labelled examples", hint="pass --data with an array `labels`")
+            drop_of = drop_against(open_session(source.path, job.device, job.threads), job.examples, self.metric)
+        return Wishes(
+            exclude=self.exclude,
+            floor=self.min_sqnr,
+            max_drop=self.max_drop,
+            drop_of=drop_of,
+            accept_size_only=self.accept_size_only,
+        )
+
+
+def _note(job: Job, choice: Choice, asked: Asked, real: bool) -> None:
+    best = choice.best
+    job.note("method", best.name)
+    job.note("algorithm", best.rounded.algorithm)
+    job.note("how", _how(choice, asked))
+    job.note("operators", choice.operators)
+    job.note("calibrated_on", choice.calibrated_on)
+    job.note("remarks", list(choice.remarks))
+    job.note("speed", _speed(best))
+    job.note("judged_on", "real examples" if real else "made-up inputs")
+    job.note("measured_ratio", [best.ratio.value, best.ratio.low, best.ratio.high] if best.ratio else None)
+    job.note("measured_sqnr", best.fidelity.sqnr)
+    job.note("measured_agreement", best.fidelity.agreement)
+    if best.drop is not None:
+        job.note("measured_drop", best.drop)
+    job.note("measured_trials", [_trial(t) for t in choice.trials])
+    job.note("measured_algorithms", {t.rounded.algorithm: t.fidelity.sqnr for t in choice.rounded})
+    job.note("measured_failures", choice.failures)
+
+
+def _how(choice: Choice, asked: Asked) -> str:
+    best = choice.best
+    counts = [f"{count} {operator} ({bits})" for operator, ways in choice.operators.items() for bits, count in sorted(ways.items())]
+    signs = "symmetric" if asked.symmetric else "with zero points"
+    return f"{bits_text(best.rounded)} in groups of {asked.size}, {signs}, by {NAMES[best.rounded.algorithm]}: {', '.join(counts)}"
+
+
+def _speed(best: Trial) -> str:
+    if best.form == "stored":
+        return (
+            "small in the file only: weights become floats when it loads, since in groups they would be slower here; speed and memory stay"
+        )
+    return "for size and memory: weights stay in groups while it runs (MatMulNBits); that is faster only where few rows come at a time"
+
+
+def _trial(trial: Trial) -> dict[str, object]:
+    ratio = trial.ratio
+    return {
+        "method": trial.name,
+        "time": None if ratio is None else [ratio.value, ratio.low, ratio.high],
+        "size": trial.size,
+        "sqnr": trial.fidelity.sqnr,
+        "agreement": trial.fidelity.agreement,
+    }
