@@ -17,6 +17,7 @@ from optkit.plan import Plan
 from optkit.plan.preview import Material, compared_on, gather
 from optkit.plan.torch_source import trusting_recipe
 from optkit.prove import prove
+from optkit.quantization.calibration_note import NOTE
 from optkit.report import Report
 from optkit.reports import html, json, markdown
 from optkit.store import Store, default_place
@@ -108,7 +109,8 @@ def _prove(plan: Plan, material: Material, made: Artifact, final: Path, progress
 
 def _told(step: Made) -> str:
     """What a pass had to say of its work, in one line."""
-    facts = [f"{name.replace('_', ' ')}: {_brief(value)}" for name, value in step.notes.items() if not name.startswith(MEASURED) and value]
+    told = {name: value for name, value in step.notes.items() if value and not name.startswith(MEASURED) and name != NOTE}
+    facts = [f"{name.replace('_', ' ')}: {_brief(value)}" for name, value in told.items()]
     return f"{step.by}: {'; '.join(facts)}" if facts else step.by
 
 

@@ -14,6 +14,7 @@ from optkit.passes import Job, Pass
 from optkit.passes._bytes import Bytes
 from optkit.passes._drop import drop_against
 from optkit.passes._made_up import made_up_for
+from optkit.quantization.calibration_note import NOTE, calibration_note
 from optkit.quantization.choose import Choice
 from optkit.quantization.instruction_sets import safe_on
 from optkit.quantization.trial import Trial
@@ -24,6 +25,7 @@ from optkit.runtimes import Session, open_session
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
+    revision: ClassVar[int] = 2
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
@@ -74,7 +76,10 @@ class Quantize(Pass):
         )
         setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
         choice = choose(source.path, model, calibration, judging, wishes, setting, target)
-        job.note("safe_on", list(safe_on(load_model(target))))
+        made = load_model(target)
+        job.note("safe_on", list(safe_on(made)))
+        if calibration is not None and (seen := calibration_note(made, calibration, job.threads, self.max_memory)):
+            job.note(NOTE, seen)
         _note(job, choice, calibration is not None)
 
     def _drop(self, source: Artifact, job: Job) -> Callable[[Session], float] | None:

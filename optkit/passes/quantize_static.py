@@ -9,6 +9,7 @@ from optkit.errors import DataError, NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.passes._bytes import Bytes
 from optkit.quantization.calibrate import calibrate, within_reach
+from optkit.quantization.calibration_note import NOTE, calibration_note
 from optkit.quantization.candidates import candidates
 from optkit.quantization.choose import count_ways, refuse_hopeless
 from optkit.quantization.instruction_sets import safe_on
@@ -20,6 +21,7 @@ from optkit.quantization.wishes import Setting
 class QuantizeStatic(OnnxPass):
     """Static INT8 (Q/DQ): uint8 activations with calibrated ranges, int8 weights per channel. Measures nothing; `quantize` does."""
 
+    revision: ClassVar[int] = 2
     draws: ClassVar[str | None] = "calibration"
 
     ranges: Literal["auto", "mse", "min_max", "percentile", "entropy"] = Field(
@@ -52,4 +54,6 @@ class QuantizeStatic(OnnxPass):
         job.note("remarks", [*prepared.remarks, *learned.remarks])
         made = build(prepared.model, treatment, learned)
         job.note("safe_on", list(safe_on(made)))
+        if seen := calibration_note(made, job.examples.spread(self.samples), job.threads, self.max_memory):
+            job.note(NOTE, seen)
         return made

@@ -22,6 +22,7 @@ READS_A_MODEL = {
     "run": ["recipe.yaml", "--model", "MODEL"],
     "check": ["recipe.yaml", "--model", "MODEL"],
     "verify": ["MODEL"],
+    "drift": ["MODEL", "--data", "data.npz"],
     "bench": ["MODEL", "--data", "data.npz", "--time", "0.01"],
 }
 ALSO_SECOND = {

@@ -76,7 +76,9 @@ def _step(number: int, made: "Made") -> Step:
         "" if made.data is None else made.data[:DIGITS],
         made.seed,
         ", ".join(f"{name} {version}" for name, version in made.versions.items()),
-        _pairs({key.replace("_", " "): value for key, value in made.notes.items() if value not in (None, "", [], {})}),
+        _pairs(
+            {key.replace("_", " "): value for key, value in made.notes.items() if value not in (None, "", [], {}) and key != "calibration"}
+        ),
     )
 
 
