@@ -18,6 +18,7 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_recurrent import RECURRENT
 from optkit.quantization.learned_rounding import round_weights
 from optkit.quantization.limit_drop import best_effort, search_within
+from optkit.quantization.load_memory import loading_remark
 from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.operators import weight_of
 from optkit.quantization.prepare import Prepared, prepare_checked, same_answers
@@ -81,7 +82,21 @@ def choose(
         _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(bench.model, best.treatment)
-        return Choice(best, tuple(trials), (*prepared.remarks, *learned.remarks), bench.failures, used, ways)
+        remarks = (*prepared.remarks, *learned.remarks, *_of_result(bench, best, target, wishes, calibrated=calibration is not None))
+        return Choice(best, tuple(trials), remarks, bench.failures, used, ways)
+
+
+def _of_result(bench: Bench, best: Trial, target: Path, wishes: Wishes, *, calibrated: bool) -> list[str]:
+    """Sentences about the winner."""
+    found = []
+    if not best.treatment.ways and (said := loading_remark(bench.original, target, bench.size, bench.device, bench.threads)):
+        found.append(said)
+    if wishes.scored and calibrated:
+        found.append(
+            "the score was taken on the examples that it was calibrated and chosen on, which flatters it: "
+            "hold the result against others with optkit compare"
+        )
+    return found
 
 
 def _decided(bench: Bench, trials: list[Trial], wishes: Wishes, setting: Setting, target: Path) -> tuple[Trial, list[Trial]]:

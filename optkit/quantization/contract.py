@@ -14,8 +14,11 @@ def calibration_remarks(histograms: Mapping[str, Histogram], examples: int) -> l
     remarks = []
     if examples < ENOUGH:
         remarks.append(f"ranges rest on {counted(examples, 'example')}: give {ENOUGH} or more, or values they do not show are cut off")
+    unseen = [name for name, seen in histograms.items() if not seen.total]
     dead = [name for name, seen in histograms.items() if seen.total and seen.low == seen.high == 0]
     still = [name for name, seen in histograms.items() if seen.total and seen.low == seen.high != 0]
+    if unseen:
+        remarks.append(f"not reached by these examples: {counted(len(unseen), 'tensor')} ({_some(unseen)}); their layers stay in float")
     if dead:
         remarks.append(f"always zero on these examples: {counted(len(dead), 'tensor')} ({_some(dead)}); {_ADVICE}")
     if still:

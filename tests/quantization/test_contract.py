@@ -36,6 +36,11 @@ def test_few_examples() -> None:
     assert calibration_remarks(seen(draw(9)), 1)[0].startswith("ranges rest on 1 example:")
 
 
+def test_what_the_examples_do_not_reach_is_named() -> None:
+    (said,) = calibration_remarks({**seen(draw(9)), "branch": Histogram()}, 99)
+    assert said == "not reached by these examples: 1 tensor (branch); their layers stay in float"
+
+
 def test_dead_and_constant_tensors_are_named() -> None:
     dead, still = calibration_remarks(seen(draw(9), *[np.zeros(4)] * 5, np.full(3, 2.5)), 99)
     assert dead.startswith("always zero on these examples: 5 tensors (t1, t2, t3, …);")

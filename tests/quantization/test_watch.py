@@ -122,3 +122,37 @@ def test_real_memory_stays_within_the_limit(tmp_path: Path) -> None:
     held, steps = peak_and_steps(limit)
     assert held <= limit
     assert steps > 2
+
+
+GROWING = """
+import sys
+from pathlib import Path
+import numpy as np, onnx_ir as ir
+from optkit.quantization.observe import observe
+from optkit.runtimes._memory import peak
+class Images:
+    whole = False
+    def __init__(self, count): self.count = count
+    def __len__(self): return self.count
+    def spread(self, count): return Images(min(count, self.count))
+    def feeds(self, batch=1):
+        for number in range(self.count):
+            yield {"x": np.random.default_rng(number).normal(size=(1, 4, 64, 64)).astype(np.float32)}
+model = ir.load(sys.argv[1])
+observe(model, [v.name for n in model.graph for v in n.outputs], Images(int(sys.argv[2])))
+print(peak())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory of a process can be read on Linux only")
+def test_memory_does_not_grow_with_the_examples(tmp_path: Path) -> None:
+    chain = " ".join(f"t{i + 1} = Conv<pads=[1,1,1,1]>(t{i}, w) r{i + 1} = Relu(t{i + 1})" for i in range(6)).replace("(t0,", "(x,")
+    model = read(f"(float[N,4,64,64] x) => (float[N,4,64,64] y) {{ {chain} y = Neg(t6) }}", w=draw(4, 4, 3, 3, scale=0.3))
+    (tmp_path / "m.onnx").write_bytes(saved(model))
+    room = {"PYTHONPATH": str(Path(optkit.__file__).parent.parent), "PATH": ""}
+    peaks = []
+    for count in ("64", "1024"):
+        command = [sys.executable, "-c", GROWING, str(tmp_path / "m.onnx"), count]
+        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True, env=room).stdout))
+    assert peaks[1] < 1.05 * peaks[0]
