@@ -31,9 +31,11 @@ def command(model: Path, data: str | None, samples: int, threads: int, as_json: 
     from optkit.drift import drift
     from optkit.drift.show import draw
     from optkit.errors import UsageError
+    from optkit.formats import read_artifact
     from optkit.records import write_record
     from optkit.runtimes import open_session
 
+    read_artifact(model)
     if data is None:
         raise UsageError(
             "no data to look at", where=str(model), hint="give --data with recent inputs, such as recent.npz; no labels needed"
