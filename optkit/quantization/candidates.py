@@ -6,12 +6,15 @@ from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
+from optkit.quantization.blocks.layers import find_weights
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_recurrent import can_be_recurrent
 from optkit.quantization.treatment import Treatment, Way, can_be_dynamic, region_nodes, weighted_nodes
 
 STORED = Treatment("8-bit weights, float compute")
 """What is left when computing in integers does not pay: the file is smaller, the speed and the graph stay."""
+
+GROUP_SIZES = (128, 32)
 
 
 def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence[str] = (), portable: bool = True) -> list[Treatment]:
@@ -42,6 +45,8 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
             found.append(Treatment("dynamic", dynamic))
         if products_anywhere and calibrated:
             found.append(Treatment("dynamic, smoothed", dynamic, smooth=True))
+    if method == "weights":
+        found += _in_groups(model, exclude)
     if method in ("auto", "weights"):
         found.append(STORED)
     return [t if portable or not t.ways else replace(t, portable=False) for t in found]
@@ -50,6 +55,13 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
 def excluded(node: ir.Node, patterns: Sequence[str]) -> bool:
     """Whether a node's name or operator matches one of the user's patterns."""
     return any(fnmatchcase(str(node.name), p) or fnmatchcase(node.op_type, p) for p in patterns)
+
+
+def _in_groups(model: ir.Model, exclude: Sequence[str]) -> list[Treatment]:
+    """Weights that stay in 8 bits in memory: larger groups are faster, smaller ones more faithful."""
+    weights = find_weights(model, lambda node: not excluded(node, exclude), tables=False)
+    ways = _all([use.node for weight in weights for use in weight.uses], Way.GROUPS)
+    return [Treatment(f"8-bit weights, groups of {size}", ways, group_size=size) for size in GROUP_SIZES if ways]
 
 
 def _all(nodes: Collection[ir.Node], way: Way) -> dict[str, Way]:

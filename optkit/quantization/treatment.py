@@ -10,8 +10,9 @@ import onnx_ir as ir
 
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import correct_bias
+from optkit.quantization.blocks.eight_bits import hold_in_groups
 from optkit.quantization.compress import compress_tables, compress_weights, compressible, stored_form
-from optkit.quantization.graphs import all_graphs, constant_array, prune_unused, share_names
+from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes, prune_unused, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
 from optkit.quantization.insert_recurrent import insert_recurrent
 from optkit.quantization.insert_static import insert_static
@@ -34,6 +35,8 @@ class Way(StrEnum):
     """Integers in, float out: right for matrix products whose readers compute in float."""
     DYNAMIC = "dynamic"
     """Integers in, float out, the range read off each input."""
+    GROUPS = "8-bit groups"
+    """Float in and out; each group of weights and of inputs is in integers with a scale of its own."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Treatment:
     """Divide outlier channels out of what dynamic matrix products read."""
     portable: bool = True
     """Weights such that CPUs that add products in 16 bits give the same answers."""
+    group_size: int = 128
+    """Weights in a group, where any are in groups."""
     ends: bool = False
     """Elementwise nodes that lead to no integer layer compute in integers too."""
 
@@ -95,12 +100,13 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     for graph in all_graphs(made):
         insert_dynamic(graph, dynamic, weights)
         insert_recurrent(made, graph, dynamic, portable=treatment.portable)
+    hold_in_groups(made, {n for n, w in ways.items() if w is Way.GROUPS}, treatment.group_size)
     prune_unused(made)
     if treatment.compress:
         compress_tables(made)
         compress_weights(made)
         prune_unused(made)
-    _forget_shapes(made)
+    forget_shapes(made)
     return made
 
 
@@ -121,7 +127,7 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
     for graph in all_graphs(model):
         for node in graph:
             name = str(node.name)
-            if weight_of(node) is None or (name not in ways and not treatment.compress):
+            if weight_of(node) is None or ways.get(name) is Way.GROUPS or (name not in ways and not treatment.compress):
                 continue
             value = node.inputs[WEIGHT_INPUT]
             weight = constant_array(value)
@@ -143,15 +149,6 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
                 static = ways.get(name) in (Way.STATIC, Way.STATIC_FLOAT_OUT)
                 correct_bias(graph, node, weight, rounded, means, activations=static)
     return weights
-
-
-def _forget_shapes(model: ir.Model) -> None:
-    """Leave shapes to the runtime: told them, ONNX Runtime fuses SkipLayerNormalization, which makes an INT8 BERT a fifth slower."""
-    for graph in all_graphs(model):
-        for node in graph:
-            for value in node.outputs:
-                if not value.is_graph_output():
-                    value.shape = value.type = None
 
 
 def consistent_ways(model: ir.Model, treatment: Treatment) -> dict[str, Way]:
