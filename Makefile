@@ -50,7 +50,7 @@ demo: .venv-demo/ready
 	optkit compare $(SAMPLE)/model.onnx demo-output/model.int8.onnx --data $(SAMPLE)/evaluation.npz --metric top1 \
 	  --report demo-output/report.json --markdown demo-output/report.md
 	@echo
-	optkit gate --report demo-output/report.json --max-drop 1% --min-speedup 1.2 --max-size 0.5
+	optkit gate --report demo-output/report.json --max-drop 1% --min-speedup 1.2 --max-size 0.5 --html demo-output/report.html
 	@echo
 	@echo "The model and the reports are in demo-output."
 

@@ -109,7 +109,7 @@ def test_outputs_that_are_there_are_kept_unless_forced(model: Path, tmp_path: Pa
         optkit.run(recipe_file(tmp_path), output=out)
     assert [file.name for file in out.iterdir()] == ["report.md"]
     optkit.run(recipe_file(tmp_path), output=out, force=True)
-    assert len(list(out.iterdir())) == 3
+    assert len(list(out.iterdir())) == 4
     with pytest.raises(UsageError, match="the output is the model that is read"):
         optkit.run(recipe_file(tmp_path), output=tmp_path, force=True)
 
