@@ -53,7 +53,7 @@ def _bars(report: "Report", place: Place, metric: str, deltas: "dict[str, Delta]
     most = max(first.before, *(delta.after for delta in deltas.values())) or 1.0
     original = report.comparisons[0].before
     said = f"{name_of(metric)} of {original}: {before_of(first)}"
-    rows = [Taken(series[original], before_of(first), "the original", 100 * first.before / most, None, None, said)]
+    rows = [Taken(series[original], before_of(first), "before", 100 * first.before / most, None, None, said)]
     for name, delta in deltas.items():
         low, high = (None, None) if bounds[name].exact else (_share(bounds[name].low, most), _share(bounds[name].high, most))
         rows.append(Taken(series[name], after_of(delta), sentence(delta), _share(delta.after, most), low, high, told(series[name], delta)))

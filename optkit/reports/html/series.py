@@ -32,5 +32,7 @@ def series_of(report: "Report") -> dict[str, Series]:
 
 
 def measured_at(report: "Report", place: "Place") -> "list[Measurement]":
-    """What was measured of each model at a place."""
-    return [each for each in report.measurements if (each.device, each.batch, each.threads) == (place.device, place.batch, place.threads)]
+    """What was measured of each model at a place, what others are compared with first."""
+    here = [each for each in report.measurements if (each.device, each.batch, each.threads) == (place.device, place.batch, place.threads)]
+    series = series_of(report)
+    return sorted(here, key=lambda each: series[each.name].number)
