@@ -17,6 +17,7 @@ HEAVY = (
     "onnxscript",
     "torch",
     "scipy",
+    "jinja2",
     "sklearn",
     "optuna",
     "ray",
