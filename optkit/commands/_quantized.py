@@ -62,6 +62,10 @@ def _fidelity(notes: Mapping[str, Any]) -> str:
         held += f"; {show_percent(lost)} of the score lost" if lost > 0 else "; no loss of score"
     unchanged = notes.get("measured_agreement")
     answers = "" if unchanged is None else f", {unchanged:.1%} of answers unchanged"
+    if notes.get("measured_cost") is not None:
+        answers += f" ({show_percent(notes['measured_cost'])} lost by the model's own confidence)"
+    if notes.get("measured_high_scores") is not None:
+        answers += f", {notes['measured_high_scores']:.1%} of high scores agree"
     return f"{notes['measured_sqnr']:.1f} dB SQNR{answers}, on {held}"
 
 

@@ -62,7 +62,11 @@ ONLY_FOR = {
 )
 @click.option("--max-memory", type=BYTES, help="Most memory to occupy while calibrating, such as 2GB. Takes more passes over the examples.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes to leave in float, by name or operator. Repeat it for several.")
-@click.option("--min-sqnr", type=click.FloatRange(0, 120), default=18.0, show_default=True, help="Fidelity to keep at the outputs, in dB.")
+@click.option(
+    "--min-sqnr",
+    type=click.FloatRange(0, 120),
+    help="Signal to noise that all outputs must keep, in dB. Otherwise changed answers may cost 1% by the model's own confidence.",
+)
 @click.option("--max-drop", type=RATIO, help="Largest loss of the original's score on labelled --data, such as 1%. In place of --min-sqnr.")
 @click.option("--metric", metavar="NAME", help="The score that --max-drop limits: a name or module:function.")
 @click.option(

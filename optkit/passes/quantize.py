@@ -25,7 +25,7 @@ from optkit.runtimes import Session, open_session
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
@@ -36,7 +36,12 @@ class Quantize(Pass):
     max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
     samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
-    min_sqnr: float = Field(18.0, ge=0, le=120, description="Fidelity to keep: signal to noise of what varies in the outputs, in dB.")
+    min_sqnr: float | None = Field(
+        None,
+        ge=0,
+        le=120,
+        description="Signal to noise that all outputs must keep, in dB. None: changed answers may cost 1 % by the model's own confidence.",
+    )
     max_drop: float | None = Field(
         None, ge=0, lt=1, description="Largest loss relative to the original's score on labelled examples; in place of min_sqnr."
     )
@@ -52,7 +57,7 @@ class Quantize(Pass):
     )
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
-        from optkit.formats.onnx import load_model
+        from optkit.formats.onnx import load_model, model_size
         from optkit.formats.onnx_simplify import free_constant_inputs
         from optkit.quantization.choose import choose, refuse_hopeless
 
@@ -60,7 +65,8 @@ class Quantize(Pass):
         free_constant_inputs(model)
         refuse_hopeless(model)
         if job.examples is not None and not job.examples.synthetic:
-            calibration, judging = split(job.examples, self.samples)
+            judged = JUDGED if model_size(source.path) < LARGE else HELD_OUT
+            calibration, judging = split(job.examples, self.samples, judged)
         else:
             calibration, judging = None, made_up_for(open_session(source.path, job.device, job.threads), HELD_OUT, job.seed)
         wishes = Wishes(
@@ -91,17 +97,22 @@ class Quantize(Pass):
 
 
 HELD_OUT = 16
-"""Examples that fidelity and time are judged on."""
+"""Examples that fidelity and time are judged on, and nothing is calibrated on."""
+JUDGED = 48
+"""Examples that fidelity is judged on in all, of a model that is not large: few answers change, so it takes many to tell how many."""
+LARGE = 100 << 20
+"""Bytes."""
 ENOUGH_TO_SPLIT = 3 * HELD_OUT
 
 
-def split(examples: Examples, samples: int) -> tuple[Examples, Examples]:
-    """Examples to calibrate on and others to judge on; where there are few, all serve for both."""
+def split(examples: Examples, samples: int, judged: int = HELD_OUT) -> tuple[Examples, Examples]:
+    """Examples to calibrate on and others to judge on, held-out ones first; where there are few, all serve for both."""
     if len(examples) < ENOUGH_TO_SPLIT:
-        return examples.spread(samples), examples.spread(HELD_OUT)
-    judging = np.linspace(0, len(examples) - 1, HELD_OUT).round().astype(np.int64)
-    rest = np.setdiff1d(np.arange(len(examples)), judging)
-    return examples.take(rest).spread(samples), examples.take(judging)
+        return examples.spread(samples), examples.spread(judged)
+    held_out = np.linspace(0, len(examples) - 1, HELD_OUT).round().astype(np.int64)
+    rest = np.setdiff1d(np.arange(len(examples)), held_out)
+    more = rest[np.linspace(0, len(rest) - 1, max(0, min(judged - HELD_OUT, len(rest)))).round().astype(np.int64)]
+    return examples.take(rest).spread(samples), examples.take(np.concatenate([held_out, more]))
 
 
 def _note(job: Job, choice: Choice, real: bool) -> None:
@@ -114,6 +125,8 @@ def _note(job: Job, choice: Choice, real: bool) -> None:
     job.note("measured_ratio", [best.ratio.value, best.ratio.low, best.ratio.high] if best.ratio else None)
     job.note("measured_sqnr", best.fidelity.sqnr)
     job.note("measured_agreement", best.fidelity.agreement)
+    job.note("measured_cost", best.fidelity.cost)
+    job.note("measured_high_scores", best.fidelity.high_scores)
     if best.drop is not None:
         job.note("measured_drop", best.drop)
     job.note("measured_trials", [_trial(t) for t in choice.trials])

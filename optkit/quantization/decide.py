@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from optkit.errors import NothingPaid
+from optkit.quantization.room import room, shortfall
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.wishes import Wishes
 from optkit.units import show_percent
@@ -50,7 +51,7 @@ def _nothing_paid(trials: Sequence[Trial], smaller: Sequence[Trial], sound: Sequ
             hint=f"--accept-size-only takes it knowingly, for a file of {best.size / bench.size:.0%} of the size",
         )
     if smaller:
-        best = max(smaller, key=lambda t: t.fidelity.sqnr)
+        best = max(smaller, key=lambda t: room(t.fidelity, wishes.floor))
         if wishes.max_drop is not None and best.drop is not None:
             return NothingPaid(
                 f"INT8 loses too much here: the most faithful variant ({best.treatment.name}) loses {show_percent(best.drop)} "
@@ -58,9 +59,8 @@ def _nothing_paid(trials: Sequence[Trial], smaller: Sequence[Trial], sound: Sequ
                 hint="give more calibration examples with --data, leave layers out with --exclude, or allow more with --max-drop",
             )
         return NothingPaid(
-            f"INT8 loses too much here: the most faithful variant ({best.treatment.name}) keeps {best.fidelity.sqnr:.1f} dB, "
-            f"{wishes.floor:.0f} are asked for",
-            hint="give more calibration examples with --data, leave layers out with --exclude, or lower --min-sqnr",
+            f"INT8 loses too much here, even the most faithful variant ({best.treatment.name}): {shortfall(best.fidelity, wishes.floor)}",
+            hint="give more calibration examples with --data, leave layers out with --exclude, or set the noise allowed with --min-sqnr",
         )
     reasons = "; ".join(f"{name}: {why}" for name, why in bench.failures.items())
     return NothingPaid(f"no INT8 variant is smaller than the original{f' ({reasons})' if reasons else ''}", hint="try --fp16")

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.quantization.answer_cost import AnswerCost
 from optkit.quantization.channel_noise import ChannelNoise
+from optkit.quantization.score_channels import ScoreAgreement, find_scores, holds_scores
 from optkit.runtimes import Session
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -36,6 +38,12 @@ class Fidelity:
     finite: bool = True
     varies: bool = True
     """Whether the outputs depend on the input; also true where the float model's do not."""
+    numbers: float | None = None
+    """As `sqnr`, of outputs that are neither probabilities nor scores alone: there noise is all that can be held against."""
+    cost: float | None = None
+    """Share of answers lost by the float model's own confidence (see answer_cost)."""
+    high_scores: float | None = None
+    """How well the high scores of a detector agree: F1 (see score_channels)."""
 
 
 class Reference:
@@ -53,10 +61,17 @@ class Reference:
         self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
         self.shares = {name for name in self.forms if all(_adds_up(a[name]) for a in self.answers if name in a)}
         """Outputs that are probabilities whatever operators made them."""
+        floats = {n for n in self.forms if all(n in a and a[n].dtype.kind == "f" for a in self.answers)}
+        mixed = [str(v.name) for v in model.graph.outputs if v.name in floats and holds_scores(v)]
+        found = {name: find_scores([a[name] for a in self.answers]) for name in mixed}
+        self.scores = {name: channels for name, channels in found.items() if channels is not None}
+        """Outputs in which scores lie beside other numbers, as a detector's."""
+        if self.answer in self.scores:
+            self.answer = None
 
     def compare(self, session: Session, first: int | None = None) -> Fidelity:
         """Fidelity of a session on the first `first` feeds, or on all."""
-        noise: dict[str, ChannelNoise] = {}
+        held = _Held()
         same: list[float] = []
         finite, seen = True, []
         for feed, expected in zip(self.feeds[:first], self.answers[:first], strict=True):
@@ -65,20 +80,36 @@ class Reference:
             for name, truth in expected.items():
                 if truth.dtype.kind != "f":
                     same.append(_share_of_equal(truth, got[name]))
-                    continue
-                if not np.isfinite(got[name]).all() and not _as_infinite(truth, got[name]):
+                elif not np.isfinite(got[name]).all() and not _as_infinite(truth, got[name]):
                     finite = False
-                    continue
-                alike = self.forms[name] == "Softmax" or name in self.shares
-                noise.setdefault(name, ChannelNoise(alike=alike)).add(self._logits(name, truth), self._logits(name, got[name]))
-                if name == self.answer:
-                    same += self._same(name, truth, got[name])
-        ratios = [each.ratio() for each in noise.values()]
+                else:
+                    self._hold(held, name, truth, got[name])
+                    same += self._same(name, truth, got[name]) if name == self.answer else []
+        ratios = {name: each.ratio() for name, each in held.noise.items()}
         if not ratios and same:  # whole numbers only: what differs is all the noise there is
-            ratios = [1 - float(np.mean(same))]
-        sqnr = min(map(decibels, ratios), default=MOST_DECIBELS)
+            ratios[""] = 1 - float(np.mean(same))
+        worst = min(map(decibels, ratios.values()), default=MOST_DECIBELS)
+        numbers = min((decibels(r) for name, r in ratios.items() if name not in held.apart), default=None)
         varies = _vary(seen) or not _vary(self.answers[:first])
-        return Fidelity(sqnr if finite else -np.inf, float(np.mean(same)) if same else None, finite, varies)
+        agreement = float(np.mean(same)) if same else None
+        return Fidelity(worst if finite else -np.inf, agreement, finite, varies, numbers, held.cost.cost(), held.scores.value())
+
+    def _hold(self, held: "_Held", name: str, truth: Array, got: Array) -> None:
+        """Hold one output of one feed against the truth."""
+        scores = self.scores.get(name)
+        if scores is not None and truth.shape == got.shape:
+            held.scores.add(scores.of(truth), scores.of(got))
+            held.add(f"{name} scores", scores.of(truth), scores.of(got), alike=True, apart=True)
+            held.add(name, scores.others(truth), scores.others(got))
+            return
+        shares = self._is_share(name)
+        expected, found = self._logits(name, truth), self._logits(name, got)
+        held.add(name, expected, found, alike=shares, apart=shares and name == self.answer)
+        if name == self.answer and truth.shape == got.shape and truth.ndim > 1 and truth.shape[-1] > 1:
+            held.cost.add(expected, found)
+
+    def _is_share(self, name: str) -> bool:
+        return self.forms[name] == "Softmax" or name in self.shares
 
     def _same(self, name: str, truth: Array, got: Array) -> list[float]:
         """Share of equal answers of one feed, if the output holds any."""
@@ -92,7 +123,7 @@ class Reference:
         return {name: np.asarray(answers[name]) for name in self.forms if np.asarray(answers[name]).dtype.kind in "fiub"}
 
     def _logits(self, name: str, values: Array) -> Array:
-        if self.forms[name] == "Softmax" or name in self.shares:
+        if self._is_share(name):
             logs = np.log(np.maximum(values.astype(np.float64), LEAST_PROBABILITY))
             centred: Array = logs - logs.mean(axis=-1, keepdims=True)
             return centred
@@ -101,6 +132,22 @@ class Reference:
             odds: Array = np.log(clipped / (1 - clipped))
             return odds
         return values.astype(np.float64)
+
+
+class _Held:
+    """What is gathered while a variant is held against the truth."""
+
+    def __init__(self) -> None:
+        self.noise: dict[str, ChannelNoise] = {}
+        self.apart: set[str] = set()
+        """Of these something better than noise tells whether they are good."""
+        self.cost = AnswerCost()
+        self.scores = ScoreAgreement()
+
+    def add(self, name: str, truth: Array, got: Array, *, alike: bool = False, apart: bool = False) -> None:
+        self.noise.setdefault(name, ChannelNoise(alike=alike)).add(truth, got)
+        if apart:
+            self.apart.add(name)
 
 
 def _adds_up(values: Array) -> bool:

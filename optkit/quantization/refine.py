@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from optkit.quantization.room import room
 from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.treatment import Treatment
 from optkit.quantization.trial import Bench, Trial
@@ -14,15 +15,16 @@ LEAST_SHARE = 0.05
 
 WORTH_TRYING = 0.05
 MARGIN = 2.0
-"""dB above the floor. A variant that is cut to fit on a few examples would just scrape past on those, and fail on others."""
+"""dB of room. A variant that is cut to fit on a few examples would just scrape past on those, and fail on others."""
 
 Progress = Callable[[str, int, int], None]
 
 
-def refine(bench: Bench, start: Trial, floor: float, saved: Mapping[str, float], progress: Progress) -> list[Trial]:
+def refine(bench: Bench, start: Trial, floor: float | None, saved: Mapping[str, float], progress: Progress) -> list[Trial]:
     """Variants of `start` with more nodes in float, among them the one with the fewest that is good; at most 2 + log2(nodes).
 
-    Good is what keeps `floor` dB with a margin, or the drop allowed where that decides. The first guess is what does if noise adds up.
+    Good is what has room to spare (see room.py; `floor` as there), or keeps the drop allowed where that decides. The first guess is
+    what does if noise adds up.
     `saved` is what each node saves in integers, in seconds: what saves little and costs much fidelity goes first.
     """
     noise = noise_by_node(bench, start.treatment, progress)
@@ -30,11 +32,11 @@ def refine(bench: Bench, start: Trial, floor: float, saved: Mapping[str, float],
     order = sorted(noise, key=lambda name: noise[name] / max(saved.get(name, typical), LEAST_SHARE * typical), reverse=True)
     low, high, found = 1, len(order), False
     tried: dict[int, Trial] = {}
-    guess = max(1, _predicted(order, noise, floor + MARGIN, start))
+    guess = max(1, _predicted(order, noise, room(start.fidelity, floor) - MARGIN))
     while low < high and len(tried) < 2 + len(order).bit_length():
         trial = bench.attempt(_without(start.treatment, order[:guess], guess))
         if trial is not None and trial.drop is None:
-            trial = replace(trial, good=trial.fidelity.sqnr >= floor + MARGIN)
+            trial = replace(trial, good=room(trial.fidelity, floor) >= MARGIN)
         if trial is not None and trial.good:
             high, found = guess, True
         else:
@@ -59,13 +61,12 @@ def _without(treatment: Treatment, nodes: list[str], count: int) -> Treatment:
     return replace(smaller, name=f"{treatment.name}, {count} layers in float")
 
 
-def _predicted(order: list[str], noise: Mapping[str, float], floor: float, start: Trial) -> int:
-    """How many to give back, if noise simply adds; scaled so that the sum agrees with the variant that has them all."""
+def _predicted(order: list[str], noise: Mapping[str, float], spare: float) -> int:
+    """How many to give back, if noise simply adds. `spare` is negative: the noise that is too much, in dB."""
     total = sum(noise.values()) or 1e-12
-    scale = 10 ** (-start.fidelity.sqnr / 10) / total
-    allowed, rest = 10 ** (-floor / 10), total
+    allowed, rest = total * 10 ** (spare / 10), total
     for count, name in enumerate(order):
-        if rest * scale <= allowed:
+        if rest <= allowed:
             return count
         rest -= noise[name]
     return len(order)

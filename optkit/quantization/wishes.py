@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from optkit.quantization.fidelity import Fidelity
+from optkit.quantization.room import room
 from optkit.runtimes import Session
 
 Progress = Callable[[str, int, int], None]
@@ -18,8 +19,8 @@ class Wishes:
     method: str = "auto"
     ranges: str = "auto"
     exclude: tuple[str, ...] = ()
-    floor: float = 18.0
-    """dB of signal to noise at the outputs that a variant must keep."""
+    floor: float | None = None
+    """dB of signal to noise that a variant must keep at every output; None leaves it to the rules of room.py."""
     max_drop: float | None = None
     """Largest loss relative to the original's score; decides in place of `floor` where `drop_of` says what a variant loses."""
     drop_of: DropOf | None = None
@@ -37,13 +38,13 @@ class Wishes:
         return self.max_drop is not None and self.drop_of is not None
 
     def judge_fidelity(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
-        """Whether a variant keeps the signal to noise that is asked for, whatever its score."""
-        return fidelity.sqnr >= self.floor, None
+        """Whether a variant is faithful enough, whatever its score."""
+        return room(fidelity, self.floor) >= 0, None
 
     def judge(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
         """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""
         if self.max_drop is None or self.drop_of is None:
-            return fidelity.sqnr >= self.floor, None
+            return room(fidelity, self.floor) >= 0, None
         drop = self.drop_of(session)
         return drop <= self.max_drop, drop
 

@@ -99,7 +99,7 @@ def test_what_was_done_in_words(quantize: Quantize) -> None:
     assert set(told) == {"size", "time", "outputs", "how", "cpu", "next"}
     assert told["size"].endswith("× smaller")
     assert told["time"] == "2.00× as fast (0.49 to 0.51 of the time)"
-    assert "of answers unchanged, on real examples" in told["outputs"]
+    assert "of answers unchanged (" in told["outputs"]
     assert told["next"].startswith("optkit compare model.onnx model.int8.onnx --data ")
 
 

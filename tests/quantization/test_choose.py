@@ -196,7 +196,7 @@ def test_what_is_slower_is_not_handed_over_unless_asked_for(choosing: Choosing, 
 
 def test_what_loses_too_much_is_not_handed_over(choosing: Choosing) -> None:
     what = choosing.refused(cnn(), method="dynamic", floor=110.0)
-    assert what.startswith("INT8 loses too much here: the most faithful variant (")
+    assert what.startswith("INT8 loses too much here, even the most faithful variant (")
     assert what.endswith(" dB, 110 are asked for")
 
 

@@ -89,12 +89,12 @@ def test_slower_is_refused_unless_asked_for() -> None:
 
 def test_accepting_size_does_not_accept_loss() -> None:
     what, _ = refusal(trial("lossy", 0.5, sqnr=12.345, good=False), accept_size_only=True, floor=20.0)
-    assert what == "INT8 loses too much here: the most faithful variant (lossy) keeps 12.3 dB, 20 are asked for"
+    assert what == "INT8 loses too much here, even the most faithful variant (lossy): it keeps 12.3 dB, 20 are asked for"
 
 
 def test_loss_is_told_of_the_most_faithful_variant() -> None:
     what, hint = refusal(trial("worse", 0.5, sqnr=5, good=False), trial("better", 0.9, sqnr=18, good=False), floor=30.0)
-    assert what == "INT8 loses too much here: the most faithful variant (better) keeps 18.0 dB, 30 are asked for"
+    assert what == "INT8 loses too much here, even the most faithful variant (better): it keeps 18.0 dB, 30 are asked for"
     assert "--min-sqnr" in hint
 
 

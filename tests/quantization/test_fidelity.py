@@ -71,7 +71,7 @@ def test_noise_is_energy_of_the_difference_over_energy_that_varies(seed: int, si
 
 def test_the_same_answers_are_as_good_as_it_gets() -> None:
     answers = [{"y": draw(2, 3, seed=i)} for i in range(4)]
-    assert held(PLAIN, answers, answers) == Fidelity(MOST_DECIBELS, 1.0, True, True)
+    assert held(PLAIN, answers, answers) == Fidelity(MOST_DECIBELS, 1.0, True, True, MOST_DECIBELS, 0.0)
 
 
 def test_the_worst_output_counts() -> None:
@@ -168,7 +168,7 @@ def test_the_last_pixel_counts_too() -> None:
 
 def test_a_model_that_always_said_the_same_may_go_on_doing_so() -> None:
     truth = [{"label": [1]}] * 5
-    assert held(LABELS_ONLY, truth, truth) == Fidelity(MOST_DECIBELS, 1.0, True, True)
+    assert held(LABELS_ONLY, truth, truth) == Fidelity(MOST_DECIBELS, 1.0, True, True, MOST_DECIBELS)
 
 
 @pytest.mark.parametrize("found", [{"y": np.ones((2, 3))}, {"y": np.ones((1, 4))}, {"y": np.ones(3)}])
