@@ -1,6 +1,6 @@
 """Dynamic INT8: matrix products in integers, the range of each input read off as it comes."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import onnx_ir as ir
 from pydantic import Field
@@ -16,6 +16,8 @@ from optkit.quantization.treatment import Learned, build
 
 class QuantizeDynamic(OnnxPass):
     """Dynamic INT8 of matrix products (not of convolutions, which it makes slower); needs no data. Measures nothing; `quantize` does."""
+
+    revision: ClassVar[int] = 2
 
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
     target: Literal["portable", "native"] = Field(
