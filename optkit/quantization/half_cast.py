@@ -6,7 +6,7 @@ import onnx_ir as ir
 from optkit.formats.onnx_simplify import remove_unused
 from optkit.quantization.graphs import all_graphs, constant_array, constant_tensor, fresh_name, graph_of
 from optkit.quantization.half_operators import LARGEST
-from optkit.quantization.half_plan import SOME, HalfPlan, is_float, overflows
+from optkit.quantization.half_plan import SOME, HalfPlan, blurs, is_float, overflows
 
 HALF = ir.DataType.FLOAT16
 FLOAT = ir.DataType.FLOAT
@@ -70,6 +70,7 @@ class _Caster:
                 and self.plan.kept[node].inputs[i]
                 and (constant_tensor(value) or _NONE).size > SOME
                 and not overflows(value)
+                and not blurs(value)
             ):
                 node.replace_input_with(i, self._cast(self._half_of(value), FLOAT, node))
         elif value.dtype != wanted:

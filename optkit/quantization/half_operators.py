@@ -2,6 +2,8 @@
 
 LARGEST = 65504.0
 SMALLEST = 2.0**-24
+SMALLEST_NORMAL = 2.0**-14
+"""Below it float16 has ever fewer digits."""
 
 
 def _names(text: str) -> frozenset[str]:

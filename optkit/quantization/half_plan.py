@@ -23,6 +23,8 @@ from optkit.quantization.half_slots import Slots, fill_types, slots_of
 
 FEW = 16
 """Numbers: a mean and a deviation per colour, an epsilon; more are weights."""
+BLURRED = 0.01
+"""Error over size: float16 leaves 0.0003 of what is within its range."""
 SOME = 1024
 """Numbers: the frequencies that positions are multiplied with."""
 
@@ -105,7 +107,7 @@ class _Planner:
         unfit = node.op_type not in SATURATING and any(overflows(v) for v in constants)
         if (carried or unfit) and node.op_type in CARRYING:
             wide.update(str(v.name) for v in node.outputs if is_float(v))
-        return carried or unfit or any(map(vanishes, constants)) or any(v.name in wide for v in node.outputs)
+        return carried or unfit or any(vanishes(v) or blurs(v) for v in constants) or any(v.name in wide for v in node.outputs)
 
 
 def is_float(value: ir.Value) -> bool:
@@ -122,6 +124,17 @@ def vanishes(value: ir.Value) -> bool:
     """Whether a constant is a single number, such as an epsilon, that float16 would make zero."""
     array = constant_array(value)
     return array is not None and array.size == 1 and 0 < float(np.abs(array).max()) < SMALLEST
+
+
+def blurs(value: ir.Value) -> bool:
+    """Whether rounding a constant to float16 leaves a larger error than a hundredth of it: weights so small that float16 has few numbers
+    for them, or none.
+    """
+    array = constant_array(value)
+    if array is None or array.size <= 1 or overflows(value):
+        return False
+    wide = array[np.isfinite(array)].astype(np.float64)
+    return bool(((wide - wide.astype(np.float16)) ** 2).sum() > BLURRED**2 * (wide**2).sum())
 
 
 def _answering(graph: ir.Graph) -> set[ir.Node]:

@@ -1,4 +1,4 @@
-"""Which values of a float32 model float16 could not hold, seen on examples."""
+"""Which values of a float32 model float16 could not hold, seen on examples: too large for it, or so small that all would blur."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ import onnx_ir as ir
 from optkit.errors import OptkitError
 from optkit.formats.onnx import save_model
 from optkit.quantization.half_nearness import Progress, silent
-from optkit.quantization.half_operators import LARGEST
+from optkit.quantization.half_operators import LARGEST, SMALLEST_NORMAL
 from optkit.quantization.half_plan import is_float
 from optkit.runtimes import open_session
 
@@ -22,7 +22,8 @@ RESERVE = 2.0
 
 
 def out_of_range(model: ir.Model, feeds: Sequence[Mapping[str, Array]], threads: int = 1, progress: Progress = silent) -> frozenset[str]:
-    """Names of the main graph's float32 values that come near or over float16's largest number, infinity included.
+    """Names of the main graph's float32 values that come near or over float16's largest number, infinity included, or that never come up
+    to its smallest of full precision.
 
     The model runs once per feed with one number more per value as output, so memory does not grow with the values.
     """
@@ -31,6 +32,7 @@ def out_of_range(model: ir.Model, feeds: Sequence[Mapping[str, Array]], threads:
     if not peaks:
         return frozenset()
     found: set[str] = set()
+    largest = dict.fromkeys(peaks.values(), 0.0)
     with TemporaryDirectory(prefix="optkit-") as folder:
         save_model(watched, Path(folder) / "model.onnx")
         session = open_session(Path(folder) / "model.onnx", "cpu", threads)
@@ -41,7 +43,8 @@ def out_of_range(model: ir.Model, feeds: Sequence[Mapping[str, Array]], threads:
             except OptkitError:  # such as the largest of no numbers, where a value may be empty
                 break
             found.update(peaks[name] for name, peak in seen.items() if not float(peak) * RESERVE <= LARGEST)
-    return frozenset(found)
+            largest |= {peaks[name]: max(largest[peaks[name]], float(peak)) for name, peak in seen.items()}
+    return frozenset(found | {name for name, peak in largest.items() if 0 < peak < SMALLEST_NORMAL})
 
 
 def _add_peaks(model: ir.Model) -> dict[str, str]:

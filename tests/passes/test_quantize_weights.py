@@ -25,8 +25,8 @@ SHAPES = {"table": (300, 64), "w1": (64, 256), "w2": (256, 64), "w3": (64, 128),
 I = np.random.default_rng(4).integers(0, 300, (64, 6))  # noqa: E741
 
 
-def source_of(folder: Path, graph: str = GRAPH, seed: int = 0, **more: np.ndarray[Any, Any]) -> Artifact:
-    draw = np.random.default_rng(seed)
+def source_of(folder: Path, graph: str = GRAPH, **more: np.ndarray[Any, Any]) -> Artifact:
+    draw = np.random.default_rng(0)
     proto = parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> g {graph}')
     held = {n: (draw.normal(size=s) / np.sqrt(s[0] if n != "table" else 1)).astype("f") for n, s in SHAPES.items() if n in graph}
     proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in (held | more).items())

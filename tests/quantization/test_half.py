@@ -370,3 +370,24 @@ def test_ranges_are_seen_without_keeping_values() -> None:
     assert out_of_range(model, [{"x": X}, {"x": np.full((1, 40), 300, "f")}]) == {"m"}
     assert out_of_range(model, [{"x": np.full((1, 40), np.inf, "f")}]) >= {"x", "m", "s"}
     assert len(model.graph.outputs) == 1
+
+
+def test_a_weight_too_small_for_float16_stays_float32() -> None:
+    tiny = WEIGHT * np.float32(1e-7)
+    graph = "(float[N,40] x) => (float[N,40] y) { m = MatMul(x, w) s = MatMul(m, l) y = Mul(s, large) }"
+    result = assert_alike(read(graph, w=WEIGHT, l=tiny, large=number(1e7)), {"x": X})
+    kinds = types(result)
+    assert kinds["l"] == TensorProto.FLOAT
+    assert TensorProto.FLOAT16 in kinds.values()
+
+
+def test_values_too_small_for_float16_stay_float32() -> None:
+    graph = "(float[N,40] x) => (float[N,40] y) { m = MatMul(x, w) s = Mul(m, down) t = Sigmoid(m) u = Mul(s, t) y = MatMul(u, w) }"
+    down = np.full(40, 1e-6, np.float32)
+    proto = read(graph, w=WEIGHT, down=down)
+    model = ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+    assert out_of_range(model, [{"x": X}]) == {"s", "u", "y"}
+    assert out_of_range(model, [{"x": X}, {"x": X * 1e3}]) == frozenset()  # small on some inputs only
+    result = halved(proto, {"x": X})
+    expected, (found,) = answers(proto, {"x": X})[0], rounded_answers(result, {"x": X})
+    np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
