@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.command(name="inspect")
 @click.argument("model", type=MODEL)
 @click.option("--profile", is_flag=True, help="Run it, and show where time goes, by operator.")
+@click.option("--roofline", is_flag=True, help="Measure this machine's peaks, place the model under them, and predict what would pay.")
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=SIZE", help="Size of an open dimension, or INPUT=1x3x224x224. Repeat it for several."
 )
@@ -22,21 +23,35 @@ if TYPE_CHECKING:
 @device_option
 @threads_option
 @json_option
-def command(model: Path, profile: bool, shapes: tuple[str, ...], data: str | None, device: str, threads: int, as_json: bool) -> None:
+def command(
+    model: Path, profile: bool, roofline: bool, shapes: tuple[str, ...], data: str | None, device: str, threads: int, as_json: bool
+) -> None:
     """Show what is inside MODEL, what it costs to run, and what would pay.
 
     Work is counted for one example: of the sizes in --data or --shape, else of sizes that are assumed and shown. With --profile the
-    model runs on the examples in --data, or on made-up ones; without it nothing is run.
+    model runs on the examples in --data, or on made-up ones; without it nothing is run. --roofline says how much of what this machine
+    can do is reached, and what INT8, fewer bits, pruning or batches can be expected to gain.
     """
+    from dataclasses import replace
+
     from optkit.inspection.show import show_inspection
+    from optkit.inspection.show_roofline import show_roofline
     from optkit.inspection.sizes import parse_sizes
     from optkit.records import write_record
 
-    found = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile else None)
+    found = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None)
+    if roofline:
+        from optkit.inspection.peaks import measure_peaks
+        from optkit.inspection.roofline import roofline as place
+
+        found = replace(found, roofline=place(found, measure_peaks(device, threads)))
     if as_json:
         click.echo(write_record(found))
     else:
         show_drawing(lambda console: show_inspection(found, console))
+        if found.roofline is not None:
+            under = found.roofline
+            show_drawing(lambda console: show_roofline(under, console))
 
 
 def _inspect(model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, run_on: tuple[str, int] | None) -> "Inspection":

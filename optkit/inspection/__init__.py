@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from optkit.inspection.under_roof import Roofline
 from optkit.runtimes import Port
 
 
@@ -41,6 +42,7 @@ class Work:
     unknown: Mapping[str, int]
     """Operators that could not be counted, such as those of an unknown domain, and how many."""
     notes: tuple[str, ...] = ()
+    roofline: Roofline | None = None
     """What else was taken for granted: which branch ran, how often a loop."""
 
 
@@ -136,3 +138,4 @@ class Inspection:
     advice: tuple[Advice, ...]
     profile: Profile | None = None
     notes: tuple[str, ...] = ()
+    roofline: Roofline | None = None

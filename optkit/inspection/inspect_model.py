@@ -49,6 +49,15 @@ def inspect_model(path: Path, given: Mapping[str, tuple[int, ...]] | None = None
     )
 
 
+def walk_model(path: Path, given: Mapping[str, tuple[int, ...]]) -> Walk:
+    """Follow the model in a file, its open dimensions being of the sizes given. Raises ModelError or UsageError."""
+    model = load_proto(path)
+    sizes = choose_sizes(_inputs(model), given, None)
+    walk = Walk(model, path.parent, sizes.named)
+    walk.start(_input_values(model, sizes, {}))
+    return walk
+
+
 def inputs_of(path: Path) -> tuple[Port, ...]:
     """What a model wants to be fed. Raises ModelError."""
     return _inputs(load_proto(path))

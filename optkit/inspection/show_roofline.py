@@ -1,0 +1,54 @@
+"""A roofline as a person reads it."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from optkit.inspection.under_roof import Roofline
+from optkit.units import show_bytes, show_count, show_seconds, show_share
+
+NAME = 34
+
+
+def show_roofline(found: Roofline, console: Console) -> None:
+    """Print the peaks, where the model and its slowest operators stand, and what can be expected."""
+    peaks = found.peaks
+    sixteen = f", {show_count(peaks.float16)} in float16" if peaks.float16 else ""
+    console.print(Text("the machine's peak, through the same runtime", style="bold"))
+    console.print(
+        Text(
+            f"  {show_count(peaks.float32)} MACs a second in float32, {show_count(peaks.int8)} in INT8{sixteen}; "
+            f"{show_bytes(peaks.bandwidth)} of memory a second"
+        )
+    )
+    console.print(Text(f"under it: {_limit(found.bound)}, {show_share(found.reached)} of what is possible is reached"))
+    console.print()
+    console.print(_operators(found))
+    console.print()
+    console.print(_predictions(found))
+
+
+def _limit(bound: str) -> str:
+    return "the model is bound by computing" if bound == "compute" else "the model is bound by memory"
+
+
+def _operators(found: Roofline) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for title, side in (("slowest operators", "left"), ("time", "right"), ("bound by", "left"), ("of its roof", "right")):
+        table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for each in found.placed:
+        name = each.cost.node if len(each.cost.node) <= NAME else f"…{each.cost.node[1 - NAME :]}"
+        bound = "computing" if each.bound == "compute" else "memory"
+        table.add_row(Text(name), show_seconds(each.seconds), bound, show_share(each.reached))
+    return table
+
+
+def _predictions(found: Roofline) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    table.add_column("to be expected", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for each in found.predictions:
+        gain = f"{each.speedup:.1f}×" if each.speedup >= 1.05 else "no faster" if each.speedup > 0.95 else "slower"
+        table.add_row(each.change, gain, Text.assemble(each.why, *([f"\n{each.command}"] if each.command and each.speedup >= 1.05 else [])))
+    return table
