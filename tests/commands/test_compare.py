@@ -141,7 +141,7 @@ def test_without_data_it_says_which_it_wants_and_how_to_make_it(room: Path, optk
         (["before.onnx", "after.onnx", "--data", "data.npz", "--report", "./data.npz"], "data.npz: this file is read"),
         (["before.onnx", "after.onnx", "--data", "data.npz[:9]", "--report", "data.npz"], "data.npz: this file is read"),
         (["before.onnx", "after.onnx", "--data", "unlabelled.npz", "--metric", "top1"], "labels"),
-        (["before.onnx", "after.onnx", "--data", "data.npz", "--metric", "top2"], "no metric is called 'top2'"),
+        (["before.onnx", "after.onnx", "--data", "data.npz", "--metric", "tops"], "no metric is called 'tops'"),
         (["before.onnx"], "missing argument"),
     ],
 )
@@ -159,3 +159,53 @@ def test_two_models_that_name_their_answers_differently(room: Path, optkit: Optk
     shown = optkit("compare", "before.onnx", "other.onnx", "--data", "data.npz")
     assert shown.exit_code == 2
     assert "'logits'" in shown.stderr
+
+
+def test_parts_of_the_data_are_shown_the_worst_first(room: Path, optkit: Optkit) -> None:
+    shown = optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--metric", "top1", "--by", "label", "--report", "r.json")
+    assert shown.exit_code == 0, shown.stderr
+    assert "top1 by label, on cpu, worst first\nlabel  examples " in shown.stdout
+    found = json.loads((room / "r.json").read_text())["slices"]
+    assert {each["value"] for each in found} == {"0", "1", "2"}
+    assert sum(each["examples"] for each in found) == 300
+    gains = [each["gain"] for each in found if each["verdict"] != "worse"]
+    assert gains == sorted(gains)
+
+
+@pytest.mark.parametrize(
+    ("by", "complaint"),
+    [("labels", "did you mean 'label'"), ("site", "the data has no column 'site'")],
+)
+def test_parts_that_the_data_does_not_have(room: Path, optkit: Optkit, by: str, complaint: str) -> None:
+    shown = optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--by", by)
+    assert shown.exit_code == 2
+    assert complaint in shown.stderr
+    shown = optkit("compare", "before.onnx", "after.onnx", "--data", "unlabelled.npz", "--by", "label")
+    assert shown.exit_code == 2
+    assert "add an array 'labels'" in shown.stderr
+
+
+def test_a_model_is_held_against_a_stored_report(room: Path, optkit: Optkit) -> None:
+    assert optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--metric", "top1", "--report", "main.json").exit_code == 0
+    same = optkit("gate", "after.onnx", "--data", "data.npz", "--baseline", "main.json", "--max-drop", "5%", "--max-size", "1")
+    assert same.exit_code == 0, same.stderr + same.stdout
+    assert same.stdout.startswith("after.onnx (baseline) → after.onnx\n")
+    assert "the same on all 300 examples" in same.stdout
+    classifier(room / "after.onnx", noise=2.0)
+    worse = optkit("gate", "before.onnx", "after.onnx", "--data", "data.npz", "--baseline", "main.json", "--preset", "mlperf-99")
+    assert worse.exit_code == 1
+    assert "--preset mlperf-99" in worse.stdout
+    other = optkit("gate", "after.onnx", "--data", "data.npz[:100]", "--baseline", "main.json", "--max-drop", "1%", "--strict")
+    assert other.exit_code == 1
+    assert "not compared: the stored report rests on other examples" in " ".join(other.stdout.split())
+
+
+def test_a_recipe_may_name_a_baseline(room: Path, optkit: Optkit) -> None:
+    from optkit.recipe import read_recipe
+
+    text = "model: before.onnx\ndata: {evaluation: data.npz}\npasses: [simplify_graph]\nmeasure: {by: label}\n"
+    (room / "r.yaml").write_text(text + "gate: {baseline: main.json, preset: mlperf-99.9}\n")
+    recipe = read_recipe(room / "r.yaml")
+    assert recipe.gate is not None
+    assert (recipe.gate.baseline, recipe.gate.preset) == (str(room / "main.json"), "mlperf-99.9")
+    assert recipe.measure.by == ("label",)

@@ -12,7 +12,7 @@ from optkit.datasets import Examples
 from optkit.errors import ModelError
 from optkit.measure import silent
 from optkit.measure._answers import score_all
-from optkit.metrics import find_metric
+from optkit.metrics import SetMetric, find_metric
 from optkit.samples import Samples
 
 WEIGHTS = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
@@ -131,3 +131,13 @@ def test_progress_ends_with_the_last_example(fake_session: Any) -> None:
     told: list[tuple[str, int, int]] = []
     score_all([fake_session(linear())], ["m"], numbered(7), [find_metric("top1")], 2, None, lambda *said: told.append(said))
     assert told[-1] == ("answers", 7, 7)
+
+
+def test_what_a_summary_is_made_of_goes_with_the_scores(fake_session: Any, examples: Examples) -> None:
+    (found,) = scored(fake_session, [linear()], examples, ["f1_macro"], batch=3)
+    assert found[0].summary == "f1_macro"
+    assert len(found[0].parts) == len(found[0].values) == 10
+    whole = find_metric("f1_macro")
+    assert isinstance(whole, SetMetric)
+    wanted = whole.parts(linear()(examples.arrays), examples.labels)
+    assert [list(row) for row in found[0].parts] == [row.tolist() for row in wanted]
