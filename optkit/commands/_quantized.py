@@ -21,6 +21,8 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
         rows.append(("time", _time(ratio)))
     if "measured_sqnr" in notes:
         rows.append(("outputs", _fidelity(notes)))
+    elif notes.get("sqnr"):
+        rows.append(("outputs", f"{min(notes['sqnr'].values()):.1f} dB SQNR, on {notes['checked on']}"))
     if "operators" in notes:
         rows.append(("how", str(notes["how"]) if "how" in notes else _how(notes, notes["operators"])))
     if safe := notes.get("safe_on"):

@@ -59,7 +59,12 @@ def take(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
 @pytest.fixture
 def quantize(room: Path) -> Quantize:
     """`quantize("model.onnx", …)`; ranges that are quick to find, where nothing else is asked for."""
-    return lambda *line: CliRunner().invoke(main, ["quantize", "--ranges", "min_max", *map(str, line)], prog_name="optkit")
+
+    def run(*line: Any) -> Result:
+        quick = ["--ranges", "min_max"] if "--int8" in line else []
+        return CliRunner().invoke(main, ["quantize", *quick, *map(str, line)], prog_name="optkit")
+
+    return run
 
 
 def names(room: Path) -> set[str]:
@@ -129,8 +134,42 @@ def test_the_output_is_never_the_model_that_is_read(quantize: Quantize, room: Pa
 
 
 def test_a_precision_must_be_named(quantize: Quantize, room: Path) -> None:
-    assert refused(quantize("model.onnx")) == ("optkit quantize: which precision?", "add --int8 or --fp16")
+    assert refused(quantize("model.onnx")) == ("optkit quantize: which precision?", "add --int8, --int4, --fp16 or --bf16")
     assert names(room) == {"model.onnx", "data.npz"}
+
+
+def test_four_bits_have_a_name_of_their_own(quantize: Quantize, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optkit.quantization.blocks.trial.race", lambda models, *_, **__: [Interval(1.0, 0.99, 1.01) for _ in models])
+    shown = quantize("model.onnx", "--int4", "--data", "data.npz", "--min-sqnr", 10, "--group-size", 64, "--symmetric")
+    assert shown.exit_code == 0, shown.output
+    assert (room / "model.int4.onnx").stat().st_size < 0.25 * (room / "model.onnx").stat().st_size
+    said = " ".join(shown.stdout.split())
+    assert "the same speed (0.99 to 1.01 of the time)" in said
+    assert "4-bit weights in groups of 64, symmetric, by" in said
+    assert "for size and memory" in said
+
+
+def test_bfloat16_has_a_name_of_its_own(quantize: Quantize, room: Path) -> None:
+    shown = quantize("model.onnx", "--bf16", "--data", "data.npz")
+    assert shown.exit_code == 0, shown.output
+    assert (room / "model.bf16.onnx").stat().st_size < 0.6 * (room / "model.onnx").stat().st_size
+    assert "smaller in the file only" in " ".join(shown.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "option", "fits"),
+    [
+        (("--int4", "--method", "static"), "--method", "--int8"),
+        (("--bf16", "--effort", "high"), "--effort", "--int8"),
+        (("--int8", "--group-size", "64"), "--group-size", "--int4"),
+        (("--fp16", "--algorithm", "hqq"), "--algorithm", "--int4"),
+        (("--bf16", "--io", "fp16"), "--io", "--fp16"),
+    ],
+)
+def test_an_option_without_meaning_is_refused(quantize: Quantize, line: tuple[str, ...], option: str, fits: str) -> None:
+    what, hint = refused(quantize("model.onnx", *line))
+    assert what == f"optkit quantize: {option} has no meaning with {line[0]}"
+    assert hint == f"it goes with {fits}"
 
 
 def test_half_precision_has_a_name_of_its_own(quantize: Quantize, room: Path) -> None:
