@@ -70,7 +70,7 @@ def _found(metric: str, answer: Array, truth: Array, outputs: Mapping[str, Array
             if answer.ndim > 1 and tuple(size for size in rest if size > 1) == positions:
                 return _best(answer, axis).reshape(truth.shape)
     shape = f"[n, {', '.join(map(str, positions))}]" if positions else "[n]"
-    raise unsuitable(metric, f"for labels {shape} class numbers of that shape, or scores with an axis of classes besides;", outputs, wanted)
+    raise unsuitable(metric, f"for labels {shape} class numbers of that shape or scores with an axis of classes besides", outputs, wanted)
 
 
 def _best(scores: Array, axis: int) -> Array:

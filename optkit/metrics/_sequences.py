@@ -72,7 +72,7 @@ def _decoded(metric: str, answer: Array, outputs: Mapping[str, Array], wanted: s
         rows = answer.reshape(len(answer), -1).astype(np.int64)
         return [_ids(row) for row in rows] if blank is None else [_joined(row, blank) for row in rows]
     if not is_float(answer) or answer.ndim != 3:
-        raise unsuitable(metric, "ids [n, length], or scores [n, time, classes] of a CTC model,", outputs, wanted)
+        raise unsuitable(metric, "ids [n, length] or scores [n, time, classes] of a CTC model", outputs, wanted)
     if blank is None:
         hint = f"for a CTC model --metric {metric}_ctc (blank 0), {metric}_ctcN or {metric}_ctc_last; else --metric module:function"
         raise DataError(f"{metric} got scores {list(answer.shape)} and does not know how they are decoded", hint=hint)

@@ -5,6 +5,7 @@ from typing import Any
 
 from optkit.compare import Says, Slice
 from optkit.report import Report, parse_report
+from optkit.reports import github
 from optkit.reports import json as as_json
 from optkit.reports import markdown, terminal
 from optkit.reports._slices import slice_tables
@@ -58,3 +59,8 @@ def test_slices_are_flat_in_json_and_come_back(make_report: Any, tmp_path: Any) 
     )
     assert last["gain"] is None
     assert parse_report(text, tmp_path).comparisons[0].slices[:3] == report.comparisons[0].slices[:3]
+
+
+def test_parts_that_lost_are_annotated(make_report: Any) -> None:
+    (line, *_) = github.render(with_slices(make_report)).splitlines()
+    assert line.startswith("::warning title=optkit::top1 of model.variant1.onnx where label is class | 0: 4.22 points lower (")
