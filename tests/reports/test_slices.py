@@ -5,9 +5,8 @@ from typing import Any
 
 from optkit.compare import Says, Slice
 from optkit.report import Report, parse_report
-from optkit.reports import github
+from optkit.reports import github, markdown, terminal
 from optkit.reports import json as as_json
-from optkit.reports import markdown, terminal
 from optkit.reports._slices import slice_tables
 
 
