@@ -1,6 +1,5 @@
 """Models that scenarios send queries to: opened with feeds of a batch size, or with a signal that goes on."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -10,8 +9,8 @@ from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.measure._feeds import Feed, fitted, timed_feeds
 from optkit.measure._names import distinguishing_names
-from optkit.runtimes import Port, Session, fixed_batch, open_session
-from optkit.runtimes._lanes import SLOW, Calls, Opener
+from optkit.runtimes import Session, fixed_batch, open_session
+from optkit.runtimes._lanes import Calls, Opener, opener
 from optkit.scenarios import Candidate, Traffic
 
 STREAM = 256
@@ -36,22 +35,11 @@ def _candidate(model: Artifact, name: str, examples: Examples, device: str, thre
     fixed = 1 if examples.whole else fixed_batch(session)
     taken = tuple(batch for batch in traffic.batches if fixed in (None, batch)) or ((fixed,) if fixed else ())
 
-    def opener(batch: int) -> Opener:
-        return _opener(lambda: open_session(model.path, device, threads), timed_feeds(examples, batch), inputs)
+    def opener_of(batch: int) -> Opener:
+        feeds = [fitted(feed, inputs) for feed in timed_feeds(examples, batch)]
+        return opener(lambda: open_session(model.path, device, threads), feeds)
 
-    return Candidate(name, opener, taken)
-
-
-def _opener(opened: Callable[[], Session], feeds: Sequence[Feed], inputs: Sequence[Port]) -> Opener:
-    def open_and_bind() -> Calls:
-        session, calls, start = opened(), [], time.perf_counter()
-        for feed in feeds:
-            calls.append(session.bind(fitted(feed, inputs)))
-            if time.perf_counter() - start > SLOW:
-                break
-        return calls
-
-    return open_and_bind
+    return Candidate(name, opener_of, taken)
 
 
 def _stream(opened: Callable[[], Session], feeds: Sequence[Feed], states: Mapping[str, str]) -> Opener:

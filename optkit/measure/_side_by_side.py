@@ -1,7 +1,6 @@
 """The order of a measurement: for each device the answers; for each batch size the timing and the cold starts."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from optkit.artifact import Artifact
@@ -19,7 +18,7 @@ from optkit.meters import Fresh, Meter, Readings
 from optkit.metrics import Metric
 from optkit.registry import load, members
 from optkit.runtimes import Port, open_session
-from optkit.runtimes._lanes import SLOW, Calls, Here, Lane, Opener
+from optkit.runtimes._lanes import Here, Lane, opener
 from optkit.runtimes._own_process import OwnProcess
 from optkit.runtimes._rounds import Array, time_rounds
 from optkit.samples import Samples
@@ -132,24 +131,10 @@ class _OnDevice:
         apart = asked.own_process
         if apart is None:  # two sessions of one runtime share its threads in peace; PyTorch's keep cores that the runtime's need
             apart = any(each.format == "torch" for each in self.models)
+        wanted = [fitted(feed, self.inputs[number]) for feed in feeds]
         if apart:
-            return OwnProcess(model.path, [fitted(feed, self.inputs[number]) for feed in feeds], self.device, asked.threads)
-        return Here(self._opener(number, feeds))
-
-    def _opener(self, number: int, feeds: Sequence[Feed]) -> Opener:
-        path, inputs = self.models[number].path, self.inputs[number]
-
-        def open_and_bind() -> Calls:
-            session = open_session(path, self.device, self.asked.threads)
-            calls: list[Callable[[], None]] = []
-            start = time.perf_counter()
-            for feed in feeds:
-                calls.append(session.bind(fitted(feed, inputs)))
-                if time.perf_counter() - start > SLOW:
-                    break
-            return calls
-
-        return open_and_bind
+            return OwnProcess(model.path, wanted, self.device, asked.threads)
+        return Here(opener(lambda: open_session(model.path, self.device, asked.threads), wanted))
 
     def _told(self, which: str) -> Progress:
         return lambda what, done, total: self.progress(f"{what} on {self.device}{which}", done, total)

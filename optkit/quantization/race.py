@@ -1,13 +1,14 @@
 """Which variant is faster: all of them in turns, on the same inputs, in one measurement."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optkit.runtimes import open_session
-from optkit.runtimes._lanes import Clock, Here
+from optkit.runtimes._lanes import Clock, Here, opener
 from optkit.runtimes._rounds import time_rounds
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
@@ -21,13 +22,6 @@ def race(models: Sequence[Path], feeds: Sequence[Feed], *, seconds: float, threa
     On one CPU thread only the time that it computes is counted, so that other load on the machine does not decide.
     """
 
-    def opener(path: Path) -> Callable[[], list[Callable[[], None]]]:
-        def open_and_bind() -> list[Callable[[], None]]:
-            session = open_session(path, device, threads)
-            return [session.bind(feed) for feed in feeds]
-
-        return open_and_bind
-
     clock: Clock = "thread" if threads == 1 and device == "cpu" else "wall"
-    times = time_rounds([Here(opener(m), clock) for m in models], seconds=seconds, seed=seed)
+    times = time_rounds([Here(opener(partial(open_session, m, device, threads), feeds), clock) for m in models], seconds=seconds, seed=seed)
     return [ratio_of_medians(times[0], each, seed) for each in times]

@@ -1,10 +1,12 @@
 """A model that is timed beside others: opened, asked in blocks, opened anew. Here it runs in this process."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
+
+from optkit.runtimes import Session
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Calls = Sequence[Callable[[], None]]
@@ -70,6 +72,20 @@ class Here:
 
     def end(self) -> None:
         self.close()
+
+
+def opener(opened: Callable[[], Session], feeds: Sequence[Mapping[str, Array]]) -> Opener:
+    """Opens a session and binds feeds to it, fewer where even running them once takes long."""
+
+    def open_and_bind() -> Calls:
+        session, calls, start = opened(), [], time.perf_counter()
+        for feed in feeds:
+            calls.append(session.bind(feed))
+            if time.perf_counter() - start > SLOW:
+                break
+        return calls
+
+    return open_and_bind
 
 
 def warm_up(call: Callable[[], None]) -> float:

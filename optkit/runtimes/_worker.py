@@ -7,15 +7,14 @@ Then each line on stdin is a wish (`open`, `block` with feed and repeats, `close
 import json
 import os
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
 from optkit.errors import OptkitError
 from optkit.formats.torch_origin import trusting
-from optkit.runtimes import open_session
-from optkit.runtimes._lanes import SLOW, Calls, Here
+from optkit.runtimes import Session, open_session
+from optkit.runtimes._lanes import Here, opener
 from optkit.runtimes._processes import REFUSED, stored_feeds, told
 
 
@@ -23,16 +22,10 @@ def serve(asked: dict[str, Any], wishes: TextIO, answers: TextIO) -> None:
     """Answer wishes until there are no more. Raises as `open_session` and `bind` do."""
     feeds = stored_feeds(Path(asked["feeds"]))
 
-    def opener() -> Calls:
-        session = open_session(Path(asked["model"]), asked["device"], asked["threads"])
-        calls, start = [], time.perf_counter()
-        for feed in feeds:
-            calls.append(session.bind(feed))
-            if time.perf_counter() - start > SLOW:
-                break
-        return calls
+    def opened() -> Session:
+        return open_session(Path(asked["model"]), asked["device"], asked["threads"])
 
-    lane = Here(opener, asked["clock"])
+    lane = Here(opener(opened, feeds), asked["clock"])
     for line in wishes:
         wish, answer = json.loads(line), {}
         match wish["do"]:
