@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optkit.compare import Delta, Says
+from optkit.compare._waiting import is_busy, waited
 from optkit.samples import FIDELITY, Better, Samples
 from optkit.stats.interval import Interval, Z, chance_of
 from optkit.stats.order import runs_needed
@@ -28,10 +29,6 @@ in pages and arenas. Scores and sizes have none: every example and byte counts."
 FIDELITY_BAND = 0.001
 COUNTED = ("agreement", "finite")
 """Fidelity that is a count of examples; others are 1 only where answers are identical, which says nothing of how far off they could be."""
-WAITING_SHOWS = 0.95
-"""Quantiles above it are left out when the slowest queries waited for the machine."""
-LONGEST_SPREAD = 8.0
-"""Of a model's own times: p99 over median. Beyond it the process was not running: a scheduler's slice is milliseconds."""
 QUANTILES = (("latency_median", 0.5), ("latency_p90", 0.9), ("latency_p99", 0.99))
 
 
@@ -52,11 +49,11 @@ class _Found:
 def deltas_of(before: "Measurement", after: "Measurement", seed: int) -> tuple[Delta, ...]:
     """All differences, in the order in which the samples were taken."""
     firsts = {samples.metric: samples for samples in before.samples}
-    found = []
+    busy, found = is_busy(before.conditions), []
     for second in after.samples:
         first = firsts.get(second.metric) or _perfect(second)
         if first is not None:
-            found += [_delta(each, second, after.device, after.batch) for each in _differences(first, second, seed)]
+            found += [_delta(each, second, after.device, after.batch) for each in _differences(first, second, seed, busy)]
     return tuple(found)
 
 
@@ -78,11 +75,11 @@ def rounds_of(samples: Samples) -> list[Array]:
     return np.split(by_round, np.cumsum(counts)[:-1]) if len(numbers) else []
 
 
-def _differences(first: Samples, second: Samples, seed: int) -> Iterator[_Found]:
+def _differences(first: Samples, second: Samples, seed: int, busy: bool) -> Iterator[_Found]:
     if second.paired_by == "example":
         yield _scores(first, second, seed)
     elif second.paired_by == "round":
-        yield from _rounds(first, second, seed)
+        yield from _rounds(first, second, seed, busy)
     else:
         before, after = first.values[0], second.values[0]
         gain = _gain(Interval(after - before, after - before, after - before), before, second.better)
@@ -147,18 +144,15 @@ def is_finite(samples: Samples) -> bool:
     return bool(np.isfinite(samples.values).all()) and all(np.isfinite(row).all() for row in samples.parts)
 
 
-def _rounds(first: Samples, second: Samples, seed: int) -> Iterator[_Found]:
+def _rounds(first: Samples, second: Samples, seed: int, busy: bool) -> Iterator[_Found]:
+    if second.metric != "latency":
+        yield _quantile(second.metric, 0.5, first, second, seed)
+        return
     runs = min(len(first.values), len(second.values))
-    wanted = QUANTILES if second.metric == "latency" else ((second.metric, 0.5),)
-    for name, at in wanted:
-        if at == 0.5 or (runs >= runs_needed(at) and not (at > WAITING_SHOWS and (waited(first) or waited(second)))):
+    hit = waited(first, second, busy)
+    for name, at in QUANTILES:
+        if at == 0.5 or (runs >= runs_needed(at) and name.removeprefix("latency_") not in hit):
             yield _quantile(name, at, first, second, seed)
-
-
-def waited(latency: Samples) -> bool:
-    """Whether the slowest hundredth of the queries shows the machine being busy and not the model."""
-    middle, slow = np.quantile(latency.values, (0.5, 0.99))
-    return bool(slow > LONGEST_SPREAD * middle)
 
 
 def _quantile(name: str, at: float, first: Samples, second: Samples, seed: int) -> _Found:

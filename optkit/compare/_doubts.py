@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optkit.compare import Delta, Warned
-from optkit.compare._deltas import Array, rounds_of, waited
+from optkit.compare._deltas import Array, rounds_of
+from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
 from optkit.samples import Samples, kind_of
 from optkit.stats.drift import spread, trend, wander
 from optkit.stats.power import rounded_up
@@ -25,12 +26,10 @@ MUCH_WANDERING = 0.25
 """The machine's speed changed by a quarter between usual rounds: something else was running."""
 MUCH_SPREAD = 0.5
 MUCH_TREND = 0.1
-MUCH_OTHERS = 0.3
-"""Of the machine's computing time. Less leaves a processor free on most machines."""
-MUCH_STOLEN = 0.03
 LONG = 30.0
 """Seconds of timing; more hardly narrows an interval, as rounds do not get more."""
 CPU = "CPUExecutionProvider"
+QUIETER = "measure on a quieter machine"
 
 
 def doubts_of(before: "Measurement", after: "Measurement", deltas: Sequence[Delta]) -> tuple[Warned, ...]:
@@ -114,8 +113,9 @@ def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
     if len(timed) < FEW_ROUNDS:
         yield Warned(f"times {place} rest on {len(timed)} rounds only", "give more with --time")
         return
-    if any(waited(samples) for one in (before, after) for samples in one.samples if samples.metric == "latency"):
-        yield Warned(f"the slowest queries {place} waited for a busy machine, so there is no p99", "measure on a quieter machine")
+    firsts, seconds = ([samples for samples in one.samples if samples.metric == "latency"] for one in (before, after))
+    if firsts and seconds and (hit := waited(firsts[0], seconds[0], is_busy(before.conditions))):
+        yield Warned(f"the slowest queries {place} waited for a busy machine, so there is no {' and no '.join(hit)}", QUIETER)
     yield from _conditions(before, place)
     quieter = "models run in turns, so all suffer alike; on a quieter machine the intervals get narrower"
     if abs(trend(timed)) > MUCH_TREND:
