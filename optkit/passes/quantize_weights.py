@@ -108,7 +108,8 @@ def _how(choice: Choice, asked: Asked) -> str:
     best = choice.best
     counts = [f"{count} {operator} ({bits})" for operator, ways in choice.operators.items() for bits, count in sorted(ways.items())]
     signs = "symmetric" if asked.symmetric else "with zero points"
-    return f"{bits_text(best.rounded)} in groups of {asked.size}, {signs}, by {NAMES[best.rounded.algorithm]}: {', '.join(counts)}"
+    others = "; other large weights are stored in 8 bits" if best.others else ""
+    return f"{bits_text(best.rounded)} in groups of {asked.size}, {signs}, by {NAMES[best.rounded.algorithm]}: {', '.join(counts)}{others}"
 
 
 def _speed(best: Trial) -> str:

@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper, parser
 
+import optkit
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, NothingPaid
@@ -176,3 +177,38 @@ def test_where_answers_are_the_same(tmp_path: Path) -> None:
     source = source_of(tmp_path)
     assert quantized(source, real(), form="stored")[1]["safe_on"] == ["x86-64", "arm64"]
     assert quantized(source, real(), bits=8)[1]["safe_on"] == ["x86-64"]
+
+
+def test_other_large_weights_are_stored_in_eight_bits(tmp_path: Path) -> None:
+    graph = """(float[N,4,8,8] x) => (float[N,40] y) {
+        c = Conv<pads=[1,1,1,1]>(x, k) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) m = MatMul(f, w3) y = MatMul(m, w4) }"""
+    kernel = np.random.default_rng(2).normal(size=(64, 4, 3, 3)).astype("f") / 6
+    source = source_of(tmp_path, graph, k=kernel)
+    path, notes = quantized(source, None, min_sqnr=5)
+    assert notes["how"].endswith("; other large weights are stored in 8 bits")
+    assert any(t.data_type == onnx.TensorProto.INT8 and tuple(t.dims) == kernel.shape for t in onnx.load(path).graph.initializer)
+
+
+def test_float16_models_and_branches(tmp_path: Path) -> None:
+    weight = (np.random.default_rng(2).normal(size=(64, 80)) / 8).astype(np.float16)
+    graph = """(float16[N,64] x, bool k) => (float16[N,80] y) {
+        y = If (k) <then_branch = t () => (float16[N,80] p) { p = MatMul(x, w) },
+                    else_branch = e () => (float16[N,80] q) { h = MatMul(x, v) q = Relu(h) }> }"""
+    source = source_of(tmp_path, graph, w=weight, v=weight[::-1].copy())
+    x = np.random.default_rng(3).normal(size=(20, 64)).astype(np.float16)
+    examples = Examples("data", {"x": x[:, None], "k": np.arange(20) % 2 == 0}, whole=True)
+    path, notes = quantized(source, examples, min_sqnr=10)
+    assert notes["operators"] == {"MatMul": {"4 bits": 2}}
+    for k in (True, False):
+        before, after = (ort.InferenceSession(p).run(None, {"x": x, "k": np.array(k)})[0].astype(float) for p in (source.path, path))
+        assert ((before - after) ** 2).sum() < 0.02 * (before**2).sum()
+
+
+def test_as_a_function(tmp_path: Path) -> None:
+    source = source_of(tmp_path)
+    made = optkit.quantize(source.path, precision="int4", data=real(), min_sqnr=10, group_size=64, cache=False)
+    assert made.path.name == "model.int4.onnx"
+    assert made.lineage[-1].notes["how"].startswith("4-bit weights in groups of 64")
+    made = optkit.quantize(source.path, precision="bf16", data=real(), cache=False)
+    assert made.path.name == "model.bf16.onnx"
+    assert made.lineage[-1].notes["bfloat16 weights"] == 5

@@ -18,6 +18,11 @@ Form = Literal["packed", "packed, float activations", "stored"]
 
 def build(model: ir.Model, blocked: Mapping[str, Blocked], form: Form) -> ir.Model:
     """`model` is not changed. Weights not in `blocked` that could have been are left in float: somebody wanted that."""
+    return build_counted(model, blocked, form)[0]
+
+
+def build_counted(model: ir.Model, blocked: Mapping[str, Blocked], form: Form) -> tuple[ir.Model, int]:
+    """The graph, and how many other weights are stored in 8 bits."""
     made = model.clone()
     share_names(made)
     every = find_weights(made)
@@ -28,7 +33,7 @@ def build(model: ir.Model, blocked: Mapping[str, Blocked], form: Form) -> ir.Mod
     else:
         insert_packed(made, weights, blocked, INT8_ACTIVATIONS if form == "packed" else FLOAT_ACTIVATIONS)
     prune_unused(made)
-    compress_weights(made, keep)
+    others = compress_weights(made, keep)
     prune_unused(made)
     forget_shapes(made)
-    return made
+    return made, others

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from optkit.errors import OptkitError
 from optkit.formats.onnx import model_size, save_model
 from optkit.quantization.blocks.algorithms import Rounded
-from optkit.quantization.blocks.build import Form, build
+from optkit.quantization.blocks.build import Form, build_counted
 from optkit.quantization.fidelity import Fidelity, Reference
 from optkit.quantization.race import race
 from optkit.quantization.wishes import Setting, Wishes
@@ -35,6 +35,8 @@ class Trial:
     drop: float | None = None
     """Loss relative to the original's score, where a limit was set on it."""
     ratio: Interval | None = None
+    others: int = 0
+    """Weights that are in no groups and stored in 8 bits."""
 
     @property
     def name(self) -> str:
@@ -62,8 +64,9 @@ class Bench:
         """Build, open and compare; None, with the reason kept, where ONNX Runtime refuses it or its answers are broken."""
         self._count += 1
         path = self.folder / f"{self._count}.onnx"
-        save_model(build(self.model, rounded.blocked, form), path)
-        made = Trial(rounded, form, path, model_size(path), Fidelity(-np.inf, None))
+        model, others = build_counted(self.model, rounded.blocked, form)
+        save_model(model, path)
+        made = Trial(rounded, form, path, model_size(path), Fidelity(-np.inf, None), others=others)
         try:
             session = open_session(path, self.setting.device, self.setting.threads)
             fidelity = self.reference.compare(session)
