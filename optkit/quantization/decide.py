@@ -13,8 +13,8 @@ SLOWER = 1.03
 FASTER = 0.97
 TIE = 0.05
 """Variants this close in time tie: the more faithful one is taken, and of those that are faithful enough the fastest."""
-FAITHFUL = 30.0
-"""dB from which more shows in no score."""
+AMPLE = 10.0
+"""dB of room (see room.py) from which more shows in no score."""
 NOISE = 0.02
 """Variants this close in time are equally fast; the one that was tried first is taken, so that chance does not choose."""
 
@@ -34,8 +34,8 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
         if lead >= FASTER:  # nothing computes faster: the smallest file of those that are no slower
             return min((t for t in not_slower if time_ratio(t) <= max(1, lead) * (1 + TIE)), key=lambda t: t.size)
         tied = [t for t in not_slower if time_ratio(t) <= lead * (1 + TIE)]
-        most = max(min(t.fidelity.sqnr, FAITHFUL) for t in tied)
-        alike = [t for t in tied if min(t.fidelity.sqnr, FAITHFUL) >= most]
+        most = max(min(room(t.fidelity, wishes.floor), AMPLE) for t in tied)
+        alike = [t for t in tied if min(room(t.fidelity, wishes.floor), AMPLE) >= most]
         quickest = min(map(time_ratio, alike))
         return next(t for t in alike if time_ratio(t) <= quickest * (1 + NOISE))
     if sound and wishes.accept_size_only:

@@ -21,6 +21,8 @@ NO_ANSWERS = frozenset({"GRU", "LSTM", "RNN", "Tanh", "LayerNormalization", "LpN
 """What ends in one of these is a vector of features or a state: its largest element says nothing."""
 LEAST_PROBABILITY = 1e-4
 """Classes less likely than this are all equally unlikely: a confident answer does not hang on how they rank."""
+SMALLEST_PROBABILITY = 1e-9
+"""What a softmax in float32 still tells apart."""
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 MOST_DECIBELS = 120.0
 
@@ -106,7 +108,7 @@ class Reference:
         expected, found = self._logits(name, truth), self._logits(name, got)
         held.add(name, expected, found, alike=shares, apart=shares and name == self.answer)
         if name == self.answer and truth.shape == got.shape and truth.ndim > 1 and truth.shape[-1] > 1:
-            held.cost.add(expected, found)
+            held.cost.add(*((_logs(truth), _logs(got)) if shares else (expected, found)))
 
     def _is_share(self, name: str) -> bool:
         return self.forms[name] == "Softmax" or name in self.shares
@@ -148,6 +150,12 @@ class _Held:
         self.noise.setdefault(name, ChannelNoise(alike=alike)).add(truth, got)
         if apart:
             self.apart.add(name)
+
+
+def _logs(values: Array) -> Array:
+    """Logits of probabilities, those of hopeless classes as well."""
+    logs: Array = np.log(np.maximum(values.astype(np.float64), SMALLEST_PROBABILITY))
+    return logs
 
 
 def _adds_up(values: Array) -> bool:

@@ -11,11 +11,12 @@ import onnx_ir as ir
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import correct_bias
 from optkit.quantization.blocks.eight_bits import hold_in_groups
+from optkit.quantization.clip_grids import within_clips
 from optkit.quantization.compress import compress_tables, compress_weights, compressible, stored_form
 from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes, prune_unused, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
 from optkit.quantization.insert_recurrent import insert_recurrent
-from optkit.quantization.insert_static import insert_static
+from optkit.quantization.insert_static import insert_static, output_of
 from optkit.quantization.means import ChannelMeans, Source, source_of
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, moves, weight_of
 from optkit.quantization.regions import region_nodes
@@ -171,7 +172,8 @@ def shared_grids(model: ir.Model, names: Iterable[str], grids: Mapping[str, Grid
     for node in (n for g in all_graphs(model) for n in g):
         if node.name in chosen and moves(node) and str(node.inputs[0].name) in result:  # type: ignore[union-attr]
             result |= {str(v.name): result[str(node.inputs[0].name)] for v in node.outputs}  # type: ignore[union-attr]
-    return result
+    ends = [str(output_of(n).name) for g in all_graphs(model) for n in g if n.name in chosen]
+    return within_clips(model, result, ends)
 
 
 __all__ = ["Learned", "Treatment", "Way", "build", "can_be_dynamic", "consistent_ways", "region_nodes", "weighted_nodes"]

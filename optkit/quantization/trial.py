@@ -15,7 +15,8 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_recurrent import can_be_recurrent
 from optkit.quantization.operators import weight_of
 from optkit.quantization.race import race
-from optkit.quantization.treatment import Learned, Treatment, build
+from optkit.quantization.treatment import Learned, Treatment, Way, build
+from optkit.quantization.unfused import left_in_float
 from optkit.runtimes import Session, open_session
 from optkit.stats.interval import Interval
 
@@ -59,6 +60,8 @@ class Bench:
         self.size = model_size(self.original)
         self.reference = Reference(self.model, open_session(self.original, self.device, self.threads), self.feeds)
         self.failures: dict[str, str] = {}
+        self.unfused: set[str] = set()
+        """Nodes that ONNX Runtime does not compute in integers where they are."""
         self._count = 0
         self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None or can_be_recurrent(n)}
 
@@ -75,8 +78,8 @@ class Bench:
 
     def attempt(self, treatment: Treatment) -> Trial | None:
         """Build, open and compare a variant; None (with the reason kept) when ONNX Runtime refuses it or its answers are broken."""
-        path = self.write(treatment)
         try:
+            treatment, path = self._fused(treatment)
             session = open_session(path, self.device, self.threads)
             fidelity = self.reference.compare(session)
         except OptkitError as error:
@@ -89,6 +92,19 @@ class Bench:
             return None
         good, drop = self.judge(session, fidelity)
         return Trial(treatment, path, model_size(path), fidelity, good, drop)
+
+    def _fused(self, treatment: Treatment) -> tuple[Treatment, Path]:
+        """The treatment without the nodes that ONNX Runtime would leave in float all the same, and its file."""
+        path = self.write(treatment)
+        static = {n for n, way in treatment.ways.items() if way is Way.STATIC}
+        if static and self.device == "cpu" and self.size < LARGE:
+            left = left_in_float(self.model, static, path, self.threads)
+            self.unfused |= left
+            if left:
+                treatment = treatment.without(left)
+                path.unlink()
+                path = self.write(treatment)
+        return treatment, path
 
     def time(self, trials: Sequence[Trial], seconds: float) -> list[Trial]:
         """The same trials with their time ratios, all raced against the original in one measurement.

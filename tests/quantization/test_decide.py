@@ -28,7 +28,7 @@ def trial(
     if isinstance(time, float):
         time = (time, time - 0.01, time + 0.01)
     ratio = None if time is None else Interval(*time)
-    return Trial(Treatment(name), Path(name), size, Fidelity(sqnr, 1.0), good, drop, ratio)
+    return Trial(Treatment(name), Path(name), size, Fidelity(sqnr, 1.0, numbers=sqnr), good, drop, ratio)
 
 
 def chosen(*trials: Trial, failures: dict[str, str] | None = None, **wishes: Any) -> str:

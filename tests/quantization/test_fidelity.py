@@ -191,3 +191,11 @@ def test_text_is_not_compared() -> None:
     model = read("(float[N,3] x, string[N] t) => (float[N,3] y, string[N] s) { y = Relu(x) s = Identity(t) }")
     truth = [{"y": np.ones((1, 3)), "s": np.array(["a"], object)}]
     assert held(model, truth, [{"y": np.ones((1, 3)), "s": np.array(["b"], object)}]).sqnr == MOST_DECIBELS
+
+
+def test_thousands_of_hopeless_classes_make_a_lost_answer_no_cheaper() -> None:
+    model = read("(float[N,5000] x) => (float[N,5000] p) { p = Softmax(x) }")
+    truth, found = np.full((1, 5000), 1e-8), np.full((1, 5000), 1e-8)
+    truth[0, :2], found[0, :2] = (0.7, 0.3), (0.3, 0.7)
+    reference = Reference(model, Answering({"p": truth.astype(np.float32)}), [{}])
+    assert reference.compare(Answering({"p": found.astype(np.float32)})).cost == pytest.approx(0.4, abs=0.01)

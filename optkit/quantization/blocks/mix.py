@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from optkit.quantization.blocks.algorithms import Rounded
 from optkit.quantization.blocks.trial import Bench, Trial
+from optkit.quantization.room import room
 
 MARGIN = 2.0
 """dB above the floor: a variant that is cut to fit on a few examples would just scrape past on those, and fail on others."""
@@ -38,7 +39,7 @@ def mix(bench: Bench, four: Rounded, eight: Rounded, noise: Mapping[str, float],
         progress("mixing 4 and 8 bits", len(tried), len(order).bit_length())
         trial = bench.attempt(mixed(four, eight, order[:count]))
         if trial is not None and trial.drop is None:
-            trial = replace(trial, good=trial.fidelity.sqnr >= bench.wishes.floor + MARGIN)
+            trial = replace(trial, good=room(trial.fidelity, bench.wishes.floor) >= MARGIN)
         if trial is not None:
             tried.append(trial)
         if trial is not None and trial.good:
