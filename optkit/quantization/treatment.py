@@ -13,6 +13,7 @@ from optkit.quantization.bias import correct_bias
 from optkit.quantization.blocks.eight_bits import hold_in_groups
 from optkit.quantization.clip_grids import within_clips
 from optkit.quantization.compress import compress_tables, compress_weights, compressible, stored_form
+from optkit.quantization.divide import Division, divide_inputs
 from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes, prune_unused, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
 from optkit.quantization.insert_recurrent import insert_recurrent
@@ -21,7 +22,6 @@ from optkit.quantization.means import ChannelMeans, Source, source_of
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, moves, weight_of
 from optkit.quantization.regions import region_nodes
 from optkit.quantization.saturation import fit_pairs
-from optkit.quantization.smooth import apply_smoothing
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = Mapping[str, tuple[Array, Array]]
@@ -50,7 +50,7 @@ class Treatment:
     compress: bool = True
     """Store the float weights that are left as integers too."""
     smooth: bool = False
-    """Divide outlier channels out of what dynamic matrix products read."""
+    """Divide outlier channels out of what dynamic matrix products read, or multiply them apart."""
     portable: bool = True
     """Weights such that CPUs that add products in 16 bits give the same answers."""
     group_size: int = 128
@@ -76,8 +76,8 @@ class Learned:
 
     grids: Mapping[str, Grid] = field(default_factory=dict)
     means: Mapping[Source, ChannelMeans] = field(default_factory=dict)
-    smoothing: Mapping[str, Array] = field(default_factory=dict)
-    """Divisor of every channel, for inputs of matrix products that gain by it."""
+    smoothing: Mapping[str, Division] = field(default_factory=dict)
+    """What becomes of outlier channels, for inputs of matrix products that gain by it."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the examples."""
     rounded: Weights = field(default_factory=dict)
@@ -91,7 +91,8 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     grids = learned.grids
     ways = consistent_ways(made, treatment)
     if treatment.smooth:
-        learned = _smooth(made, ways, learned)
+        divided = divide_inputs(made.graph, [n for n, w in ways.items() if w is Way.DYNAMIC], learned.smoothing)
+        learned = _learned_of_divided(learned, divided, ways)
     weights = _round_weights(made, treatment, ways, learned)
     static = {n for n, w in ways.items() if w in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
     if static:
@@ -111,14 +112,13 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     return made
 
 
-def _smooth(model: ir.Model, ways: Mapping[str, Way], learned: Learned) -> Learned:
-    dynamic = [n for n, w in ways.items() if w is Way.DYNAMIC]
-    renamed = apply_smoothing(model.graph, dynamic, learned.smoothing)
+def _learned_of_divided(learned: Learned, divided: Mapping[str, str], ways: Mapping[str, Way]) -> Learned:
+    """What holds of divided tensors and the weights that read them."""
     means = dict(learned.means)
-    for old, new in renamed.items():
+    for old, new in divided.items():
         if (old, -1) in means:
-            means[new, -1] = ChannelMeans(means[old, -1].plain / learned.smoothing[old], None)
-    rounded = {n: r for n, r in learned.rounded.items() if n not in dynamic}  # those were learned for other weights
+            means[new, -1] = ChannelMeans(means[old, -1].plain * learned.smoothing[old].factor(), None)
+    rounded = {n: r for n, r in learned.rounded.items() if ways.get(n) is not Way.DYNAMIC}  # those were learned for other weights
     return replace(learned, means=means, rounded=rounded)
 
 
