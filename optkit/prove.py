@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 from optkit.artifact import Artifact
 from optkit.baseline import against, read_baseline, stored_metrics
 from optkit.compare import Comparison, Warned, compare_all, sliced, with_precision_wished
+from optkit.compare._fall_backs import fall_backs, is_cpu
 from optkit.errors import UsageError
 from optkit.gate import Limits, judge, limits_asked
 from optkit.inspection import Profile
+from optkit.inspection.audit import ProviderAudit, audit
 from optkit.layers import compare_layers
 from optkit.manifest import lineage_of
 from optkit.measure import Measurement, measure
 from optkit.measure._names import distinguishing_names
 from optkit.registry import suggestion
 from optkit.report import SCHEMA, DataUsed, Report
+from optkit.samples import FALL_BACKS
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
@@ -70,7 +73,7 @@ def prove(
     models = _with_lineage(models, 2 if stored is None else 1)
     examples = examples_for(data, open_session(models[0].path, threads=threads).inputs, synthetic, models[0], seed, samples)
     wanted = _metrics(metrics or (() if stored is None else stored_metrics(stored)), output, limits)
-    _check_limits(limits, wanted, examples)
+    _check_limits(limits, wanted, examples, devices)
     slices = slices_by(by, examples, wanted)
     walked = _layers(models, examples, threads, seconds, devices[0], progress) if layers else {}
     measurements = measure(
@@ -91,7 +94,8 @@ def prove(
     comparisons = sliced(compare_all(measurements, seed), measurements, slices, seed)
     comparisons = tuple(_with_doubts(each, examples, precision) for each in comparisons)
     judged_now = limits if stored is None else None
-    report = _report(title or _title(measurements), measurements, comparisons, judged_now, examples, **walked)
+    audits = _audits(measurements, examples, progress)
+    report = _report(title or _title(measurements), measurements, comparisons, judged_now, examples, audits=audits, **walked)
     return report if stored is None else against(report, stored, limits, seed)
 
 
@@ -192,13 +196,24 @@ def _profiles(models: Sequence[Artifact], examples: "Examples", device: str, thr
     return {name: profile_model(each.path, examples, device, threads, seconds / 4) for name, each in zip(names, models, strict=True)}
 
 
-def _check_limits(limits: Limits | None, metrics: "Sequence[Metric] | None", examples: "Examples") -> None:
+def _audits(measurements: Sequence[Measurement], examples: "Examples", progress: Progress) -> tuple[ProviderAudit, ...]:
+    """Where nodes run, once for each model on each device that is not the CPU."""
+    once = {(each.name, each.device): each for each in reversed(measurements) if fall_backs(each) is not None}
+    due = [each for each in reversed(once.values()) if each.model.format == "onnx"]
+    found = []
+    for number, each in enumerate(due):
+        progress("where nodes run", number, len(due))
+        found.append(audit(each.model.path, each.name, each.nodes, examples, each.device, each.threads))
+    return tuple(found)
+
+
+def _check_limits(limits: Limits | None, metrics: "Sequence[Metric] | None", examples: "Examples", devices: Sequence[str]) -> None:
     """What cannot be judged is said before anything is timed."""
     if limits is None:
         return
     labelled = examples.labels is not None if metrics is None else any(metric.needs == "labels" for metric in metrics)
     for limit in limits_asked(limits):
-        if limit.wants == "accuracy" and not labelled:
+        if (limit.wants == "accuracy" and not labelled) or (limit.wants == FALL_BACKS and all(map(is_cpu, devices))):
             raise limit.not_measured()
 
 

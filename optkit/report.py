@@ -10,6 +10,7 @@ from optkit.compare import Comparison
 from optkit.errors import UsageError
 from optkit.gate import Verdict
 from optkit.inspection import Profile
+from optkit.inspection.audit import ProviderAudit
 from optkit.layers import LayerComparison
 from optkit.measure import Measurement
 from optkit.records import read_record
@@ -47,6 +48,9 @@ class Report:
     data: DataUsed | None = None
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     """Where the time of each model goes, by its name, asked for with the layers."""
+
+    audits: tuple[ProviderAudit, ...] = ()
+    """Where nodes run, for each model on each device that is not the CPU."""
 
     def _repr_html_(self) -> str:
         """As notebooks show it."""

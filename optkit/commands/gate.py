@@ -41,6 +41,7 @@ def _share(least: float, most: float) -> Callable[[click.Context, click.Paramete
 @click.option(
     "--min-agreement", type=RATIO, callback=_share(0, 1), help="Least share of examples with the original's answer: 99%. Needs no labels."
 )
+@click.option("--max-fallback-nodes", type=click.IntRange(0), help="Most nodes on the CPU, on other devices: 0.")
 @click.option("--strict", is_flag=True, help="Fail where the data does not decide.")
 @click.option("--report", "report_file", type=FILE, help="Judge this report of optkit compare; nothing is measured.")
 @click.option(
@@ -55,6 +56,7 @@ def command(
     min_speedup: float | None,
     max_size: float | None,
     min_agreement: float | None,
+    max_fallback_nodes: int | None,
     strict: bool,
     report_file: Path | None,
     baseline: Path | None,
@@ -73,7 +75,8 @@ def command(
     """
     from optkit.gate import Limits, limits_asked
 
-    limits = Limits(max_drop, min_speedup, max_size, min_agreement, strict, preset, None if baseline is None else str(baseline))
+    against = None if baseline is None else str(baseline)
+    limits = Limits(max_drop, min_speedup, max_size, min_agreement, strict, preset, against, max_fallback_nodes)
     if limits != Limits() or report_file is None or not (markdown or html):
         limits_asked(limits)
     check_outputs((junit, markdown, html), (*models, report_file, baseline, asked["data"]))

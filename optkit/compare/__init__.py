@@ -81,9 +81,9 @@ def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Compa
 
     Scores are paired by example, times by round. Latency gives three deltas, `latency_median`, `latency_p90` and `latency_p99`, the
     latter two only when there are enough runs (`stats.order.runs_needed`: 100 and 1000) and they show the models and not queries that
-    waited for a busy machine (`_waiting`). Throughput, load time and memory are compared
-    by their medians, file sizes exactly. Median times and throughput are those at the machine's typical speed: what slowed both models
-    down in a round is taken out (`stats.ratio.at_typical_speed`). Relative bounds of scores take the score before as given.
+    waited for a busy machine (`_waiting`). Throughput, load time and memory are compared by their medians, file sizes exactly, and so are
+    nodes that fall back to the CPU, on other devices. Median times and throughput are those at the machine's typical speed: what slowed
+    both models down in a round is taken out (`stats.ratio.at_typical_speed`). Relative bounds of scores take the score before as given.
 
     A difference is `better` or `worse` when its whole 95 % interval is beyond the band of no consequence (`BANDS`: 1 % for latency and
     throughput, 5 % for load time, 10 % for memory, nothing for scores and sizes), and `same` when the whole interval is within it.
@@ -148,6 +148,8 @@ def with_precision_wished(comparison: Comparison, precision: float) -> Compariso
 
 
 def _joined(parts: Sequence[Comparison]) -> Comparison:
-    deltas = tuple(delta for part in parts for delta in part.deltas)
+    from optkit.compare._fall_backs import once_on_each_device
+
+    deltas = once_on_each_device(delta for part in parts for delta in part.deltas)
     warnings = tuple(dict.fromkeys(warned for part in parts for warned in part.warnings))
     return Comparison(parts[0].before, parts[0].after, deltas, warnings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optkit.compare import Delta, Says
+from optkit.compare._fall_backs import fall_back_delta
 from optkit.compare._waiting import is_busy, waited
 from optkit.samples import FIDELITY, Better, Samples
 from optkit.stats.interval import Interval, Z, chance_of
@@ -54,7 +55,8 @@ def deltas_of(before: "Measurement", after: "Measurement", seed: int) -> tuple[D
         first = firsts.get(second.metric) or _perfect(second)
         if first is not None:
             found += [_delta(each, second, after.device, after.batch) for each in _differences(first, second, seed, busy)]
-    return tuple(found)
+    fallen = fall_back_delta(before, after)
+    return (*found, fallen) if fallen is not None else tuple(found)
 
 
 def score_delta(first: Samples | None, second: Samples, device: str, batch: int, seed: int) -> Delta:

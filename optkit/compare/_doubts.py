@@ -8,6 +8,7 @@ import numpy as np
 
 from optkit.compare import Delta, Warned
 from optkit.compare._deltas import Array, rounds_of
+from optkit.compare._fall_backs import fall_backs
 from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
 from optkit.samples import Samples, kind_of
 from optkit.stats.drift import spread, trend, wander
@@ -28,7 +29,6 @@ MUCH_SPREAD = 0.5
 MUCH_TREND = 0.1
 LONG = 30.0
 """Seconds of timing; more hardly narrows an interval, as rounds do not get more."""
-CPU = "CPUExecutionProvider"
 QUIETER = "measure on a quieter machine"
 
 
@@ -149,12 +149,11 @@ def _direction(rounds: Sequence[Array]) -> str:
 
 def _fall_backs(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
     for one in (before, after):
-        left = one.nodes.get(CPU, 0)
-        if one.device.lower() not in ("cpu", CPU.lower()) and left:
+        if left := fall_backs(one):
             total = sum(one.nodes.values())
             yield Warned(
                 f"{left:,} of {total:,} nodes of {one.name} run on the CPU, not on {one.device}",
-                "copies to and fro cost time; see optkit inspect",
+                "each change of device costs time; the report names the operators",
             )
 
 

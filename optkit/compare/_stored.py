@@ -9,6 +9,7 @@ import numpy as np
 
 from optkit.compare import Comparison, Delta, Warned
 from optkit.compare._deltas import QUANTILES, deltas_of, ratio_delta, rounds_of
+from optkit.compare._fall_backs import once_on_each_device
 from optkit.samples import FIDELITY, Samples, kind_of
 from optkit.stats.apart import ratio_of_intervals, ratio_of_runs
 from optkit.stats.interval import Interval
@@ -47,7 +48,7 @@ def compare_with_stored(stored: Sequence[Pair], now: Sequence[Pair], same_data: 
         left_out[SPEED] = "the stored report has no times on this device at this batch size"
     elif any(then.model.threads != pair.model.threads for then, pair in pairs):
         left_out[SPEED] = "it was measured with another number of threads"
-    deltas = [delta for then, pair in pairs for delta in _deltas(then, pair, left_out, seed)]
+    deltas = list(once_on_each_device(delta for then, pair in pairs for delta in _deltas(then, pair, left_out, seed)))
     if not pairs and stored and now:
         deltas = [delta for delta in deltas_of(stored[0].model, now[0].model, seed) if delta.metric == "size"]
     first, second = stored[0].model.name, now[0].model.name

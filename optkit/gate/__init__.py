@@ -35,6 +35,8 @@ class Limits:
     """A `max_drop` by the name that it has elsewhere."""
     baseline: str | None = None
     """A stored report: the limits are then relative to the model in it, and not to the original."""
+    max_fallback_nodes: int | None = None
+    """Nodes on the CPU, on devices that are not; a number and no ratio."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,17 @@ def _overall(outcomes: Sequence[Outcome], strict: bool) -> Outcome:
 
 
 def _check(limit: "Limit", delta: Delta, name: str) -> Check:
-    outcome = _outcome(delta, limit.threshold)
+    if limit.most is not None:
+        outcome: Outcome = "passed" if delta.after <= limit.most else "failed"
+    else:
+        outcome = _outcome(delta, limit.threshold)
     more = _more(delta, limit.threshold) if outcome == "undecided" else None
     reason = name + limit.measured(delta)
     if outcome == "failed":
         reason += f": {limit.short_by(delta)}"
     if outcome == "undecided":
         reason += ": " + _what_would_decide(delta, more)
-    return Check(limit.text, delta, outcome, reason, more, limit.threshold)
+    return Check(limit.text, delta, outcome, reason, more, limit.threshold if limit.most is None else None)
 
 
 def _what_would_decide(delta: Delta, more: int | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from optkit.compare import Delta
 from optkit.errors import UsageError
 from optkit.gate import PRESETS, Limits
-from optkit.samples import kind_of
+from optkit.samples import FALL_BACKS, kind_of
 from optkit.units import show_bytes, show_value
 
 
@@ -25,13 +25,16 @@ class Limit:
     measured: Callable[[Delta], str]
     short_by: Callable[[Delta], str]
     kind: str
-    """`accuracy`, `speed`, `size` or `fidelity`."""
+    """`accuracy`, `speed`, `size`, `fidelity` or `placement`."""
+    most: int | None = None
+    """The largest value after, where it is a number that is limited and no difference; `threshold` then says nothing."""
 
     def concerns(self, delta: Delta) -> bool:
         return self.wants in (delta.metric, kind_of(delta.metric))
 
     def not_measured(self) -> UsageError:
-        what = {"latency_median": "no latency", "size": "no file size"}.get(self.wants, f"no {self.wants}")
+        named = {"latency_median": "no latency", "size": "no file size", FALL_BACKS: "no device but the CPU"}
+        what = named.get(self.wants, f"no {self.wants}")
         return UsageError(f"{what} was measured, so it cannot be judged", where=self.text, hint=self.hint)
 
 
@@ -51,10 +54,11 @@ def limits_asked(limits: Limits) -> list[Limit]:
         (limits.min_agreement, _min_agreement),
     )
     asked = [maker(value) for value, maker in makers if value is not None]
+    if limits.max_fallback_nodes is not None:
+        asked.append(_max_fallback_nodes(limits.max_fallback_nodes))
     if not asked:
-        raise UsageError(
-            "there is no limit to hold a model against", hint="give --max-drop, --preset, --min-speedup, --max-size or --min-agreement"
-        )
+        hint = "give --max-drop, --preset, --min-speedup, --max-size, --min-agreement or --max-fallback-nodes"
+        raise UsageError("there is no limit to hold a model against", hint=hint)
     return asked
 
 
@@ -121,6 +125,24 @@ def _min_agreement(wanted: float) -> Limit:
         measured,
         lambda delta: f"{(wanted - delta.after) * 100:.2f} points too little",
         "fidelity",
+    )
+
+
+def _max_fallback_nodes(allowed: int) -> Limit:
+    def measured(delta: Delta) -> str:
+        nodes = "node runs" if delta.after == 1 else "nodes run"
+        found = f"{delta.after:,.0f} {nodes} on the CPU and not on {delta.device} ({delta.before:,.0f} before)"
+        return f"{found}; {allowed:,} {'is' if allowed == 1 else 'are'} allowed"
+
+    return Limit(
+        f"--max-fallback-nodes {allowed}",
+        0.0,
+        FALL_BACKS,
+        "name the device with --device, such as cuda or openvino",
+        measured,
+        lambda delta: f"{delta.after - allowed:,.0f} too many",
+        "placement",
+        most=allowed,
     )
 
 

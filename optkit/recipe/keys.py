@@ -79,6 +79,7 @@ class GateKeys(Keys):
     min_speedup: float | None = Field(None, gt=0, description="Median time before / after: 1.3 is 1.3 times as fast.")
     max_size: Share | None = Field(None, gt=0, description="Bytes after / before: 0.5 is half the size.")
     min_agreement: Share | None = Field(None, ge=0, le=1, description="Share of examples on which both models must answer alike.")
+    max_fallback_nodes: int | None = Field(None, ge=0, description="Most nodes on the CPU, on other devices.")
     strict: bool = Field(False, description="Undecided counts as failed.")
     preset: Literal["mlperf-99", "mlperf-99.9"] | None = Field(
         None, description="A max_drop by name: 99 % or 99.9 % of the original's score is kept."
@@ -89,8 +90,9 @@ class GateKeys(Keys):
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
-        if all(each is None for each in (self.max_drop, self.preset, self.min_speedup, self.max_size, self.min_agreement)):
-            raise ValueError("it limits nothing: give max_drop, preset, min_speedup, max_size or min_agreement")
+        limits = (self.max_drop, self.preset, self.min_speedup, self.max_size, self.min_agreement, self.max_fallback_nodes)
+        if all(each is None for each in limits):
+            raise ValueError("it limits nothing: give max_drop, preset, min_speedup, max_size, min_agreement or max_fallback_nodes")
         return self
 
 

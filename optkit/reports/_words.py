@@ -3,7 +3,7 @@
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from optkit.samples import kind_of
+from optkit.samples import FALL_BACKS, kind_of
 from optkit.units import show_value
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ NAMES = {
     "size": "file size",
     "sqnr": "SQNR",
     "finite": "finite answers",
+    "fall_back_nodes": "nodes on the CPU",
 }
 ORDER = (
     "finite",
@@ -36,6 +37,7 @@ ORDER = (
     "device_memory",
     "load_time",
     "first_inference",
+    "fall_back_nodes",
 )
 SECTIONS = ("accuracy", "fidelity", "cost")
 
@@ -76,6 +78,8 @@ def value_of(delta: "Delta", value: float) -> str:
 
 def sentence(delta: "Delta") -> str:
     """The difference in words, with its interval."""
+    if delta.metric == FALL_BACKS:
+        return {"better": "fewer", "worse": "more"}.get(delta.verdict, "the same")
     if kind_of(delta.metric) == "fidelity":
         return _fidelity(delta)
     if not isfinite(delta.gain):

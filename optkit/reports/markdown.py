@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from optkit.reports import _providers as _providers_words
 from optkit.reports._layers import BAD, Gap, advice, bar, number, sentences
 from optkit.reports._layers import name_of as layer_name
 from optkit.reports._layers import rows_of as rows_of_layers
@@ -31,6 +32,7 @@ def render(report: "Report") -> str:
             lines += _slices(sliced)
     for found in report.layers:
         lines += _layers(found)
+    lines += _providers(report)
     warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
     lines += [f"> **Warning:** {_safe(warned.what)}  \n> Hint: {_safe(warned.hint)}\n" for warned in warnings]
     lines += [f"<sub>{_safe(line)}</sub>  " for line in _foot(report)]
@@ -74,6 +76,14 @@ def _layers(found: "LayerComparison") -> list[str]:
     hint = advice(found)
     block = [f"> Hint: {_safe(hint[0])}", *(["", "```", *(line.removeprefix("  ") for line in hint[1:]), "```"] if hint[1:] else [])]
     return [*head, *body, "", *says, "", *([*block, ""] if hint else [])]
+
+
+def _providers(report: "Report") -> list[str]:
+    if not report.audits:
+        return []
+    head = [_providers_words.TITLE, "", f"| {' | '.join(_providers_words.HEAD)} |", "|---|---|---|---:|---:|---:|"]
+    body = [f"| {_code(row.model)} | {' | '.join(map(_safe, row.cells[1:]))} |" for row in _providers_words.rows_of(report)]
+    return [*head, *body, "", *(f"- {_safe(line)}" for line in _providers_words.sentences(report)), ""]
 
 
 def _foot(report: "Report") -> Iterator[str]:

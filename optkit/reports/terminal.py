@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optkit.reports import _layers as _layers_words
+from optkit.reports import _providers as _providers_words
 from optkit.reports._places import Place, basis, places_of, rows_of, sections
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
 from optkit.reports._words import after_of, before_of, counted, name_of, rank, sentence, short, verdict_sentence
@@ -56,6 +57,7 @@ def _parts(report: "Report", width: int) -> list[RenderableType]:
             parts += _slices(sliced)
     for found in report.layers:
         parts += _layers(found, width)
+    parts += _providers(report)
     if report.verdict is not None:
         parts += [_checks(report.verdict), Text(verdict_sentence(report.verdict), style=STYLES[report.verdict.outcome]), Text("")]
     warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
@@ -113,6 +115,18 @@ def _slices(found: SliceTable) -> list[RenderableType]:
         cells = (f"{row.examples:,}", before_of(delta), after_of(delta), change(delta), Text(mark(delta), style=_style(delta)))
         table.add_row(Text(row.value), *cells)
     return [Text(found.title, style="bold"), table, *(Text(line, style="dim") for line in found.says), Text("")]
+
+
+def _providers(report: "Report") -> list[RenderableType]:
+    if not report.audits:
+        return []
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for i, name in enumerate(_providers_words.HEAD):
+        table.add_column(name, justify="right" if i > 2 else "left", no_wrap=i > 0, overflow="fold")
+    for row in _providers_words.rows_of(report):
+        table.add_row(*map(Text, row.cells))
+    says = [Text(line, style="dim") for line in _providers_words.sentences(report)]
+    return [Text(_providers_words.TITLE, style="bold"), table, *says, Text("")]
 
 
 def _checks(verdict: "Verdict") -> Table:

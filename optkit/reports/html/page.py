@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from optkit import __version__
-from optkit.reports.html import classes, differences, footprint, headline, latency, layers, lineage, times, tradeoff
+from optkit.reports.html import classes, differences, footprint, headline, latency, layers, lineage, providers, times, tradeoff
 from optkit.reports.html.palette import DARK, LIGHT, variables
 from optkit.reports.html.series import series_of
 
@@ -47,6 +47,7 @@ SECTIONS = (
     Section("footprint", "Size and memory", "Size and memory", footprint.view),
     Section("layers", "Error by layer", "Layers", layers.view),
     Section("times", "Time by operator", "Time", times.view),
+    Section("providers", "Where nodes run", "Providers", providers.view),
     Section("lineage", "Where the models come from", "Lineage", lineage.view),
     Section("machine", "Machine and method", "Machine", _machine),
 )
