@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import optkit
 
 assert optkit  # imported before anything imports onnxruntime: it turns telemetry off, for tests too
+settings.register_profile("optkit", deadline=None)  # a busy machine is no defect
+settings.load_profile("optkit")
 GOLDEN = Path(__file__).parent / "golden"
 
 

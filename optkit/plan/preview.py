@@ -1,9 +1,11 @@
 """What a plan would do: its model, its data, and which steps are already there. Nothing is run."""
 
+import shutil
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 from optkit.artifact import Artifact
@@ -66,6 +68,14 @@ class Preview:
     remarks: tuple[str, ...]
 
 
+class _Folder:
+    """A folder that is gone when nobody holds it any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="optkit-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 def gather(plan: Plan) -> Material:
     """Read the model and its data, and open the model on every device that is to be measured.
 
@@ -74,8 +84,8 @@ def gather(plan: Plan) -> Material:
     recipe = plan.recipe
     model, held = recipe.model, None
     if recipe.torch is not None:
-        held = TemporaryDirectory(prefix="optkit-")
-        model = Path(held.name) / recipe.model.name
+        held = _Folder()
+        model = held.path / recipe.model.name
         assemble_for(recipe, recipe.torch, model)
     sessions = [open_session(model, device, recipe.measure.threads) for device in recipe.measure.devices]
     examples = read_splits(recipe, sessions[0].inputs)
