@@ -43,7 +43,12 @@ class QuantizeWeights(Pass):
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gather.")
     samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
     max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
-    min_sqnr: float = Field(18.0, ge=0, le=120, description="Fidelity to keep: signal to noise of what varies in the outputs, in dB.")
+    min_sqnr: float | None = Field(
+        None,
+        ge=0,
+        le=120,
+        description="Signal to noise that all outputs must keep, in dB. None: changed answers may cost 1 % by the model's own confidence.",
+    )
     max_drop: float | None = Field(
         None, ge=0, lt=1, description="Largest loss relative to the original's score on labelled examples; in place of min_sqnr."
     )

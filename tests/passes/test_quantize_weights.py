@@ -108,7 +108,7 @@ def test_four_bits_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_not_even_eight_bits_do(tmp_path: Path) -> None:
-    with pytest.raises(NothingPaid, match="lose too much here: the most faithful variant keeps"):
+    with pytest.raises(NothingPaid, match="lose too much here, even in the most faithful variant: it keeps"):
         quantized(source_of(tmp_path), real(), min_sqnr=90.0)
 
 

@@ -22,6 +22,7 @@ from optkit.quantization.candidates import excluded
 from optkit.quantization.decide import TIE
 from optkit.quantization.prepare import prepare_checked
 from optkit.quantization.recognise import already_quantized
+from optkit.quantization.room import room
 from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
@@ -139,7 +140,7 @@ def _settle_bits(bench: Bench, weights: Sequence[Weight], tried: Sequence[Trial]
     noise = output_noise(bench.model, weights, start.rounded, bench.reference, threads=place.threads, progress=place.progress)
     mixtures = mix(bench, start.rounded, eight, noise, place.progress)
     good = [t for t in mixtures if t.good]
-    return min(good, key=lambda t: t.size) if good else max([start, *mixtures], key=lambda t: t.fidelity.sqnr)
+    return min(good, key=lambda t: t.size) if good else max([start, *mixtures], key=lambda t: room(t.fidelity, bench.wishes.floor))
 
 
 def _in_every_form(bench: Bench, start: Trial, asked: Asked) -> list[Trial]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from optkit.errors import NothingPaid
 from optkit.quantization.blocks.trial import Bench, Trial, bits_text
 from optkit.quantization.decide import SLOWER
+from optkit.quantization.room import room, shortfall
 from optkit.units import show_percent
 
 
@@ -35,14 +36,14 @@ def _nothing_paid(trials: Sequence[Trial], sound: Sequence[Trial], bench: Bench)
     if not smaller:
         reasons = "; ".join(f"{name}: {why}" for name, why in bench.failures.items())
         return NothingPaid(f"no variant is smaller than the original{f' ({reasons})' if reasons else ''}", hint="try --int8 or --fp16")
-    best = max(smaller, key=lambda t: t.fidelity.sqnr)
-    what = f"{bits_text(best.rounded)} lose too much here: the most faithful variant "
+    best = max(smaller, key=lambda t: room(t.fidelity, bench.wishes.floor))
     if best.drop is not None and bench.wishes.max_drop is not None:
         return NothingPaid(
-            f"{what}loses {show_percent(best.drop)} of the original's score, {show_percent(bench.wishes.max_drop)} is allowed",
+            f"{bits_text(best.rounded)} lose too much here: the most faithful variant loses {show_percent(best.drop)} of the original's "
+            f"score, {show_percent(bench.wishes.max_drop)} is allowed",
             hint="give calibration examples with --data, take smaller groups with --group-size, or allow more with --max-drop",
         )
     return NothingPaid(
-        f"{what}keeps {best.fidelity.sqnr:.1f} dB, {bench.wishes.floor:.0f} are asked for",
-        hint="give calibration examples with --data, take smaller groups with --group-size, or lower --min-sqnr",
+        f"{bits_text(best.rounded)} lose too much here, even in the most faithful variant: {shortfall(best.fidelity, bench.wishes.floor)}",
+        hint="give calibration examples with --data, take smaller groups with --group-size, or set the noise allowed with --min-sqnr",
     )

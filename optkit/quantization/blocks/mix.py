@@ -30,7 +30,10 @@ def mixed(four: Rounded, eight: Rounded, names: Sequence[str]) -> Rounded:
 
 
 def mix(bench: Bench, four: Rounded, eight: Rounded, noise: Mapping[str, float], progress: Progress) -> list[Trial]:
-    """Trials of mixtures, among them the one with the fewest 8-bit weights that is good, by bisection of one ranking."""
+    """Trials of mixtures, among them the one with the fewest 8-bit weights that is good, by bisection of one ranking.
+
+    Good is what has room to spare, or keeps the drop allowed where that decides.
+    """
     order = ranked(four, eight, noise)
     low, high = 1, len(order)
     tried: list[Trial] = []
