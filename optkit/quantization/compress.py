@@ -3,7 +3,7 @@
 The file shrinks to about a quarter, the speed stays what it was, and the answers are the same on every CPU.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +20,8 @@ SMALLEST_TENSOR = 1024
 """Elements; below this the two nodes cost more than they save."""
 LARGE_TABLE = 1 << 20
 """Elements. The three nodes more that a lookup takes would show in a model with a small table; folded at load time it costs none."""
+AT_A_TIME = 1 << 18
+"""Elements of a weight."""
 LARGEST_OVERHEAD = 0.06
 """Bytes of scales per byte of float weight."""
 
@@ -106,7 +108,7 @@ def stored_form(value: ir.Value, weight: Array) -> tuple[Array, Array] | None:
 
     Output channels of a layer have scales of their own. None where the weight cannot be stored so.
     """
-    if not np.isfinite(weight).all():
+    if not all(np.isfinite(weight[rows]).all() for rows in _parts(weight)):
         return None
     axes = range(weight.ndim)
     apart = {channel_axis(u.node) for u in value.uses() if weight_of(u.node) is not None and u.idx == WEIGHT_INPUT}
@@ -122,13 +124,36 @@ def stored_form(value: ir.Value, weight: Array) -> tuple[Array, Array] | None:
         if too_many and len(reduced) < weight.ndim - 1:
             continue
         integers, scale = _rounded(weight, reduced)
-        error = float(((integers * scale - weight) ** 2).sum())
+        error = _squared_error(weight, integers, scale)
         if best is None or error < best[0]:
             best = (error, integers, scale)
     return None if best is None else best[1:]
 
 
 def _rounded(weight: Array, reduced: tuple[int, ...]) -> tuple[Array, Array]:
-    peak = np.abs(weight).max(axis=reduced, keepdims=True)
+    peak = np.maximum(weight.max(axis=reduced, keepdims=True), -weight.min(axis=reduced, keepdims=True))
     scale = np.maximum(peak / np.float32(127), np.float32(SMALLEST_SCALE)).astype(np.float32)
-    return np.clip(np.rint(weight / scale), -127, 127).astype(np.int8), scale
+    integers = np.empty(weight.shape, np.int8)
+    for rows in _parts(weight):
+        steps = weight[rows] / _along(scale, rows)
+        integers[rows] = np.clip(np.rint(steps, out=steps), -127, 127, out=steps)
+    return integers, scale
+
+
+def _squared_error(weight: Array, integers: Array, scale: Array) -> float:
+    total = 0.0
+    for rows in _parts(weight):
+        wrong = integers[rows] * _along(scale, rows)
+        wrong -= weight[rows]
+        total += float(np.einsum("i,i->", wrong.ravel(), wrong.ravel()))
+    return total
+
+
+def _parts(weight: Array) -> Iterator[slice]:
+    """Rows that together fit the processor's cache: a weight may fill half the memory, and must not be copied whole."""
+    rows = max(1, AT_A_TIME * len(weight) // max(weight.size, 1))
+    return (slice(start, start + rows) for start in range(0, len(weight), rows))
+
+
+def _along(scale: Array, rows: slice) -> Array:
+    return scale[rows] if len(scale) > 1 else scale

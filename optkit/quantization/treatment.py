@@ -131,6 +131,9 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
             if weight_of(node) is None or ways.get(name) is Way.GROUPS or (name not in ways and not treatment.compress):
                 continue
             value = node.inputs[WEIGHT_INPUT]
+            means = learned.means.get(source_of(node))
+            if name not in ways and means is None:
+                continue
             weight = constant_array(value)
             assert value is not None
             assert weight is not None
@@ -140,15 +143,16 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
                 if treatment.portable:
                     integers, scale = fit_pairs(node, weight, integers, scale)
                 weights[name] = integers, scale
+                if means is None:
+                    continue
                 rounded = integers * scale.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])
             elif compressible(value) and (stored := stored_form(value, weight)) is not None:
                 rounded = stored[0] * stored[1]
             else:
                 continue
-            means = learned.means.get(source_of(node))
-            if means is not None:
-                static = ways.get(name) in (Way.STATIC, Way.STATIC_FLOAT_OUT)
-                correct_bias(graph, node, weight, rounded, means, activations=static)
+            assert means is not None
+            static = ways.get(name) in (Way.STATIC, Way.STATIC_FLOAT_OUT)
+            correct_bias(graph, node, weight, rounded, means, activations=static)
     return weights
 
 
