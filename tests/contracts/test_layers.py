@@ -11,7 +11,7 @@ import optkit
 ROOM = Path(optkit.__file__).parent
 
 LAYERS = {
-    4: "cli __main__ commands api",
+    4: "cli __main__ commands api pytest_plugin",
     3: "recipe plan optimize manifest soundness follow inspection installation"
     " bench measure compare layers gate report baseline drift prove search space pareto",
     2: "passes quantization formats datasets metrics runtimes scenarios meters reports samplers workers",
