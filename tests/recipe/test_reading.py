@@ -60,6 +60,11 @@ def test_every_key_reaches_its_place(tmp_path: Path) -> None:
     assert recipe.where("data.training") == f"{file}:2", "what is not there stands where it would"
 
 
+def test_a_gate_may_limit_fall_backs_alone() -> None:
+    recipe = read_recipe_text("model: m.onnx\npasses: [shrink]\ngate: {max_fallback_nodes: 0}\n")
+    assert recipe.gate == Limits(max_fallback_nodes=0)
+
+
 def test_the_least_that_a_recipe_needs() -> None:
     recipe = read_recipe_text("model: m.onnx\npasses: [shrink]\ngate:\n")
     assert (recipe.data, recipe.measure, recipe.gate, recipe.seed) == (Data(), Measure(), None, 0)
@@ -89,6 +94,7 @@ def test_one_source_for_all(given: str, data: Data) -> None:
         ("measure:\n  metrics: [top1, topp1]", 2, "no metric is called 'topp1'", "did you mean 'top1'?"),
         ("gate: {max_drop: 150%}", 1, "gate.max_drop: it must be less than or equal to 1, not '150%'", ""),
         ("\ngate: {strict: true}", 2, "gate: it limits nothing", ""),
+        ("gate: {max_fallback_nodes: -1}", 1, "gate.max_fallback_nodes: it must be greater than or equal to 0", ""),
         ("gate: {strict: 1}", 1, "gate.strict: expected true or false, not 1", ""),
         ("gate: 1%", 1, "gate: expected keys and values, not '1%'", ""),
         ("seed: 1\nseed: 2", 2, "'seed' stands here twice", "it is first at r.yaml:1"),
