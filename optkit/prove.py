@@ -1,6 +1,6 @@
 """What a model gained and what it cost: read examples, measure side by side, compare, judge, report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ def prove(
     wanted = _metrics(metrics or (() if stored is None else stored_metrics(stored)), output, limits)
     _check_limits(limits, wanted, examples, devices)
     slices = slices_by(by, examples, wanted)
-    walked = _layers(models, examples, threads, seconds, devices[0], progress) if layers else {}
+    more = _layers(models, examples, threads, seconds, devices[0], progress) if layers else {}
     measurements = measure(
         models,
         examples,
@@ -91,11 +91,10 @@ def prove(
         own_process=own_process,
         progress=progress,
     )
-    comparisons = sliced(compare_all(measurements, seed), measurements, slices, seed)
-    comparisons = tuple(_with_doubts(each, examples, precision) for each in comparisons)
-    judged_now = limits if stored is None else None
-    audits = _audits(measurements, examples, progress)
-    report = _report(title or _title(measurements), measurements, comparisons, judged_now, examples, audits=audits, **walked)
+    found = sliced(compare_all(measurements, seed), measurements, slices, seed)
+    comparisons = tuple(_with_doubts(each, examples, precision) for each in found)
+    more["audits"] = _audits(measurements, examples, progress)
+    report = _report(title or _title(measurements), measurements, comparisons, limits if stored is None else None, examples, more)
     return report if stored is None else against(report, stored, limits, seed)
 
 
@@ -111,7 +110,7 @@ def _report(
     comparisons: Sequence[Comparison],
     limits: Limits | None,
     examples: "Examples",
-    **more: Any,
+    more: Mapping[str, Any],
 ) -> Report:
     return Report(
         schema=SCHEMA,

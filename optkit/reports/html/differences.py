@@ -12,6 +12,7 @@ from optkit.reports._words import after_of, before_of, name_of, rank, sentence
 from optkit.reports.html.bounds import Axis, axis_of, bounds_on, gain_on
 from optkit.reports.html.intervals import CAPTIONS, Bar, axis_picture, picture, scale_for
 from optkit.reports.html.series import Series, series_of
+from optkit.samples import FALL_BACKS
 
 if TYPE_CHECKING:
     from optkit.compare import Delta
@@ -102,7 +103,8 @@ def sign_of(delta: "Delta") -> str:
     """What its mark shows."""
     if delta.metric in OF_THE_ORIGINAL:
         return "none"
-    return "undecided" if not isfinite(delta.gain) else JUDGED[delta.verdict]
+    counted = delta.metric == FALL_BACKS  # known exactly, also where there was none before
+    return JUDGED[delta.verdict] if counted or isfinite(delta.gain) else "undecided"
 
 
 def told(model: Series, delta: "Delta") -> str:
