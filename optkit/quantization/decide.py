@@ -12,11 +12,13 @@ SLOWER = 1.03
 """A variant whose whole interval lies above this is slower; less than that nobody notices."""
 FASTER = 0.97
 TIE = 0.05
-"""Variants this close in time tie: the more faithful one is taken, and of those that are faithful enough the fastest."""
+"""Variants this close in time are as good as equally fast."""
+DECIBEL = 0.01
+"""Share of its time that a variant may take more for each dB of room that it has more: 5 dB are worth 5 %."""
 AMPLE = 10.0
 """dB of room (see room.py) from which more shows in no score."""
 NOISE = 0.02
-"""Variants this close in time are equally fast; the one that was tried first is taken, so that chance does not choose."""
+"""Variants this close are equally good; the one that was tried first is taken, so that chance does not choose."""
 
 
 def time_ratio(trial: Trial) -> float:
@@ -33,14 +35,16 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
         lead = min(map(time_ratio, not_slower))
         if lead >= FASTER:  # nothing computes faster: the smallest file of those that are no slower
             return min((t for t in not_slower if time_ratio(t) <= max(1, lead) * (1 + TIE)), key=lambda t: t.size)
-        tied = [t for t in not_slower if time_ratio(t) <= lead * (1 + TIE)]
-        most = max(min(room(t.fidelity, wishes.floor), AMPLE) for t in tied)
-        alike = [t for t in tied if min(room(t.fidelity, wishes.floor), AMPLE) >= most]
-        quickest = min(map(time_ratio, alike))
-        return next(t for t in alike if time_ratio(t) <= quickest * (1 + NOISE))
+        least = min(_price(t, wishes) for t in not_slower)
+        return next(t for t in not_slower if _price(t, wishes) <= least * (1 + NOISE))
     if sound and wishes.accept_size_only:
         return min(sound, key=lambda t: t.size)
     raise _nothing_paid(trials, smaller, sound, wishes, bench)
+
+
+def _price(trial: Trial, wishes: Wishes) -> float:
+    """Its time, and what it lacks in room."""
+    return time_ratio(trial) * (1 + DECIBEL * (AMPLE - min(room(trial.fidelity, wishes.floor), AMPLE)))
 
 
 def _nothing_paid(trials: Sequence[Trial], smaller: Sequence[Trial], sound: Sequence[Trial], wishes: Wishes, bench: Bench) -> NothingPaid:

@@ -48,9 +48,10 @@ def refusal(*trials: Trial, failures: dict[str, str] | None = None, **wishes: An
     ("trials", "wins"),
     [
         ([trial("fast", 0.5), trial("slow", 0.8, sqnr=60)], "fast"),
-        # this close in time, the more faithful one
-        ([trial("fast", 0.50, sqnr=22), trial("faithful", 0.52, sqnr=27)], "faithful"),
-        ([trial("fast", 0.50, sqnr=22), trial("faithful", 0.53, sqnr=27)], "fast"),
+        # a dB more is worth a hundredth of the time, up to what is faithful enough
+        ([trial("fast", 0.50, sqnr=22), trial("faithful", 0.51, sqnr=28)], "faithful"),
+        ([trial("fast", 0.50, sqnr=22), trial("faithful", 0.55, sqnr=28)], "fast"),
+        ([trial("fast", 0.50, sqnr=27), trial("faithful", 0.52, sqnr=28)], "fast"),
         # faithful enough is enough: then the faster one
         ([trial("slower", 0.52, sqnr=50), trial("faster", 0.50, sqnr=35)], "faster"),
         # what loses too much does not count, however fast
