@@ -48,7 +48,7 @@ def _fold(graph: ir.Graph, last: ir.Node, opset: int) -> None:
     ):
         return
     old = last.outputs[0]
-    new = ir.Value(name=f"{old.name}_folded", type=ir.TensorType(result.dtype), shape=ir.Shape(result.shape), const_value=result)
+    new = ir.Value(name=f"{old.name}_folded", type=ir.TensorType(result.dtype), shape=ir.Shape(result.shape.numpy()), const_value=result)
     graph.register_initializer(new)
     old.replace_all_uses_with(new, replace_graph_outputs=True)
 

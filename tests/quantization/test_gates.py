@@ -20,7 +20,7 @@ def seen_of(values: Array) -> Histogram:
 
 
 def silu(values: Array) -> Array:
-    return values / (1 + np.exp(-values.astype(np.float64)))
+    return np.asarray(values / (1 + np.exp(-values.astype(np.float64))))
 
 
 def error(values: Array, span: tuple[float, float]) -> float:

@@ -21,7 +21,7 @@ WEIGHT = (RNG.normal(size=(40, 40)) / 6).astype(np.float32)
 X = RNG.normal(size=(3, 40)).astype(np.float32)
 
 
-def read(graph: str, opset: int = 17, imports: str = "", **weights: Array) -> onnx.ModelProto:
+def read(graph: str, opset: int = 17, imports: str = "", **weights: Any) -> onnx.ModelProto:
     proto = parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}{imports}]> g {graph}')
     proto.graph.initializer.extend(numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items())
     return proto

@@ -289,6 +289,8 @@ def test_a_shape_is_read_off_the_integers(tmp_path: Path) -> None:
     nodes = weighted_nodes(model)
     insert_static(model, [str(n.name) for n in nodes], grids_for(model, tensors_to_observe(nodes), feed))
     shape = next(n for n in model.graph if n.op_type == "Shape")
-    assert shape.inputs[0].producer().op_type == "QuantizeLinear"
+    made_by = shape.inputs[0].producer() if shape.inputs[0] is not None else None
+    assert made_by is not None
+    assert made_by.op_type == "QuantizeLinear"
     assert answers(model, feed)["h"].tolist() == [3, 8, 6, 6]
     assert fused(model, tmp_path)["QLinearConv"] == 2

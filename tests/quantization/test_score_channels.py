@@ -72,4 +72,5 @@ def test_scores_and_boxes_are_judged_apart() -> None:
     assert without_scores.cost is None
     with_coarse_boxes = Reference(HEAD, Answering(*truth), [{}] * 6).compare(Answering(*coarse))
     assert with_coarse_boxes.high_scores == 1
+    assert with_coarse_boxes.numbers is not None
     assert with_coarse_boxes.sqnr == with_coarse_boxes.numbers < 40

@@ -20,12 +20,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Feed = Mapping[str, Array]
 
 
-def read(graph: str, opset: int = 17, **weights: Array | float) -> ir.Model:
+def read(graph: str, opset: Any = 17, **weights: Any) -> ir.Model:
     """A model from `(float[N,4] x) => (float[N,4] y) { … }` and its weights; every node gets a name."""
     return ir.from_proto(proto_of(graph, opset, **weights))
 
 
-def proto_of(graph: str, opset: int = 17, **weights: Array | float) -> onnx.ModelProto:
+def proto_of(graph: str, opset: int = 17, **weights: Any) -> onnx.ModelProto:
     proto = parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]> g {graph}')
     for name, array in weights.items():
         held = np.asarray(array)
