@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,6 +31,7 @@ from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.prepare import prepare_checked
 from optkit.quantization.race import race
 from optkit.quantization.sensitivity import noise_by_node
+from optkit.quantization.treatment import Way
 from optkit.quantization.trial import Bench
 from optkit.quantization.wishes import Setting
 from optkit.records import write_record
@@ -75,7 +77,7 @@ def searched(folder: Path, place: Path, asked: argparse.Namespace) -> Outcome:
     ground.explore([Configuration(t, n, GRANULARITIES[0], f) for t in starts for n in NUMBERS for f in FORMATS], "formats and numbers")
     for configuration in _leading(ground, asked.floor, 3):
         ground.explore([replace(configuration, granularity=GRANULARITIES[1])], "one scale per tensor")
-    for configuration in _leading(ground, -1e9, 2):  # what is fastest may become faithful with fewer nodes
+    for configuration in _fastest_of_each_way(ground):
         _search_node_sets(ground, configuration)
     for configuration in _leading(ground, asked.floor, 1):
         climb(ground, configuration, asked.floor, asked.toggles)
@@ -106,6 +108,14 @@ def _leading(ground: Ground, floor: float, count: int) -> list[Configuration]:
         if configuration is not None and configuration.treatment.ways:
             chosen.setdefault(configuration.treatment.name, configuration)
     return list(chosen.values())[:count]
+
+
+def _fastest_of_each_way(ground: Ground) -> list[Configuration]:
+    """The fastest with static nodes and the fastest without, however faithful: with fewer nodes both may become fast and faithful."""
+    found: dict[bool, Configuration] = {}
+    for configuration in _leading(ground, -inf, len(ground.found)):
+        found.setdefault(any(way is not Way.DYNAMIC for way in configuration.treatment.ways.values()), configuration)
+    return list(found.values())
 
 
 def _search_node_sets(ground: Ground, start: Configuration) -> None:

@@ -49,7 +49,7 @@ def measured(command: Sequence[str], log: Path, *, limit: float, folder: Path | 
     arguments = [str(log), str(limit), str(folder or log.parent), *command]
     done = subprocess.run([sys.executable, "-I", "-c", LAUNCH, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        return Cost(-1, 0.0, 0, 0.0, done.stderr.strip().splitlines()[-1])
+        return Cost(-1, 0.0, 0, 0.0, f"it was ended from outside: {last_words(done.stderr)}")
     code, cpu, peak, wall = json.loads(done.stdout)
     why = TIMED_OUT if code is None else last_words(log.read_text(encoding="utf-8", errors="replace")) if code else ""
     return Cost(code, cpu, peak, wall, why)
