@@ -11,7 +11,7 @@ from exhaustive.number_formats import with_signed_activations, with_single_scale
 from exhaustive.outcome import Measured
 
 from optkit.errors import OptkitError
-from optkit.formats.onnx import model_size
+from optkit.formats.onnx import digest_of, model_size
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis
@@ -53,6 +53,7 @@ class Ground:
     found: dict[str, Measured] = field(default_factory=dict)
     configurations: dict[str, Configuration] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    digests: set[str] = field(default_factory=set)
     failed: int = 0
 
     def explore(self, wanted: Sequence[Configuration], stage: str) -> None:
@@ -93,6 +94,11 @@ class Ground:
             self.bench.failures[configuration.name] = str(error)
             self.failed += 1
             return None
+        digest = digest_of(path)
+        if digest in self.digests:  # what has no static node is the same in S8S8
+            path.unlink()
+            return None
+        self.digests.add(digest)
         sqnr = self._judged(path)
         return None if sqnr is None else (path, sqnr)
 
