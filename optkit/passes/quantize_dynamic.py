@@ -17,7 +17,7 @@ from optkit.quantization.treatment import Learned, build
 class QuantizeDynamic(OnnxPass):
     """Dynamic INT8 of matrix products (not of convolutions, which it makes slower); needs no data. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
     target: Literal["portable", "native"] = Field(

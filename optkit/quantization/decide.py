@@ -18,7 +18,7 @@ DECIBEL = 0.01
 AMPLE = 10.0
 """dB of room (see room.py) from which more shows in no score."""
 NOISE = 0.02
-"""Variants this close are equally good; the one that was tried first is taken, so that chance does not choose."""
+"""Variants this close are equally good; the one with more room is taken, else the first, so that chance does not choose."""
 
 
 def time_ratio(trial: Trial) -> float:
@@ -36,7 +36,8 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
         if lead >= FASTER:  # nothing computes faster: the smallest file of those that are no slower
             return min((t for t in not_slower if time_ratio(t) <= max(1, lead) * (1 + TIE)), key=lambda t: t.size)
         least = min(_price(t, wishes) for t in not_slower)
-        return next(t for t in not_slower if _price(t, wishes) <= least * (1 + NOISE))
+        alike = [t for t in not_slower if _price(t, wishes) <= least * (1 + NOISE)]
+        return max(alike, key=lambda t: round(_useful_room(t, wishes)))  # the first of those that have the most
     if sound and wishes.accept_size_only:
         return min(sound, key=lambda t: t.size)
     raise _nothing_paid(trials, smaller, sound, wishes, bench)
@@ -44,7 +45,11 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
 
 def _price(trial: Trial, wishes: Wishes) -> float:
     """Its time, and what it lacks in room."""
-    return time_ratio(trial) * (1 + DECIBEL * (AMPLE - min(room(trial.fidelity, wishes.floor), AMPLE)))
+    return time_ratio(trial) * (1 + DECIBEL * (AMPLE - _useful_room(trial, wishes)))
+
+
+def _useful_room(trial: Trial, wishes: Wishes) -> float:
+    return min(room(trial.fidelity, wishes.floor), AMPLE)
 
 
 def _nothing_paid(trials: Sequence[Trial], smaller: Sequence[Trial], sound: Sequence[Trial], wishes: Wishes, bench: Bench) -> NothingPaid:

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from optkit.formats.onnx import save_model
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import add_constant, add_node, share_names
+from optkit.runtimes import Batches, Port, full_feeds
 from optkit.runtimes.onnxruntime import open_onnx
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -24,7 +25,7 @@ SWITCHES = "optkit_switches"
 
 
 def output_noise(
-    model: ir.Model, groups: Mapping[str, Sequence[ir.Node]], feeds: Sequence[Mapping[str, Array]], *, threads: int, progress: Progress
+    model: ir.Model, groups: Mapping[str, Sequence[ir.Node]], examples: Batches, *, threads: int, progress: Progress
 ) -> dict[str, float]:
     """Noise at the outputs, relative to what varies in them, when one tensor is rounded for the nodes that read it; by tensor.
 
@@ -32,6 +33,7 @@ def output_noise(
     """
     names = list(groups)
     switched = _switched(model, groups)
+    feeds = list(full_feeds(_Wanted(model), examples))
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         save_model(switched, Path(folder) / "switched.onnx")
         session = open_onnx(Path(folder) / "switched.onnx", "cpu", threads)
@@ -44,6 +46,17 @@ def output_noise(
             found[name] = float(10 ** (-reference.compare(session).sqnr / 10))
             progress("weighing layers", place + 1, len(names))
     return found
+
+
+class _Wanted:
+    """What a model takes, without its switches."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self.inputs = tuple(
+            Port(str(each.name), "", tuple(size if isinstance(size, int) else None for size in each.shape or ()))
+            for each in model.graph.inputs
+            if each.name not in model.graph.initializers
+        )
 
 
 def _switched(model: ir.Model, groups: Mapping[str, Sequence[ir.Node]]) -> ir.Model:

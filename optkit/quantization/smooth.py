@@ -88,8 +88,8 @@ def _that_pay(
 ) -> dict[str, Division]:
     if not options:
         return {}
-    feeds = list(examples.spread(FEEDS).feeds(1))
-    heard = output_noise(model, {name: groups[name] for name in options}, feeds, threads=threads, progress=progress)
+    few = examples.spread(FEEDS)
+    heard = output_noise(model, {name: groups[name] for name in options}, few, threads=threads, progress=progress)
     echoes = {name: heard[name] / max(roundings[name], 1e-30) for name in options}
     return pick(options, echoes, seconds)
 

@@ -57,7 +57,14 @@ def open_session(model: Path | bytes, device: str = "cpu", threads: int = 1) -> 
     return open_onnx(model, device, threads)
 
 
-def fixed_batch(session: Session) -> int | None:
+class Takes(Protocol):
+    """Something with inputs, such as a session."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]: ...
+
+
+def fixed_batch(session: Takes) -> int | None:
     """The batch size that a model is made for; None where it is free."""
     sizes = [port.shape[0] for port in session.inputs if port.shape]
     return next((size for size in sizes if isinstance(size, int) and size > 0), None)
@@ -77,7 +84,7 @@ class Batches(Protocol):
     def feeds(self, batch: int = 1) -> "Iterator[Feed]": ...
 
 
-def full_feeds(session: Session, examples: Batches, batch: int | None = None) -> "Iterator[Feed]":
+def full_feeds(session: Takes, examples: Batches, batch: int | None = None) -> "Iterator[Feed]":
     """Feeds of `batch` rows, or of as many as the model is made for; where that is fixed the last is filled up with repeats."""
     import numpy as np
 

@@ -24,6 +24,8 @@ LOWER, RAISE = 0.93, 1.05
 TIMINGS = 15
 """Of each batch size, for the rate to start with."""
 SIMULATED = 20_000
+SETTLED = 10
+"""Times the limit that a try lasts at least: in less a queue that grows without end would not show."""
 LONGEST = 60.0
 """Seconds of one try: a rate whose 99 % takes longer to know than that is not tried."""
 
@@ -65,10 +67,11 @@ class Server:
             return Outcome((), (f"a single query takes longer than {slo * 1e3:g} ms, so no rate can hold",))
         dice = np.random.default_rng(traffic.seed)
         rate, held, failed, best = _rate_to_start(times, queue, slo, dice), 0.0, float("inf"), None
+        most = max(batch / float(np.median(each)) for batch, each in times.items())
         for number in range(TRIES):
             progress(f"{model.name}: {rate:.4g} queries a second", number, TRIES)
-            wanted = max(runs_needed(IN_TIME), round(rate * traffic.seconds))
-            if runs_needed(IN_TIME) / rate > LONGEST:
+            wanted = max(runs_needed(IN_TIME), round(rate * max(traffic.seconds, SETTLED * slo)))
+            if wanted / rate > LONGEST:
                 return Outcome((), (f"it is too slow for {wanted:,} queries in {LONGEST:.0f} s, which the 99th percentile needs",))
             waits = _serve(run, queue, np.cumsum(dice.exponential(1 / rate, wanted)))
             if float((waits > slo).mean()) <= 1 - IN_TIME:
@@ -77,7 +80,7 @@ class Server:
                 failed = rate
             if best is not None and failed < held * (RAISE + 0.05):
                 break
-            rate = rate * LOWER if held == 0 else min(held * RAISE, (held + failed) / 2)
+            rate = rate * LOWER if held == 0 else min(held * RAISE, (held + failed) / 2, most)
         if best is None:
             return Outcome((), (f"no rate that was tried held, down to {rate / LOWER:.4g} a second: the machine may be busy",))
         return _outcome(held, best, slo)

@@ -61,8 +61,8 @@ def test_offline_prefers_the_smallest_batch_of_those_that_are_as_fast() -> None:
 
 
 def test_a_rate_that_holds_is_below_what_the_model_can_do() -> None:
-    (found,) = Server().run([spinning(lambda _: 0.002)], Traffic(seconds=0.5, slo=0.5, seed=1), silent)
-    assert not found.figures or figure(found, "queries_per_second") < 1.2 / 0.002
+    (found,) = Server().run([spinning(lambda _: 0.002)], Traffic(seconds=0.5, slo=0.05, seed=1), silent)
+    assert not found.figures or figure(found, "queries_per_second") <= 1 / 0.002
 
 
 def test_no_rate_holds_where_one_query_takes_too_long() -> None:
