@@ -197,7 +197,7 @@ def test_a_file_in_the_way_of_a_folder_is_told(line: list[str], room: Room, optk
     [
         (["quantize", "model.onnx"], "--int8"),
         (["quantize", "model.onnx", "--int8", "--samples", "0"], "--samples"),
-        (["quantize", "model.onnx", "--int4"], "--int"),
+        (["quantize", "model.onnx", "--int3"], "--int"),
         (["compare", "model.onnx"], "AFTER"),
         (["compare", "model.onnx", "copy.onnx", "--batch", "1,x"], "'1,x'"),
         (["compare", "model.onnx", "copy.onnx", "--time", "soon"], "'soon'"),
