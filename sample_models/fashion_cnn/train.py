@@ -6,69 +6,19 @@ The model takes grey images as bytes: uint8 [N, 1, 28, 28], and scales them itse
 images and is evaluated on the first 5,000 of the 10,000 test images, which took no part in training.
 """
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sample_models.export import export
-from sample_models.fetch import fetch
+from sample_models.fashion_cnn.data import read
+from sample_models.fashion_cnn.network import ConvNorm, FashionCnn
 
 HERE = Path(__file__).parent
-WIDTHS = (48, 96, 144)
 EPOCHS, BATCH, RATE = 6, 128, 0.2
-
-
-class ConvNorm(nn.Module):
-    """A convolution and its batch normalization; `fold` makes one convolution of the two."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int):
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-
-    def fold(self):
-        self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
-
-    def forward(self, x):
-        return self.norm(self.conv(x))
-
-
-class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int):
-        super().__init__()
-        self.first, self.second = ConvNorm(inputs, outputs, 3, stride), ConvNorm(outputs, outputs, 3, 1)
-        self.shortcut = ConvNorm(inputs, outputs, 1, stride) if stride > 1 else nn.Identity()
-
-    def forward(self, x):
-        return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
-
-
-class FashionCnn(nn.Module):
-    """uint8 [N, 1, 28, 28] to logits [N, 10]."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem = ConvNorm(1, WIDTHS[0], 3, 2)
-        self.blocks = nn.Sequential(*map(Block, (WIDTHS[0], *WIDTHS), WIDTHS, (1, 2, 2)))
-        self.classify = nn.Linear(WIDTHS[-1], 10)
-
-    def forward(self, image):
-        return self.classify(self.blocks(torch.relu(self.stem(image.float() / 255))).mean((2, 3)))
-
-
-def read(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [N, 1, 28, 28] and labels uint8 [N] from the IDX files of the package."""
-    stem = fetch("fashion_mnist") / split
-    images = np.frombuffer(gzip.decompress(Path(f"{stem}-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
-    labels = np.frombuffer(gzip.decompress(Path(f"{stem}-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
-    return images.reshape(-1, 1, 28, 28), labels
 
 
 def train(images: np.ndarray, labels: np.ndarray) -> nn.Module:
