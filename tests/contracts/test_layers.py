@@ -14,7 +14,7 @@ LAYERS = {
     4: "cli __main__ commands api pytest_plugin",
     3: "recipe plan optimize manifest soundness follow inspection installation"
     " bench measure compare layers gate report baseline drift prove search space pareto",
-    2: "passes quantization formats datasets metrics runtimes scenarios meters reports samplers workers",
+    2: "passes quantization pruning formats datasets metrics runtimes scenarios meters reports training samplers workers",
     1: "artifact samples store stats records units draft versions",
     0: "errors registry needs",
 }
@@ -26,8 +26,16 @@ SIDEWAYS = {
     ("passes", "datasets"),  # where no examples are given, a pass makes some up for the model's inputs
     ("passes", "metrics"),  # quantize can hold variants to a score
     ("passes", "runtimes"),  # which it learns from the runtime
+    ("passes", "training"),
+    ("training", "datasets"),  # what is learned from
+    ("training", "formats"),  # how outputs of modules are named
+    ("training", "metrics"),  # what the best epoch is chosen by
     ("quantization", "formats"),
     ("quantization", "runtimes"),
+    ("passes", "pruning"),
+    ("pruning", "quantization"),  # its graph questions, moments and fidelity serve channels too
+    ("pruning", "formats"),
+    ("pruning", "runtimes"),
     ("scenarios", "runtimes"),
     ("runtimes", "formats"),  # to load what a runtime does not load by itself
 }
