@@ -36,6 +36,8 @@ class Job:
     seed: int = 0
     progress: Progress = silent
     notes: dict[str, Any] = field(default_factory=dict)
+    kept: Path | None = None
+    """A folder for what an interrupted run of this very step can go on from; it is there next time. None keeps nothing."""
 
     def note(self, name: str, value: Any) -> None:
         """Record a fact about this run: it goes into the lineage, the report and the model's metadata. JSON values only.

@@ -1,0 +1,90 @@
+"""Examples as batches of tensors, in an order that follows from seed and epoch alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optkit.datasets import Array, Examples
+from optkit.errors import DataError, UsageError
+from optkit.registry import import_named
+
+if TYPE_CHECKING:
+    import torch
+
+LABELS = "labels"
+Augment = Callable[[dict[str, "torch.Tensor"]], Mapping[str, "torch.Tensor"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a loss is computed on. The first axis of every tensor is the examples."""
+
+    inputs: Mapping[str, "torch.Tensor"]
+    labels: "torch.Tensor | None"
+    rows: Array
+    """The numbers of the examples among all that were given to train on."""
+    augmented: bool = False
+    """Inputs are not those of the examples any more."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def batches_of(rows: Array, size: int, seed: int, epoch: int) -> list[Array]:
+    """All rows once, shuffled, in batches of nearly equal length: none is a small rest, which batch normalization would suffer from."""
+    order = np.random.default_rng([seed, 2, epoch]).permutation(rows)
+    return list(np.array_split(order, max(1, round(len(order) / size))))
+
+
+def parts_of(rows: Array, parts: int, whole: bool) -> list[Array]:
+    """A batch in parts that are computed one after the other; examples that are whole feeds go one by one. Empty parts are left out."""
+    return [part for part in np.array_split(rows, len(rows) if whole else min(parts, len(rows))) if len(part)]
+
+
+def make_batch(examples: Examples, rows: Array, device: str, augment: Augment | None = None) -> Batch:
+    """Those examples on the device. Raises DataError for what PyTorch does not take, UsageError where `augment` fails."""
+    if examples.whole:
+        assert len(rows) == 1, "whole feeds go one by one"
+        inputs = {name: _tensor(name, array[rows[0]], examples.source) for name, array in examples.arrays.items()}
+    else:
+        inputs = {name: _tensor(name, array[rows], examples.source) for name, array in examples.arrays.items()}
+    labels = None if examples.labels is None else _tensor(LABELS, examples.labels[rows], examples.source)
+    if augment is not None:
+        inputs, labels = _augmented(augment, inputs, labels)
+    moved = {name: tensor.to(device) for name, tensor in inputs.items()}
+    return Batch(moved, None if labels is None else labels.to(device), rows, augment is not None)
+
+
+def find_function(word: str, what: str, folder: str | None = None) -> Callable[..., Any]:
+    """The user's function that `module:function` names. Raises UsageError."""
+    found = import_named(word, folder)
+    if ":" not in word or not callable(found):
+        raise UsageError(f"it is no function: {what}", where=word, hint="write module:function")
+    return found  # type: ignore[no-any-return]
+
+
+def _augmented(augment: Augment, inputs: dict[str, Any], labels: Any) -> tuple[dict[str, Any], Any]:
+    given = {**inputs, **({LABELS: labels} if labels is not None and LABELS not in inputs else {})}
+    name = f"{augment.__module__}:{getattr(augment, '__qualname__', 'augment')}"
+    try:
+        made = dict(augment(dict(given)))
+    except Exception as error:  # the user's function may raise anything
+        what = f"it raised {type(error).__name__}: {error}"
+        raise UsageError(what, where=name, hint="it is called with a dict of tensors, labels included, and returns one") from error
+    if made.keys() != given.keys():
+        what = f"it was given {', '.join(given)} and returned {', '.join(made)}"
+        raise UsageError(what, where=name, hint="return every tensor by its name")
+    if LABELS in given and LABELS not in inputs:
+        labels = made.pop(LABELS)
+    return made, labels
+
+
+def _tensor(name: str, array: Array, source: str) -> "torch.Tensor":
+    import torch
+
+    try:
+        return torch.from_numpy(np.ascontiguousarray(array))
+    except TypeError as error:
+        raise DataError(f"{name!r} holds {array.dtype}, which PyTorch does not take", where=source, hint="give numbers") from error
