@@ -81,7 +81,7 @@ def compare(
     output: str | None = None,
     devices: Sequence[str] = ("cpu",),
     batches: Sequence[int] = (1,),
-    threads: int = 1,
+    threads: int | Sequence[int] = 1,
     seconds: float = 10.0,
     precision: float | None = None,
     synthetic: bool = False,

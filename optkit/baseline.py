@@ -64,8 +64,8 @@ def _same_original(now: "dict[str, list[Measurement]]", then: "dict[str, list[Me
 
 
 def _pairs(models: "Sequence[Measurement]", originals: "Sequence[Measurement] | None") -> list[Pair]:
-    beside = {(each.device, each.batch): each for each in originals or ()}
-    return [Pair(each, beside.get((each.device, each.batch))) for each in models]
+    beside = {(each.device, each.batch, each.threads): each for each in originals or ()}
+    return [Pair(each, beside.get((each.device, each.batch, each.threads))) for each in models]
 
 
 def read_baseline(place: str) -> Report:

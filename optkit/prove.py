@@ -44,7 +44,7 @@ def prove(
     output: str | None = None,
     devices: Sequence[str] = ("cpu",),
     batches: Sequence[int] = (1,),
-    threads: int = 1,
+    threads: int | Sequence[int] = 1,
     seconds: float = 10.0,
     samples: int | None = None,
     synthetic: bool = False,
@@ -60,7 +60,8 @@ def prove(
     """Compare the models after the first with the first, or with a baseline, and hold them against `limits` where there are any.
 
     `data` is what `--data` takes, or examples that are read already; `samples` uses at most so many of them, evenly spaced. Without
-    `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device and batch size. With `layers`,
+    `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device, batch size and number of
+    `threads`. With `layers`,
     it is also told at which layers the models part, and where their time goes. `by` names what to look at parts of the examples by:
     `label`, or columns of the data.
     With `precision` (half the interval of the time ratio), or limits that hold speed against something, timing ends as soon as that is
@@ -71,11 +72,12 @@ def prove(
 
     stored = None if limits is None or limits.baseline is None else read_baseline(limits.baseline)
     models = _with_lineage(models, 2 if stored is None else 1)
-    examples = examples_for(data, open_session(models[0].path, threads=threads).inputs, synthetic, models[0], seed, samples)
+    first = threads if isinstance(threads, int) else threads[0]
+    examples = examples_for(data, open_session(models[0].path, threads=first).inputs, synthetic, models[0], seed, samples)
     wanted = _metrics(metrics or (() if stored is None else stored_metrics(stored)), output, limits)
     _check_limits(limits, wanted, examples, devices)
     slices = slices_by(by, examples, wanted)
-    more = _layers(models, examples, threads, seconds, devices[0], progress) if layers else {}
+    more = _layers(models, examples, first, seconds, devices[0], progress) if layers else {}
     measurements = measure(
         models,
         examples,

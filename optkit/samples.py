@@ -9,7 +9,20 @@ FIDELITY = {"agreement": 1.0, "cosine": 1.0, "sqnr": 120.0, "finite": 1.0}
 """Metrics that compare a model with the original instead of with the truth, and what the original scores against itself."""
 FALL_BACKS = "fall_back_nodes"
 """Nodes on the CPU although another device was asked for."""
-COSTS = frozenset(("latency", "throughput", "first_inference", "load_time", "memory", "device_memory", "size", FALL_BACKS))
+COSTS = frozenset(
+    (
+        "latency",
+        "throughput",
+        "cpu_time",
+        "first_inference",
+        "load_time",
+        "memory",
+        "device_memory",
+        "size",
+        "compressed_size",
+        FALL_BACKS,
+    )
+)
 """What meters read off a run; a comparison has `latency_median`, `latency_p90`, `latency_p99`. Every other metric is accuracy."""
 
 

@@ -33,6 +33,16 @@ class Benched:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What one model takes on disk, external data included."""
+
+    model: str
+    size: int
+    compressed: int | None
+    """After gzip at its fastest level; None for models that are too large to try."""
+
+
+@dataclass(frozen=True)
 class BenchReport:
     """Everything that `optkit bench` measured."""
 
@@ -45,6 +55,7 @@ class BenchReport:
     results: tuple[Benched, ...]
     price: float | None = None
     """Of the machine, for an hour."""
+    files: tuple[Stored, ...] = ()
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -68,6 +79,8 @@ def bench(
     Raises UsageError, ModelError or DataError.
     """
     from optkit.bench._candidates import candidates
+    from optkit.formats import compressed_size, model_size
+    from optkit.measure._names import distinguishing_names
 
     traffic = traffic or Traffic()
     results = []
@@ -81,7 +94,9 @@ def bench(
                     priced = replace(outcome, figures=(*outcome.figures, *_cost(outcome.figures, price)))
                     results.append(Benched(candidate.name, model.digest, word, device, count, priced))
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price)
+    names = distinguishing_names([model.path for model in models])
+    files = tuple(Stored(name, model_size(each.path), compressed_size(each.path)) for name, each in zip(names, models, strict=True))
+    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price, files)
 
 
 def _cost(figures: Sequence[Figure], price: float | None) -> Sequence[Figure]:

@@ -20,7 +20,7 @@ from optkit.commands._options import (
     seed_option,
     synthetic_option,
     talk_options,
-    threads_option,
+    thread_counts_option,
 )
 from optkit.commands._progress import progress_display, say
 from optkit.errors import UsageError
@@ -34,7 +34,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 output_option = click.option("--output", metavar="NAME", help="The output that carries the answer, where a model has several.")
 time_option = click.option(
-    "--time", "seconds", type=SECONDS, default="10s", show_default=True, help="Time for timing, for each device and batch size."
+    "--time", "seconds", type=SECONDS, default="10s", show_default=True, help="Time for timing, for each device, batch size and number of threads."
 )
 precision_option = click.option(
     "--precision", type=RATIO, metavar="SHARE", help="Stop timing as soon as the ratio of times is known to this, such as 1%."
@@ -61,7 +61,7 @@ def measuring_options(command: Decorated) -> Decorated:
             output_option,
             devices_option,
             batches_option,
-            threads_option,
+            thread_counts_option,
             time_option,
             precision_option,
             process_option,

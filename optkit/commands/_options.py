@@ -36,10 +36,18 @@ def _parse_counts(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def _parse_threads(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise UsageError(f"{text!r} is not a list of whole numbers", hint="write 1,2,4 or just 1")
+    return tuple(int(part) for part in parts)
+
+
 SECONDS = _Words("time", parse_seconds)
 BYTES = _Words("size", parse_bytes)
 RATIO = _Words("share", parse_ratio)
 INTS = _Words("counts", _parse_counts)
+THREADS = _Words("counts", _parse_threads)
 
 MODEL = click.Path(readable=False, path_type=Path)
 """A model to read: whether it is there, may be read and is a model is for `read_artifact` to say."""
@@ -51,6 +59,9 @@ verbose_option = click.option("--verbose", "-v", is_flag=True, help="Say more ab
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 threads_option = click.option(
     "--threads", type=click.IntRange(0), default=1, show_default=True, help="Threads a model may use; 0 leaves it to the runtime."
+)
+thread_counts_option = click.option(
+    "--threads", type=THREADS, default="1", show_default=True, help="Threads to measure with, such as 1,2,4; 0 leaves it to the runtime."
 )
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="cpu, cuda, openvino, or the name of any ONNX Runtime provider."

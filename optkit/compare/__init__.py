@@ -37,6 +37,8 @@ class Delta:
     """Independent units that the interval rests on (examples, groups or rounds); 1 where the value is exact."""
     p: float | None = None
     """Of scores: the chance of a difference at least so large if there were none, two-sided; McNemar's test for right and wrong."""
+    threads: int | None = None
+    """That the models had; None in reports of an optkit that measured with one number of threads only."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,13 @@ def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Compa
 
 
 def compare_all(measurements: Sequence["Measurement"], seed: int = 0) -> tuple[Comparison, ...]:
-    """One comparison for each model after the first, over all devices and batch sizes, from what `measure` returns.
+    """One comparison for each model after the first, over all devices, batch sizes and numbers of threads, from what `measure` returns.
 
-    In there, all models of one device and batch size follow each other, in the same order each time.
+    In there, all models of one such place follow each other, in the same order each time.
     """
-    places: dict[tuple[str, int], list[Measurement]] = {}
+    places: dict[tuple[str, int, int], list[Measurement]] = {}
     for found in measurements:
-        places.setdefault((found.device, found.batch), []).append(found)
+        places.setdefault((found.device, found.batch, found.threads), []).append(found)
     rows = list(places.values())
     pairs = [[compare(row[0], row[i], seed) for row in rows] for i in range(1, len(rows[0]) if rows else 0)]
     return tuple(_joined(each) for each in pairs)
@@ -123,10 +125,10 @@ def sliced(
     """
     from optkit.compare._slices import slices_of
 
-    first_batch: dict[str, int] = {}
+    first: dict[str, tuple[int, int]] = {}
     rows: dict[str, list[Measurement]] = {}
     for found in measurements:  # scores are taken once on each device
-        if first_batch.setdefault(found.device, found.batch) == found.batch:
+        if first.setdefault(found.device, (found.batch, found.threads)) == (found.batch, found.threads):
             rows.setdefault(found.device, []).append(found)
     return tuple(
         replace(

@@ -1,7 +1,7 @@
 """Samples of two models to differences: which statistic suits which samples."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-BANDS = {"latency": 0.01, "throughput": 0.01, "load_time": 0.05, "first_inference": 0.05, "memory": 0.10, "device_memory": 0.05}
+BANDS = {
+    "latency": 0.01,
+    "throughput": 0.01,
+    "cpu_time": 0.02,
+    "load_time": 0.05,
+    "first_inference": 0.05,
+    "memory": 0.10,
+    "device_memory": 0.05,
+}
 """Relative differences of no consequence. Two sessions of the same file differ by up to 1 % for as long as they live (where their
 memory happens to lie), which no number of rounds averages out; a fresh process loads from caches that differ more, and gets its memory
 in pages and arenas. Scores and sizes have none: every example and byte counts."""
@@ -56,7 +64,7 @@ def deltas_of(before: "Measurement", after: "Measurement", seed: int) -> tuple[D
         if first is not None:
             found += [_delta(each, second, after.device, after.batch) for each in _differences(first, second, seed, busy)]
     fallen = fall_back_delta(before, after)
-    return (*found, fallen) if fallen is not None else tuple(found)
+    return tuple(replace(each, threads=after.threads) for each in (*found, *([] if fallen is None else [fallen])))
 
 
 def score_delta(first: Samples | None, second: Samples, device: str, batch: int, seed: int) -> Delta:
@@ -177,7 +185,7 @@ def ratio_delta(
 ) -> Delta:
     """The difference of two values of which the ratio after / before is known."""
     found = _Found(name, *values, _faster(ratio, samples.better), method, n)
-    return _delta(found, samples, measured.device, measured.batch)
+    return replace(_delta(found, samples, measured.device, measured.batch), threads=measured.threads)
 
 
 def _faster(ratio: Interval, better: Better) -> Interval:

@@ -106,7 +106,7 @@ def _few_make_it(before: "Measurement", after: "Measurement") -> Iterator[Warned
 
 
 def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
-    place = f"on {after.device} at batch {after.batch}"
+    place = f"on {after.device} at batch {after.batch}" + ("" if after.threads < 2 else f" with {after.threads} threads")
     timed = {samples.metric: rounds_of(samples) for samples in before.samples}.get("latency", [])
     if not timed:
         return

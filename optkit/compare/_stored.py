@@ -37,8 +37,10 @@ def compare_with_stored(stored: Sequence[Pair], now: Sequence[Pair], same_data: 
     same original was timed beside both, the ratios to it are compared, so that the state of the machine cancels out; otherwise the times
     themselves, with room for how much two runs differ. Fidelity is not compared: it is relative to an original, not to the stored model.
     """
-    places = {(pair.model.device, pair.model.batch): pair for pair in stored}
-    pairs = [(places[place], pair) for pair in now if (place := (pair.model.device, pair.model.batch)) in places]
+    places = {_place(pair): pair for pair in stored}
+    pairs = [(places[place], pair) for pair in now if (place := _place(pair)) in places]
+    if not pairs:  # what does not depend on threads can be compared all the same
+        pairs = [(then, pair) for pair in now for then in stored if _place(then)[:2] == _place(pair)[:2]][:1]
     left_out: dict[str, str] = {}
     if not same_data:
         left_out[ACCURACY] = "the stored report rests on other examples"
@@ -50,9 +52,13 @@ def compare_with_stored(stored: Sequence[Pair], now: Sequence[Pair], same_data: 
         left_out[SPEED] = "it was measured with another number of threads"
     deltas = list(once_on_each_device(delta for then, pair in pairs for delta in _deltas(then, pair, left_out, seed)))
     if not pairs and stored and now:
-        deltas = [delta for delta in deltas_of(stored[0].model, now[0].model, seed) if delta.metric == "size"]
+        deltas = [delta for delta in deltas_of(stored[0].model, now[0].model, seed) if delta.metric in ("size", "compressed_size")]
     first, second = stored[0].model.name, now[0].model.name
     return Comparison(first, second, tuple(deltas), tuple(_doubts(pairs, left_out)), left_out=left_out)
+
+
+def _place(pair: Pair) -> tuple[str, int, int]:
+    return pair.model.device, pair.model.batch, pair.model.threads
 
 
 def machines_differ(a: "Machine", b: "Machine") -> str:
@@ -85,7 +91,7 @@ def _comparable(samples: Samples, left_out: dict[str, str]) -> bool:
         return False
     if kind_of(samples.metric) == "accuracy":
         return ACCURACY not in left_out
-    return samples.metric == "size" or SPEED not in left_out
+    return samples.metric in ("size", "compressed_size") or SPEED not in left_out
 
 
 def _times(first: Samples, second: Samples, then: Pair, now: Pair, seed: int) -> Iterator[Delta]:

@@ -81,7 +81,9 @@ def _max_drop(allowed: float) -> Limit:
 
 def _min_speedup(wanted: float) -> Limit:
     def measured(delta: Delta) -> str:
-        speed = f"{_times(delta.gain)} as fast on {delta.device} at batch {delta.batch} ({_times(delta.low)} to {_times(delta.high)})"
+        threads = "" if (delta.threads or 1) == 1 else f" with {delta.threads} threads"
+        place = f"{delta.device} at batch {delta.batch}{threads}"
+        speed = f"{_times(delta.gain)} as fast on {place} ({_times(delta.low)} to {_times(delta.high)})"
         return f"{speed}; {wanted:g}× is wanted"
 
     return Limit(

@@ -48,10 +48,10 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Everything read off one model on one device at one batch size.
+    """Everything read off one model on one device at one batch size, with so many threads.
 
-    What does not depend on the batch size (answers, load time) is in the first measurement of a device, what does not depend on the
-    device (file size) in the first of all.
+    What does not depend on the batch size and the number of threads (answers, load time) is in the first measurement of a device, what
+    does not depend on the device (file size) in the first of all.
     """
 
     model: Artifact
@@ -79,7 +79,7 @@ def measure(
     *,
     devices: Sequence[str] = ("cpu",),
     batches: Sequence[int] = (1,),
-    threads: int = 1,
+    threads: int | Sequence[int] = 1,
     seconds: float = 10.0,
     seed: int = 0,
     output: str | None = None,
@@ -93,11 +93,11 @@ def measure(
 
     `metrics` None measures what suits the labels and the answers, with the fidelity metrics; `output` then names the output that
     carries the answer where there are several. `meters` are words of that family, all by default. `seconds` is the time given to the
-    interleaved timing of one device and batch size, half of which is added for cold starts. `threads` 0 leaves the number to the
-    runtime. With `precision` (half the width of the interval of the time ratio, relative) or `least_speedup` (a limit that the ratio is
+    interleaved timing of one device, batch size and number of threads, half of which is added for cold starts. `threads` 0 leaves the number to the
+    runtime; of several numbers, answers are those of the first. With `precision` (half the width of the interval of the time ratio, relative) or `least_speedup` (a limit that the ratio is
     to be held against) timing ends as soon as that is known. `own_process` runs each model in a process of its own, None where two
-    in one would disturb each other: where PyTorch is one of the runtimes. In the result all models of one device and batch size follow
-    each other, in the order given.
+    in one would disturb each other: where PyTorch is one of the runtimes. In the result all models of one device, number of threads and batch
+    size follow each other, in the order given.
 
     Raises UsageError for a device that is not there, ModelError for a model that does not load or run or whose reference answers
     are NaN, and DataError for examples that do not fit a model.
@@ -107,7 +107,8 @@ def measure(
 
     wish = Wish(precision, None if least_speedup is None else 1 / least_speedup)
     read = None if meters is None else tuple(meters)
-    asked = Asked(tuple(devices), tuple(batches), threads, seconds, seed, output, read, wish, own_process)
+    counts = (threads,) if isinstance(threads, int) else tuple(dict.fromkeys(threads))
+    asked = Asked(tuple(devices), tuple(batches), counts, seconds, seed, output, read, wish, own_process)
     return measure_all(models, examples, metrics, asked, progress)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, UsageError
-from optkit.formats import model_size
+from optkit.formats import compressed_size, model_size
 from optkit.measure import Conditions, Measurement, Progress, detect_machine
 from optkit.measure._answers import score_all
 from optkit.measure._conditions import Watch
@@ -18,6 +19,7 @@ from optkit.meters import Fresh, Meter, Readings
 from optkit.metrics import Metric
 from optkit.registry import load, members
 from optkit.runtimes import Port, open_session
+from optkit.runtimes._cpu_time import CpuTime
 from optkit.runtimes._lanes import Here, Lane, opener
 from optkit.runtimes._own_process import OwnProcess
 from optkit.runtimes._rounds import Array, time_rounds
@@ -33,7 +35,7 @@ class Asked:
 
     devices: tuple[str, ...]
     batches: tuple[int, ...]
-    threads: int
+    threads: tuple[int, ...]
     seconds: float
     seed: int
     output: str | None
@@ -72,11 +74,11 @@ class _OnDevice:
 
     def measure(self, metrics: Sequence[Metric] | None, meters: Sequence[Meter], *, first: bool) -> Iterator[Measurement]:
         """The measurements of all batch sizes; `first` when no device came before."""
-        machine, threads = detect_machine(), self.asked.threads
+        machine = detect_machine()
         answers, nodes = self._answer(metrics)
-        for number, batch in enumerate(self.asked.batches):
+        for number, (threads, batch) in enumerate(product(self.asked.threads, self.asked.batches)):
             due = [meter for meter in meters if _is_due(meter, number == 0, first and number == 0)]
-            read, conditions = self._read(batch, due)
+            read, conditions = self._read(batch, threads, due)
             for model, name, scored, metered, placed in zip(self.models, self.names, answers, read, nodes, strict=True):
                 samples = (*(scored if number == 0 else ()), *metered)
                 yield Measurement(model, name, self.device, batch, threads, machine, samples, placed, conditions)
@@ -84,7 +86,7 @@ class _OnDevice:
     def _answer(self, metrics: Sequence[Metric] | None) -> tuple[list[tuple[Samples, ...]], list[dict[str, int]]]:
         """The scores of every model, and where its nodes run."""
         asked = self.asked
-        sessions = [open_session(model.path, self.device, asked.threads) for model in self.models]
+        sessions = [open_session(model.path, self.device, asked.threads[0]) for model in self.models]
         self.inputs = [session.inputs for session in sessions]
         for batch in asked.batches:
             for session, name in zip(sessions, self.names, strict=True):
@@ -92,26 +94,26 @@ class _OnDevice:
         scored = score_all(sessions, self.names, self.examples, metrics, asked.batches[0], asked.output, self._told(""))
         return scored, [session.placement() for session in sessions]
 
-    def _read(self, batch: int, meters: Sequence[Meter]) -> tuple[list[list[Samples]], Conditions | None]:
+    def _read(self, batch: int, threads: int, meters: Sequence[Meter]) -> tuple[list[list[Samples]], Conditions | None]:
         """What the meters read, per model, and under which conditions; nothing is run that none of them needs."""
         feeds, wanted, asked = timed_feeds(self.examples, batch), {meter.needs for meter in meters}, self.asked
-        told = self._told(f", batch {batch}")
+        told = self._told(f", batch {batch}" + (f", {threads} threads" if len(asked.threads) > 1 else ""))
         rounds: list[list[Array]] = [[] for _ in self.models]
+        cpu: list[list[float]] = [[] for _ in self.models]
         fresh: list[list[Fresh]] = [[] for _ in self.models]
         conditions = None
         if "rounds" in wanted:
-            rounds, conditions = self._time(feeds, told)
+            rounds, cpu, conditions = self._time(feeds, threads, told)
         if "fresh" in wanted:
             paths, first = [model.path for model in self.models], [fitted(feeds[0], ports) for ports in self.inputs]
-            fresh = cold_starts(paths, first, self.device, asked.threads, asked.seconds * COLD_SHARE, told)
-        readings = [
-            Readings(batch, model_size(model.path), times, starts) for model, times, starts in zip(self.models, rounds, fresh, strict=True)
-        ]
+            fresh = cold_starts(paths, first, self.device, threads, asked.seconds * COLD_SHARE, told)
+        sizes = [(model_size(each.path), compressed_size(each.path) if "file" in wanted else None) for each in self.models]
+        readings = [Readings(batch, *size, *run) for size, *run in zip(sizes, cpu, rounds, fresh, strict=True)]
         return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings], conditions
 
-    def _time(self, feeds: Sequence[Feed], told: Progress) -> tuple[list[list[Array]], Conditions]:
+    def _time(self, feeds: Sequence[Feed], threads: int, told: Progress) -> tuple[list[list[Array]], list[list[float]], Conditions]:
         asked = self.asked
-        lanes: list[Lane] = [self._lane(i, feeds) for i in range(len(self.models))]
+        lanes: list[Lane] = [self._lane(i, feeds, threads) for i in range(len(self.models))]
         for lane in lanes:
             if isinstance(lane, OwnProcess):
                 lane.get_ready()
@@ -122,10 +124,11 @@ class _OnDevice:
             told(what, done, total)
 
         stop = enough(asked.wish, asked.seed)
-        times = time_rounds(lanes, seconds=asked.seconds, seed=asked.seed, enough=stop, progress=progress)
-        return times, watch.found(len(times[0]))
+        cpu = CpuTime(lanes, progress)
+        times = time_rounds(lanes, seconds=asked.seconds, seed=asked.seed, enough=stop, progress=cpu)
+        return times, cpu.per_query(times), watch.found(len(times[0]))
 
-    def _lane(self, number: int, feeds: Sequence[Feed]) -> Lane:
+    def _lane(self, number: int, feeds: Sequence[Feed], threads: int) -> Lane:
         """A model of its own process where others in this one would disturb it."""
         model, asked = self.models[number], self.asked
         apart = asked.own_process
@@ -133,8 +136,8 @@ class _OnDevice:
             apart = any(each.format == "torch" for each in self.models)
         wanted = [fitted(feed, self.inputs[number]) for feed in feeds]
         if apart:
-            return OwnProcess(model.path, wanted, self.device, asked.threads)
-        return Here(opener(lambda: open_session(model.path, self.device, asked.threads), wanted))
+            return OwnProcess(model.path, wanted, self.device, threads)
+        return Here(opener(lambda: open_session(model.path, self.device, threads), wanted))
 
     def _told(self, which: str) -> Progress:
         return lambda what, done, total: self.progress(f"{what} on {self.device}{which}", done, total)

@@ -35,6 +35,10 @@ class Readings:
     batch: int
     size: int
     """Bytes on disk, external data included."""
+    compressed: int | None = None
+    """The same after gzip; None where nobody looked."""
+    cpu: Sequence[float] = ()
+    """CPU seconds of a query, all threads counted, one value per round."""
     rounds: Sequence["Times"] = ()
     """Seconds of every query, one array per round; round r of all models was measured in turns."""
     fresh: Sequence[Fresh] = ()

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from optkit.compare import Comparison, Delta
     from optkit.report import Report
 
+OTHERWISE = 1.1
+"""Times as well that one model is compressed as the other, from which on it is worth a row."""
+
 
 @dataclass(frozen=True)
 class Place:
-    """A device and a batch size."""
+    """A device, a batch size and a number of threads."""
 
     device: str
     batch: int
@@ -32,8 +35,24 @@ def places_of(report: "Report") -> list[Place]:
 
 def rows_of(comparison: "Comparison", place: Place) -> "dict[str, Delta]":
     """Deltas at a place by metric, in the order in which tables show them."""
-    here = [delta for delta in comparison.deltas if (delta.device, delta.batch) == (place.device, place.batch)]
-    return {delta.metric: delta for delta in sorted(here, key=lambda delta: rank(delta.metric))}
+    here = [
+        delta
+        for delta in comparison.deltas
+        if (delta.device, delta.batch) == (place.device, place.batch) and delta.threads in (None, place.threads)
+    ]
+    found = {delta.metric: delta for delta in sorted(here, key=lambda delta: rank(delta.metric))}
+    return {metric: delta for metric, delta in found.items() if _says_something(delta, found, place)}
+
+
+def _says_something(delta: "Delta", beside: "dict[str, Delta]", place: Place) -> bool:
+    """Not on one thread, where CPU time is the latency again; nor where both models are compressed as well as each other."""
+    if delta.metric == "cpu_time":
+        return place.threads != 1
+    if delta.metric == "compressed_size" and "size" in beside:
+        size = beside["size"]
+        shares = [packed / max(whole, 1.0) for packed, whole in ((delta.before, size.before), (delta.after, size.after))]
+        return max(shares) > min(shares) * OTHERWISE
+    return True
 
 
 def sections(metrics: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -19,6 +19,8 @@ NAMES = {
     "memory": "peak memory",
     "device_memory": "device memory",
     "size": "file size",
+    "compressed_size": "file size, gzip",
+    "cpu_time": "CPU time",
     "sqnr": "SQNR",
     "finite": "finite answers",
     "fall_back_nodes": "nodes on the CPU",
@@ -32,7 +34,9 @@ ORDER = (
     "latency_p90",
     "latency_p99",
     "throughput",
+    "cpu_time",
     "size",
+    "compressed_size",
     "memory",
     "device_memory",
     "load_time",
@@ -86,7 +90,7 @@ def sentence(delta: "Delta") -> str:
         return "cannot be compared: 0 before" if delta.before == 0 else "cannot be compared: not finite"
     if kind_of(delta.metric) == "accuracy":
         return _score(delta)
-    if delta.unit in ("s", "1/s"):
+    if delta.unit in ("s", "1/s") and delta.metric != "cpu_time":
         return _speed(delta)
     return _amount(delta)
 

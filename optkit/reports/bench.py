@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from optkit.units import show_count, show_percent, show_seconds
+from optkit.units import show_bytes, show_count, show_percent, show_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +20,7 @@ NAMES = {
     "throughput": "examples a second, best",
     "real_time_factor": "real-time factor",
     "late": "answered late",
+    "cpu_time": "CPU time of an example",
     "cost_per_million": "cost of a million",
 }
 
@@ -35,6 +36,9 @@ def draw(console: "Console", report: "BenchReport") -> None:
             for note in each.outcome.notes:
                 console.print(Text(f"{each.model}: {note}" if len(here) > 1 else note, style="dim"))
         console.print()
+    for each in report.files:
+        packed = "" if each.compressed is None else f", {show_bytes(each.compressed)} after gzip"
+        console.print(Text(f"{each.model}: {show_bytes(each.size)}{packed}"))
     machine = report.machine
     console.print(Text(f"queries from {report.data}; ranges are 95 % intervals", style="dim"))
     console.print(Text(f"{machine.processor}, onnxruntime {machine.versions.get('onnxruntime', '?')}", style="dim"))

@@ -31,6 +31,11 @@ class Lane(Protocol):
         """How many different queries it has; known once it is open."""
         ...
 
+    @property
+    def cpu(self) -> float:
+        """CPU seconds that all threads of the model's process took in all blocks so far."""
+        ...
+
     def open(self) -> float:
         """Open the model and warm it up; the seconds of one query, roughly."""
         ...
@@ -55,6 +60,7 @@ class Here:
         self.opener = opener
         self.read = CLOCKS[clock]
         self.calls: Calls = ()
+        self.cpu = 0.0
 
     @property
     def feeds(self) -> int:
@@ -65,7 +71,10 @@ class Here:
         return warm_up(self.calls[0])
 
     def block(self, feed: int, repeats: int) -> Array:
-        return timed_block(self.calls[feed], repeats, self.read)
+        start = time.process_time()
+        times = timed_block(self.calls[feed], repeats, self.read)
+        self.cpu += time.process_time() - start
+        return times
 
     def close(self) -> None:
         self.calls = ()

@@ -24,6 +24,7 @@ class OwnProcess:
     def __init__(self, model: Path, feeds: Sequence[Mapping[str, Array]], device: str, threads: int, clock: Clock = "wall") -> None:
         self.model = model
         self._count = 0
+        self.cpu = 0.0
         self._folder = tempfile.TemporaryDirectory(prefix="optkit-")
         stored, self._errors = Path(self._folder.name) / "feeds.npz", Path(self._folder.name) / "stderr"
         store_feeds(stored, feeds)
@@ -58,7 +59,9 @@ class OwnProcess:
         return float(found["once"])
 
     def block(self, feed: int, repeats: int) -> Array:
-        return np.asarray(self._ask({"do": "block", "feed": feed, "repeats": repeats})["times"])
+        found = self._ask({"do": "block", "feed": feed, "repeats": repeats})
+        self.cpu = float(found["cpu"])
+        return np.asarray(found["times"])
 
     def close(self) -> None:
         self._ask({"do": "close"})

@@ -32,7 +32,7 @@ def serve(asked: dict[str, Any], wishes: TextIO, answers: TextIO) -> None:
             case "open":
                 answer = {"once": lane.open(), "feeds": lane.feeds}
             case "block":
-                answer = {"times": lane.block(wish["feed"], wish["repeats"]).tolist()}
+                answer = {"times": lane.block(wish["feed"], wish["repeats"]).tolist(), "cpu": lane.cpu}
             case "close":
                 lane.close()
         answers.write(json.dumps(answer) + "\n")

@@ -1,9 +1,11 @@
 """Everything is there at once: how many examples a second, and with which batch size."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from optkit.runtimes._cpu_time import CpuTime
 from optkit.runtimes._lanes import Here
 from optkit.runtimes._rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Progress, Traffic
@@ -21,27 +23,43 @@ class Offline:
     """
 
     def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
-        found: list[dict[int, tuple[Interval, int]]] = [{} for _ in models]
+        found: list[dict[int, _Batch]] = [{} for _ in models]
         for batch in traffic.batches:
             taking = [i for i, model in enumerate(models) if batch in model.batches]
             if not taking:
                 continue
             lanes = [Here(models[i].opener(batch)) for i in taking]
-            times = time_rounds(lanes, seconds=traffic.seconds * len(taking), seed=traffic.seed, progress=progress)
-            for i, rounds in zip(taking, times, strict=True):
+            cpu = CpuTime(lanes, progress)
+            times = time_rounds(lanes, seconds=traffic.seconds * len(taking), seed=traffic.seed, progress=cpu)
+            for i, rounds, spent in zip(taking, times, cpu.per_query(times), strict=True):
                 rates = np.array([batch * len(each) / each.sum() for each in rounds])
-                found[i][batch] = median_interval(rates), len(rates)
+                found[i][batch] = _Batch(median_interval(rates), median_interval(np.array(spent) / batch), len(rates))
         return [_outcome(each, traffic.batches) for each in found]
 
 
-def _outcome(found: dict[int, tuple[Interval, int]], wanted: Sequence[int]) -> Outcome:
-    figures = [Figure(f"throughput_batch_{batch}", "1/s", rate.value, rate.low, rate.high, n) for batch, (rate, n) in found.items()]
-    most = max((rate.value for rate, _ in found.values()), default=0.0)
-    best = min((batch for batch, (rate, _) in found.items() if rate.value >= most * (1 - WITHIN)), default=0)
+@dataclass(frozen=True)
+class _Batch:
+    """What one batch size came to."""
+
+    rate: Interval
+    """Examples a second."""
+    cpu: Interval
+    """CPU seconds of an example."""
+    rounds: int
+
+
+def _outcome(found: dict[int, _Batch], wanted: Sequence[int]) -> Outcome:
+    figures = [_figure(f"throughput_batch_{batch}", "1/s", each.rate, each.rounds) for batch, each in found.items()]
+    most = max((each.rate.value for each in found.values()), default=0.0)
+    best = min((batch for batch, each in found.items() if each.rate.value >= most * (1 - WITHIN)), default=0)
     if len(found) > 1:
         figures.append(Figure("best_batch", "", best, None, None, len(found)))
     if best:
-        rate, n = found[best]
-        figures.append(Figure("throughput", "1/s", rate.value, rate.low, rate.high, n))
+        at = found[best]
+        figures += [_figure("throughput", "1/s", at.rate, at.rounds), _figure("cpu_time", "s", at.cpu, at.rounds)]
     missing = [str(batch) for batch in wanted if batch not in found]
     return Outcome(tuple(figures), (f"it does not take batches of {', '.join(missing)}",) if missing else ())
+
+
+def _figure(name: str, unit: str, found: Interval, n: int) -> Figure:
+    return Figure(name, unit, found.value, found.low, found.high, n)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from optkit.runtimes._cpu_time import CpuTime
 from optkit.runtimes._lanes import Here
 from optkit.runtimes._rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Progress, Traffic
-from optkit.stats.order import quantile_interval, runs_needed
+from optkit.stats.order import median_interval, quantile_interval, runs_needed
 
 SHARES = (0.5, 0.9, 0.95, 0.99, 0.999)
 
@@ -21,11 +22,12 @@ class SingleStream:
     def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
         batch = min(traffic.batches)
         lanes = [Here(model.opener(batch)) for model in models]
-        times = time_rounds(lanes, seconds=traffic.seconds * len(models), seed=traffic.seed, progress=progress)
-        return [_outcome(np.concatenate(each), batch) for each in times]
+        cpu = CpuTime(lanes, progress)
+        times = time_rounds(lanes, seconds=traffic.seconds * len(models), seed=traffic.seed, progress=cpu)
+        return [_outcome(np.concatenate(each), spent, batch) for each, spent in zip(times, cpu.per_query(times), strict=True)]
 
 
-def _outcome(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", batch: int) -> Outcome:
+def _outcome(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", cpu: Sequence[float], batch: int) -> Outcome:
     figures = []
     left_out = []
     for share in SHARES:
@@ -37,4 +39,6 @@ def _outcome(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", batch: int)
             figures.append(Figure(name, "s", found.value, found.low, found.high, len(values)))
     mean = float(values.mean())
     figures.append(Figure("queries_per_second", "1/s", batch / mean, None, None, len(values)))
+    spent = median_interval(np.array(cpu) / batch)
+    figures.append(Figure("cpu_time", "s", spent.value, spent.low, spent.high, len(cpu)))
     return Outcome(tuple(figures), (f"{len(values):,} queries: too few for {', '.join(left_out)}",) if left_out else ())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from optkit.compare import compare_all
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, UsageError
 from optkit.measure import Measurement, _fresh, measure
@@ -37,7 +38,7 @@ def test_everything_is_read_of_every_model(classifier: Any, examples: Examples) 
     for each in found:
         assert (each.device, each.batch, each.threads) == ("cpu", 1, 1)
         assert each.nodes == {"CPUExecutionProvider": 1}
-        metered = ["first_inference", "latency", "load_time", "memory", "size", "throughput"]
+        metered = ["compressed_size", "cpu_time", "first_inference", "latency", "load_time", "memory", "size", "throughput"]
         assert names(each) == ["top1", "agreement", "cosine", "sqnr", *metered]
         assert read_record(Measurement, write_record(each)) == each
     before, after = found
@@ -55,6 +56,16 @@ def test_batches_and_what_is_read_once(classifier: Any, examples: Examples) -> N
         (4, ["top1", "latency", "throughput", "size"]),
         (1, ["latency", "throughput"]),
     ]
+
+
+def test_threads_are_swept_as_batches_are(classifier: Any, examples: Examples) -> None:
+    models = [classifier("a.onnx"), classifier("b.onnx")]
+    found = measure(models, examples, [find_metric("top1")], threads=(1, 2), seconds=0.05, meters=("latency", "cpu_time"))
+    assert [(each.name, each.threads) for each in found] == [("a.onnx", 1), ("b.onnx", 1), ("a.onnx", 2), ("b.onnx", 2)]
+    assert [names(each) for each in found] == [["top1", "latency", "cpu_time"]] * 2 + [["latency", "cpu_time"]] * 2
+    (comparison,) = compare_all(found)
+    timed = [delta.threads for delta in comparison.deltas if delta.metric == "latency_median"]
+    assert timed == [1, 2]
 
 
 def test_throughput_counts_examples_not_batches(classifier: Any, examples: Examples) -> None:

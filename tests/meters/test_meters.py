@@ -16,6 +16,8 @@ WORDS = members("meters")
 FULL = Readings(
     batch=4,
     size=1234,
+    compressed=1000,
+    cpu=[2.0, 4.0],
     rounds=[np.array([0.25, 0.55]), np.array([0.125, 0.25, 0.225])],
     fresh=[Fresh(1.0, 0.5, 1000, 77), Fresh(3.0, 0.25, 3000, 79)],
 )
@@ -26,6 +28,8 @@ EXPECTED = {
     "device_memory": Samples("device_memory", "bytes", "lower", (77.0, 79.0), "round", "median"),
     "load_time": Samples("load_time", "s", "lower", (1.0, 3.0), "round", "median"),
     "first_inference": Samples("first_inference", "s", "lower", (0.5, 0.25), "round", "median"),
+    "cpu_time": Samples("cpu_time", "s", "lower", (0.5, 1.0), "round", "median"),
+    "compressed_size": Samples("compressed_size", "bytes", "lower", (1000.0,), "none", "median"),
     "size": Samples("size", "bytes", "lower", (1234.0,), "none", "median"),
 }
 
@@ -46,7 +50,7 @@ def test_what_a_meter_reads(word: str) -> None:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_meter_reads_nothing_where_nothing_was_run(word: str) -> None:
-    found = read(word, Readings(batch=1, size=1))
+    found = read(word, Readings(batch=1, size=1, compressed=1))
     assert (found is None) == (load("meters", word).needs != "file")
 
 

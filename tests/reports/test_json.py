@@ -7,7 +7,7 @@ from optkit.gate import Limits
 from optkit.report import Report, parse_report
 from optkit.reports.json import render
 
-FIELDS = ["metric", "device", "batch", "unit", "better", "before", "after", "gain", "low", "high", "verdict", "method", "n", "p"]
+FIELDS = ["metric", "device", "batch", "unit", "better", "before", "after", "gain", "low", "high", "verdict", "method", "n", "p", "threads"]
 ReportMaker = Callable[..., Report]
 
 
@@ -31,6 +31,7 @@ def test_deltas_are_a_flat_list_with_the_fields_that_scripts_rely_on(make_report
         "method": "exact",
         "n": 1,
         "p": None,
+        "threads": None,
     }
 
 

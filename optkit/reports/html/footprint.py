@@ -57,7 +57,7 @@ def _bars(report: "Report", place: Place, metric: str, deltas: "dict[str, Delta]
     for name, delta in deltas.items():
         low, high = (None, None) if bounds[name].exact else (_share(bounds[name].low, most), _share(bounds[name].high, most))
         rows.append(Taken(series[name], after_of(delta), sentence(delta), _share(delta.after, most), low, high, told(series[name], delta)))
-    return Bars(name_of(metric), "" if metric == "size" else str(place), tuple(rows))
+    return Bars(name_of(metric), "" if metric in ("size", "compressed_size") else str(place), tuple(rows))
 
 
 def _share(value: float, most: float) -> float:
