@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ class _Paths:
 
 
 def _is_callable(text: str) -> bool:
-    module, colon, name = text.partition(":")
+    module, colon, name = re.sub(r"\[[^\]]*\]$", "", text).partition(":")  # a slice may follow
     return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
