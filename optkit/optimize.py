@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ from optkit.measure import detect_machine
 from optkit.passes import Job, Pass, Progress, silent, word_of
 from optkit.soundness import Behaviour, check_original, complaint, examples_for, observe
 from optkit.store import Store
+from optkit.training.processes import helps
 from optkit.versions import versions_for
 
 
@@ -45,10 +47,12 @@ def optimize(
     """
     if not steps:
         raise UsageError("there is nothing to do: no pass is named", hint="`optkit passes` lists them")
-    check_output(target, source.path, force=force)
     given = dict(examples or {})
     _check_draws(steps, given, wheres)
     chain = _Chain(source, tuple(steps), given, device, threads, seed, cache, progress, tuple(wheres))
+    if helps():
+        return chain.help(target)
+    check_output(target, source.path, force=force)
     with draft_folder(target.parent) as folder:
         try:
             made = chain.make(folder)
@@ -80,20 +84,21 @@ def _keep_best_effort(error: NothingPaid, draft: Path, target: Path, *, force: b
     error.hint = f"{error.hint}\n{said}" if error.hint else said
 
 
-def step_key(source: str, step: Pass, data: str | None, device: str, threads: int, seed: int) -> str:
-    """What decides a step's result, as one hash: under it the result is kept. `source` and `data` are digests."""
+def step_key(source: str, step: Pass, data: str | None, device: str, threads: int, seed: int, original: str = "") -> str:
+    """What decides a step's result, as one hash: under it the result is kept. `source`, `data` and `original` are digests."""
     machine = detect_machine()  # passes that measure choose by it
     facts = {
         "source": source,
         "pass": f"{type(step).__module__}.{type(step).__qualname__}",
         "revision": step.revision,
         "parameters": step.model_dump(mode="json"),
-        "versions": versions_for(step.needs),
+        "versions": versions_for([extra for taken in step.formats() for extra in step.needs_for(taken)]),
         "data": data,
         "device": device,
         "threads": threads,
         "seed": seed,
         "machine": [machine.processor, machine.features, machine.cores],
+        **({"depends": dict(depends)} if (depends := step.depends(original)) else {}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -110,9 +115,10 @@ def kept_steps(
 ) -> tuple[bool, ...]:
     """Which steps a run would take from the cache: up to the first that is not there. `source` is the model's digest."""
     found: list[bool] = []
+    original = source
     for step in steps:
         data = drawn(step, examples)
-        key = step_key(source, step, data.digest if data else None, device, threads, seed)
+        key = step_key(source, step, data.digest if data else None, device, threads, seed, original)
         facts = cache.facts(key) if cache is not None else None
         if facts is None:
             break
@@ -123,7 +129,7 @@ def kept_steps(
 
 def drawn(step: Pass, examples: Mapping[str, Examples]) -> Examples | None:
     """The examples that a pass gets: those of the split that it draws."""
-    return examples.get(step.draws) if step.draws else None
+    return next((examples[split] for split in step.splits() if split in examples), None)
 
 
 @dataclass(frozen=True)
@@ -148,22 +154,27 @@ class _Chain:
             self.progress(f"step {i + 1} of {len(self.steps)}: {word_of(step)}", 0, 0)
             place = folder / str(i)
             place.mkdir()
-            key = step_key(artifact.digest, step, self._data_digest(step), self.device, self.threads, self.seed)
-            draft = place / NAMES[step.gives]  # the same for every run, so that kept steps serve targets of any name
+            key = step_key(artifact.digest, step, self._data_digest(step), self.device, self.threads, self.seed, self.original.digest)
+            draft = place / NAMES[step.gives_for(artifact.format)]  # the same for every run, so that kept steps serve targets of any name
             kept = self._take(key, artifact, draft)
             if kept is None:
-                kept = self._run(i, artifact, draft)
+                kept = self._run(i, artifact, draft, None if self.cache is None else self.cache.unfinished(key))
                 self._keep(key, kept)
             artifact = kept
         return artifact
 
-    def _run(self, i: int, source: Artifact, target: Path) -> Artifact:
+    def help(self, target: Path) -> Artifact:
+        """Go through the same steps as the first process of a launch, for it to train with; it alone writes `target`."""
+        with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+            return replace(self.make(Path(folder)), path=target)
+
+    def _run(self, i: int, source: Artifact, target: Path, unfinished: Path | None) -> Artifact:
         step = self.steps[i]
         before = self._observe(source)
         if i == 0 and self._tried_on is not None and not self._tried_on.synthetic and len(self._tried_on) > 1:
             check_original(before, source.path)
         data = drawn(step, self.examples)
-        job = Job(self.original, data, self.device, self.threads, self.seed, self.progress)
+        job = Job(self.original, data, self.device, self.threads, self.seed, self.progress, kept=unfinished)
         try:
             step.run(source, target, job)
         except OptkitError as error:
@@ -180,7 +191,7 @@ class _Chain:
             parameters=step.model_dump(mode="json"),
             source=source.digest,
             data=data.digest if data else None,
-            versions=versions_for(step.needs),
+            versions=versions_for(step.needs_for(source.format)),
             seed=self.seed,
             notes=job.notes,
         )
@@ -189,7 +200,7 @@ class _Chain:
         if digest_of(source.path) != source.digest:
             raise self._failed(i, "it changed the model that it reads")
         try:
-            result = Artifact(target, step.gives, digest_of(target), (*source.lineage, made))
+            result = Artifact(target, step.gives_for(source.format), digest_of(target), (*source.lineage, made))
             after = self._observe(result)
         except OptkitError as error:
             raise self._failed(i, f"its result does not run: {error.what}") from error
@@ -244,10 +255,10 @@ _FAILED_HINT = "leave this pass out, or set its parameters otherwise"
 
 def _check_draws(steps: Sequence[Pass], examples: Mapping[str, Examples], wheres: Sequence[str | None]) -> None:
     for i, step in enumerate(steps):
-        if step.draws and not step.draws_if_given and step.draws not in examples:
+        if step.splits() and not step.draws_if_given and drawn(step, examples) is None:
             where = wheres[i] if i < len(wheres) else None
             raise DataError(
-                f"the pass {word_of(step)} needs {step.draws} examples",
+                f"the pass {word_of(step)} needs {' or '.join(step.splits())} examples",
                 where=where,
                 hint="give them with --data, or as `data:` in the recipe",
             )

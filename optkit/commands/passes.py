@@ -38,9 +38,9 @@ def _facts(word: str, kind: "type[Pass]") -> dict[str, Any]:
     return {
         "name": word,
         "summary": first_sentence(kind),
-        "takes": kind.takes,
-        "gives": kind.gives,
-        "draws": kind.draws,
+        "takes": " or ".join(kind.formats()),
+        "gives": kind.gives if len(kind.formats()) == 1 else "what it takes",
+        "draws": " or ".join(kind.splits()) or None,
         "draws_if_given": kind.draws_if_given,
         "needs": list(kind.needs),
         "revision": kind.revision,

@@ -1,6 +1,6 @@
 """What a pass is. One file a pass; the file name is the word a recipe uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -55,16 +55,45 @@ class Pass(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    takes: ClassVar[str] = "onnx"
+    takes: ClassVar[str | tuple[str, ...]] = "onnx"
+    """The format it reads. A pass that takes several gives back the one that it is given."""
     gives: ClassVar[str] = "onnx"
+    """Of passes that take one format; see `gives_for`."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """Extras, such as "torch"."""
-    draws: ClassVar[str | None] = None
-    """"calibration" or "training" examples; None draws nothing."""
+    """Extras, such as "torch", that it needs whatever it is given; see `needs_for`."""
+    draws: ClassVar[str | tuple[str, ...] | None] = None
+    """"calibration" or "training" examples, or both, the better ones first; None draws nothing."""
     draws_if_given: ClassVar[bool] = False
     """It can work without the examples it draws."""
     revision: ClassVar[int] = 1
     """Raised when results change, which refreshes caches."""
+
+    @classmethod
+    def formats(cls) -> tuple[str, ...]:
+        """The formats it takes."""
+        return (cls.takes,) if isinstance(cls.takes, str) else cls.takes
+
+    @classmethod
+    def gives_for(cls, taken: str) -> str:
+        """The format it gives when it is given `taken`."""
+        return cls.gives if isinstance(cls.takes, str) else taken
+
+    @classmethod
+    def needs_for(cls, taken: str) -> tuple[str, ...]:
+        """The extras it needs when it is given `taken`: a PyTorch model is nothing without PyTorch."""
+        return tuple(dict.fromkeys((*cls.needs, *(("torch",) if taken == "torch" else ()))))
+
+    @classmethod
+    def splits(cls) -> tuple[str, ...]:
+        """The splits of data that it draws from: the first of them that there is."""
+        return (cls.draws,) if isinstance(cls.draws, str) else cls.draws or ()
+
+    def depends(self, original: str) -> Mapping[str, str]:
+        """What decides the result besides source, parameters, data and seed, such as the digests of files that parameters name.
+
+        `original` is the digest of the model that the whole chain started from. Nothing of it may need work.
+        """
+        return {}
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Read `source`, write the result to `target`. Raises NothingPaid, ModelError, DataError or any OptkitError."""
@@ -87,7 +116,7 @@ class OnnxPass(Pass):
 class TorchPass(Pass):
     """A pass on a PyTorch model whose author writes only `edit`; loading and saving are done here."""
 
-    takes: ClassVar[str] = "torch"
+    takes: ClassVar[str | tuple[str, ...]] = "torch"
     gives: ClassVar[str] = "torch"
     needs: ClassVar[tuple[str, ...]] = ("torch",)
 

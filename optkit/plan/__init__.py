@@ -49,9 +49,9 @@ def make_plan(recipe: Recipe) -> Plan:
         recipe=recipe,
         steps=steps,
         wheres=tuple(step.where for step in recipe.steps),
-        formats=(_format(recipe), *(step.gives for step in steps)),
-        extras=tuple(dict.fromkeys(extra for step in steps for extra in step.needs)),
-        draws=tuple(dict.fromkeys(step.draws for step in steps if step.draws)),
+        formats=_formats(recipe),
+        extras=tuple(dict.fromkeys(extra for step, at in zip(steps, _formats(recipe), strict=False) for extra in step.needs_for(at))),
+        draws=tuple(dict.fromkeys(split for step in steps for split in step.splits())),
     )
 
 
@@ -67,17 +67,17 @@ def _files(recipe: Recipe) -> Iterator[Problem]:
 def _chain(recipe: Recipe) -> Iterator[Problem]:
     at, of = _format(recipe), "the model"
     for step in recipe.steps:
-        if step.pass_.takes != at:
-            what = f"{step.word} takes {step.pass_.takes}, and {of} is {at}"
+        if at not in step.pass_.formats():
+            what = f"{step.word} takes {' or '.join(step.pass_.formats())}, and {of} is {at}"
             yield Problem(step.where, what, "change the order of the passes, or leave this one out")
-        at, of = step.pass_.gives, f"what {step.word} gives"
+        at, of = step.pass_.gives_for(at), f"what {step.word} gives"
 
 
 def _missing_extras(recipe: Recipe) -> Iterator[Problem]:
     if _format(recipe) == "torch" and not has("torch"):
         yield Problem(recipe.where("model"), "a PyTorch model needs torch, which is not installed", "pip install 'optkit[torch]'")
-    for step in recipe.steps:
-        for extra in step.pass_.needs:
+    for step, at in zip(recipe.steps, _formats(recipe), strict=False):
+        for extra in step.pass_.needs_for(at):
             if not has(extra):
                 what = f"the pass {step.word} needs {EXTRAS[extra]}, which is not installed"
                 yield Problem(step.where, what, f"pip install 'optkit[{extra}]'")
@@ -86,11 +86,11 @@ def _missing_extras(recipe: Recipe) -> Iterator[Problem]:
 def _data(recipe: Recipe) -> Iterator[Problem]:
     given = recipe.data
     for step in recipe.steps:
-        split = step.pass_.draws
-        if split is None or step.pass_.draws_if_given or given.whole or getattr(given, split):
+        splits = step.pass_.splits()
+        if not splits or step.pass_.draws_if_given or given.whole or any(getattr(given, split) for split in splits):
             continue
-        what = f"the pass {step.word} needs {split} examples"
-        hint = "made-up inputs will not do" if given.synthetic else f"say where they are: data: {{{split}: FILE}}"
+        what = f"the pass {step.word} needs {' or '.join(splits)} examples"
+        hint = "made-up inputs will not do" if given.synthetic else f"say where they are: data: {{{splits[0]}: FILE}}"
         yield Problem(step.where, what, hint)
     if not (given.whole or given.evaluation or given.calibration or given.synthetic):
         what = "there is no data to compare original and result on"
@@ -109,3 +109,11 @@ def _output(recipe: Recipe) -> Iterator[Problem]:
 
 def _format(recipe: Recipe) -> str:
     return format_of(recipe.model)
+
+
+def _formats(recipe: Recipe) -> tuple[str, ...]:
+    """Of the model, and after each step."""
+    found = [_format(recipe)]
+    for step in recipe.steps:
+        found.append(step.pass_.gives_for(found[-1]))
+    return tuple(found)
