@@ -21,6 +21,7 @@ from optkit.quantization.calibration_note import NOTE
 from optkit.report import Report
 from optkit.reports import html, json, markdown
 from optkit.store import Store, default_place
+from optkit.training.processes import helps
 
 REPORTS = {"report.json": json, "report.md": markdown, "report.html": html}
 
@@ -40,7 +41,12 @@ def follow(plan: Plan, folder: Path | None = None, *, cache: bool = True, force:
 
     Without `folder` it is the recipe's, or one of the recipe's name in the current folder. It is made when it is not there.
     Raises what `optimize` and `prove` raise, and leaves nothing behind then. A broken limit raises nothing: the verdict says so.
+    Of several processes (`torchrun`) only the first comes back: the others help to train, and end.
     """
+    if helps():
+        with trusting_recipe(plan.recipe):
+            _make(plan, gather(plan), Path(plan.recipe.name), cache, silent)
+        raise SystemExit(0)
     folder = folder or plan.recipe.output or Path(Path(plan.recipe.name).stem)
     name = plan.recipe.model.name
     if plan.formats[-1] != plan.formats[0]:

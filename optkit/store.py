@@ -15,6 +15,7 @@ from pathlib import Path
 
 DEFAULT_LIMIT = 5 * 10**9
 _FACTS = "facts.json"
+_UNFINISHED = "unfinished"
 _README = "Models that optkit made, kept so that a step is not computed twice. It may be deleted at any time: `optkit cache --clear`.\n"
 
 
@@ -91,6 +92,10 @@ class Store:
         """Forget one step: what was kept is damaged."""
         shutil.rmtree(self.place / key, ignore_errors=True)
 
+    def unfinished(self, key: str) -> Path:
+        """Where a step keeps what it can go on from when it is interrupted; made by whoever uses it, and gone once the step is done."""
+        return self.place / _UNFINISHED / key
+
     def entries(self) -> tuple[Entry, ...]:
         """What is kept, most recently used first."""
         found = [_entry(facts.parent) for facts in self.place.glob(f"*/{_FACTS}")]
@@ -101,9 +106,11 @@ class Store:
         entries = self.entries()
         for entry in entries:
             self.drop(entry.key)
-        for left in self.place.glob("new-*"):
+        unfinished = [file for file in (self.place / _UNFINISHED).rglob("*") if file.is_file()]
+        freed = sum(entry.size for entry in entries) + sum(file.stat().st_size for file in unfinished)
+        for left in (*self.place.glob("new-*"), self.place / _UNFINISHED):
             shutil.rmtree(left, ignore_errors=True)
-        return sum(entry.size for entry in entries)
+        return freed
 
     def _shrink(self) -> None:
         total = 0

@@ -22,7 +22,8 @@ SHOWN_AFTER = 1.0
 @contextmanager
 def progress_display(quiet: bool = False) -> Iterator["Progress"]:
     """A `(what, done, total)` to call as work goes on. Shows nothing when quiet, or when stderr is no terminal."""
-    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    helps = os.environ.get("RANK", "0") != "0"  # one bar is enough for several processes
+    if quiet or helps or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda what, done, total: None
         return
     display = _Display()

@@ -1,22 +1,21 @@
 """Train a PyTorch model on labelled examples: what pruning took away is learned again."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from optkit.passes import Job, TorchPass
+from optkit.passes import Job
 from optkit.passes._learned import check_gain, tell
-from optkit.training import TrainingParameters, train
+from optkit.passes._trains import TrainingPass, recipe_folder
+from optkit.training import train
 from optkit.training.losses import label_loss
 
 if TYPE_CHECKING:
     from optkit.formats.torch import TorchModel
 
 
-class Finetune(TrainingParameters, TorchPass):
+class Finetune(TrainingPass):
     """Trains a PyTorch model on labelled examples; the weights of the best epoch on examples held out are kept."""
-
-    draws: ClassVar[str | tuple[str, ...] | None] = "training"
 
     loss: str | None = Field(
         None,
@@ -24,10 +23,15 @@ class Finetune(TrainingParameters, TorchPass):
         "f(outputs, labels). Default: what suits the labels.",
     )
 
+    def functions(self) -> tuple[str | None, ...]:
+        return (*super().functions(), self.loss)
+
     def edit(self, model: "TorchModel", job: Job) -> "TorchModel":
         """Raises NothingPaid where no epoch was better than the model as it came, and whatever `train` raises."""
         assert job.examples is not None, "the runner gives what a pass draws"
-        outcome = train(model.module, label_loss(self.loss, self.output), job.examples, self, job, outputs=model.origin.outputs)
+        folder = recipe_folder()
+        loss = label_loss(self.loss, self.output, folder)
+        outcome = train(model.module, loss, job.examples, self, job, outputs=model.origin.outputs, folder=folder)
         check_gain(outcome)
         tell(outcome, job)
         return model

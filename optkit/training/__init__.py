@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from optkit.datasets import Examples
-from optkit.training.batches import Augment, Batch, find_function
+from optkit.training.batches import Augment, Batch
 from optkit.training.checkpoint import Checkpoint
+from optkit.training.functions import find_function
 from optkit.training.outcome import Epoch, TrainingOutcome
 from optkit.training.parameters import TrainingParameters
 from optkit.training.processes import device_of, gather_team
@@ -44,6 +45,7 @@ def train(
     after_step: Callable[[int, int], None] | None = None,
     choose_from: int = 0,
     augment: Augment | None = None,
+    folder: str | None = None,
     name: str = "training",
 ) -> TrainingOutcome:
     """Train a module in place; afterwards it holds the weights of the best epoch, in evaluation mode, on the CPU.
@@ -53,7 +55,7 @@ def train(
     training goes on; `after_step(step, steps)` after every change of the weights, with 1 … steps. What both do may depend on these
     numbers and on what the module's state dict holds: then an interrupted training, taken up again, ends with the same bits.
     Epochs before `choose_from` are not candidates for the best (0, the state before training, is one by default).
-    `name` keeps the checkpoints of several trainings of one pass apart.
+    The user's functions are looked for in `folder` too. `name` keeps the checkpoints of several trainings of one pass apart.
 
     Raises DataError (too little data, labels that do not fit), ModelError (the module fails), UsageError (device, precision, functions),
     and OptkitError where the loss is no number any more; it names the checkpoint that is left then.
@@ -62,7 +64,7 @@ def train(
 
     team = gather_team(job.device)
     if augment is None and how.augment is not None:
-        augment = find_function(how.augment, "augment changes batches")
+        augment = find_function(how.augment, "it is called with a batch: a dict of tensors", folder)
     place = None if job.kept is None else job.kept / f"{name}.pt"
     with reproducible(how.training_threads, job.device):
         run = Run(module, loss, examples, how, job, team, device_of(job.device, team), tuple(outputs), augment, Checkpoint(place))

@@ -8,7 +8,6 @@ import numpy as np
 
 from optkit.datasets import Array, Examples
 from optkit.errors import DataError, UsageError
-from optkit.registry import import_named
 
 if TYPE_CHECKING:
     import torch
@@ -55,14 +54,6 @@ def make_batch(examples: Examples, rows: Array, device: str, augment: Augment | 
         inputs, labels = _augmented(augment, inputs, labels)
     moved = {name: tensor.to(device) for name, tensor in inputs.items()}
     return Batch(moved, None if labels is None else labels.to(device), rows, augment is not None)
-
-
-def find_function(word: str, what: str, folder: str | None = None) -> Callable[..., Any]:
-    """The user's function that `module:function` names. Raises UsageError."""
-    found = import_named(word, folder)
-    if ":" not in word or not callable(found):
-        raise UsageError(f"it is no function: {what}", where=word, hint="write module:function")
-    return found  # type: ignore[no-any-return]
 
 
 def _augmented(augment: Augment, inputs: dict[str, Any], labels: Any) -> tuple[dict[str, Any], Any]:

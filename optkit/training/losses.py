@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.errors import DataError, UsageError
 from optkit.registry import suggestion
-from optkit.training.batches import Batch, find_function
+from optkit.training.batches import Batch
+from optkit.training.functions import find_function
 from optkit.training.validating import Loss
 
 if TYPE_CHECKING:

@@ -19,6 +19,16 @@ PATIENCE = timedelta(days=7)
 """How long one process waits for another: the first may have much to do between two trainings."""
 
 
+def launched() -> int:
+    """How many processes were started together; 1 where it was one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def helps() -> bool:
+    """Whether this is not the first of several processes: it helps to train, and leaves everything else to the first."""
+    return launched() > 1 and os.environ.get("RANK", "0") != "0"
+
+
 class Team(Protocol):
     """The processes that train together."""
 
@@ -79,7 +89,7 @@ class Together:
 
 def gather_team(device: str) -> Team:
     """The processes of this launch. Raises UsageError where Accelerate, which connects them, is not installed."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if launched() < 2:
         return Alone()
     try:
         from accelerate import PartialState
