@@ -77,15 +77,15 @@ def _insert_in(
     pairs = _Pairs(graph, grids)
     for value in dict.fromkeys([*(v for node in nodes for v in activation_inputs(node)), *produced]):
         after = pairs.around(value)
-        readers = list(value.uses())
+        readers = [u for u in value.uses() if u.node not in pairs.made]
+        wants = {u.node for u in readers if u.node in inside and value in activation_inputs(u.node)}
+        floats = {u.node for u in readers if u.node not in wants and u.node.op_type != "Shape"} if value in produced else set()
+        single = _once(after) if len(floats) > 1 else after
         for use in readers:
-            if use.node in pairs.made:
-                continue
-            wants = use.node in inside and value in activation_inputs(use.node)
             if use.node.op_type == "Shape" and value in produced:
                 use.node.replace_input_with(use.idx, pairs.integers[after])
-            elif wants or value in produced:
-                use.node.replace_input_with(use.idx, after)
+            elif use.node in wants or value in produced:
+                use.node.replace_input_with(use.idx, after if use.node in wants else single)
         if value in produced and value.is_graph_output():
             _take_over_output(graph, value, after)
     for node in nodes:
@@ -96,6 +96,17 @@ def _insert_in(
             for i, operand in enumerate(node.inputs):
                 if not moves(node) and operand is not None and constant_tensor(operand) is not None:
                     node.replace_input_with(i, _quantized_constant(graph, node, operand))
+
+
+def _once(after: ir.Value) -> ir.Value:
+    """The same floats behind a Sum of one. ONNX Runtime gives every reader a DequantizeLinear of its own, and then finds neither
+    GELU nor SiLU nor LayerNormalization in nodes that read one tensor twice.
+    """
+    producer = after.producer()
+    assert producer is not None
+    found = add_node(producer, "Sum", [after], f"{after.name}_once", after=True).outputs[0]
+    found.type = ir.TensorType(ir.DataType.FLOAT)
+    return found
 
 
 class _Pairs:

@@ -18,6 +18,7 @@ from optkit.formats.onnx_simplify import simplify
 from optkit.quantization.conv_bias import fold_added_biases
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.masks import soften_masks
+from optkit.quantization.pools import pool_means
 from optkit.quantization.product_bias import join_products
 from optkit.quantization.reshapes import settle_reshapes
 from optkit.runtimes import open_session
@@ -46,6 +47,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
         settle_reshapes(ready)
         fold_added_biases(ready)
         join_products(ready)
+        pool_means(ready)
         if soften:
             soften_masks(ready)
     else:

@@ -294,3 +294,28 @@ def test_a_shape_is_read_off_the_integers(tmp_path: Path) -> None:
     assert made_by.op_type == "QuantizeLinear"
     assert answers(model, feed)["h"].tolist() == [3, 8, 6, 6]
     assert fused(model, tmp_path)["QLinearConv"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("d = Div(c, root) e = Erf(d) p = Add(e, one) m = Mul(c, p) a = Mul(m, half)", "Gelu"),
+        ("s = Sigmoid(c) a = Mul(c, s)", "QuickGelu"),
+    ],
+)
+def test_activations_of_several_nodes_stay_one_between_integer_layers(tmp_path: Path, body: str, found: str) -> None:
+    model = read(
+        f"(float[N,8,6,6] x) => (float[N,8,6,6] y) {{ c = Conv(x, w) {body} y = Conv(a, v) }}",
+        13,
+        w=draw(8, 8, 1, 1),
+        v=draw(8, 8, 1, 1, seed=1),
+        root=np.float32(2**0.5),
+        one=np.float32(1),
+        half=np.float32(0.5),
+    )
+    nodes = weighted_nodes(model)
+    grids = grids_for(model, tensors_to_observe(nodes), IMAGE)
+    insert_static(model, {str(n.name) for n in nodes}, grids)
+    np.testing.assert_allclose(answers(model, IMAGE)["y"], reference(model, IMAGE)["y"], atol=0.1)
+    made = fused(model, tmp_path)
+    assert (made[found], made["QLinearConv"]) == (1, 2)
