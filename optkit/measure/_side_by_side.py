@@ -19,6 +19,7 @@ from optkit.meters import Fresh, Meter, Readings
 from optkit.metrics import Metric
 from optkit.registry import load, members
 from optkit.runtimes import Port, open_session
+from optkit.runtimes._clocks import Clock
 from optkit.runtimes._cpu_time import CpuTime
 from optkit.runtimes._lanes import Here, Lane, opener
 from optkit.runtimes._own_process import OwnProcess
@@ -135,9 +136,11 @@ class _OnDevice:
         if apart is None:  # two sessions of one runtime share its threads in peace; PyTorch's keep cores that the runtime's need
             apart = any(each.format == "torch" for each in self.models)
         wanted = [fitted(feed, self.inputs[number]) for feed in feeds]
+        # where a model computes in the thread that asks, what the system gave to other programs meanwhile can be told from its time
+        clock: Clock = "undisturbed" if self.device == "cpu" and threads == 1 else "wall"
         if apart:
-            return OwnProcess(model.path, wanted, self.device, threads)
-        return Here(opener(lambda: open_session(model.path, self.device, threads), wanted))
+            return OwnProcess(model.path, wanted, self.device, threads, clock)
+        return Here(opener(lambda: open_session(model.path, self.device, threads), wanted), clock)
 
     def _told(self, which: str) -> Progress:
         return lambda what, done, total: self.progress(f"{what} on {self.device}{which}", done, total)

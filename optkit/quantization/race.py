@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from optkit.runtimes import open_session
-from optkit.runtimes._lanes import Clock, Here, opener
+from optkit.runtimes._clocks import Clock
+from optkit.runtimes._lanes import Here, opener
 from optkit.runtimes._rounds import time_rounds
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians

@@ -2,20 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from optkit.runtimes import Session
+from optkit.runtimes._clocks import Clock, timed_block
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Calls = Sequence[Callable[[], None]]
 """One model's queries, one for each feed."""
 Opener = Callable[[], Calls]
 """Opens a model and binds its feeds; slow models may bind fewer than they were given."""
-Clock = Literal["wall", "thread"]
-"""`thread` counts only the time that the calling thread was computing: right for models that run in it alone, whatever else goes on."""
-CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.perf_counter, "thread": time.thread_time}
 
 WARM_UP = 3
 """Runs of each query that are not counted: the first ones allocate memory."""
@@ -58,7 +56,7 @@ class Here:
 
     def __init__(self, opener: Opener, clock: Clock = "wall") -> None:
         self.opener = opener
-        self.read = CLOCKS[clock]
+        self.clock: Clock = clock
         self.calls: Calls = ()
         self.cpu = 0.0
 
@@ -72,7 +70,7 @@ class Here:
 
     def block(self, feed: int, repeats: int) -> Array:
         start = time.process_time()
-        times = timed_block(self.calls[feed], repeats, self.read)
+        times = timed_block(self.calls[feed], repeats, self.clock)
         self.cpu += time.process_time() - start
         return times
 
@@ -101,15 +99,5 @@ def warm_up(call: Callable[[], None]) -> float:
     """Run a query until it runs as it will; its seconds."""
     times: list[float] = []
     while len(times) < WARM_UP and sum(times) < SLOW:
-        times += timed_block(call, 1, time.perf_counter).tolist()
+        times += timed_block(call, 1).tolist()
     return min(times)
-
-
-def timed_block(call: Callable[[], None], repeats: int, read: Callable[[], float]) -> Array:
-    """Seconds of each of `repeats` calls in a row, as the clock `read` tells them."""
-    marks = np.empty(repeats + 1)
-    marks[0] = read()
-    for k in range(repeats):
-        call()
-        marks[k + 1] = read()
-    return np.diff(marks)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optkit.formats.torch_origin import trusted
-from optkit.runtimes._lanes import Clock
+from optkit.runtimes._clocks import Clock
 from optkit.runtimes._processes import Array, command, failed, store_feeds, surroundings
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from optkit.runtimes._lanes import CLOCKS, Here, Opener
+from optkit.runtimes._lanes import Here, Opener
 from optkit.runtimes._rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, Rounds, time_rounds
 
 
@@ -63,14 +63,6 @@ def test_a_model_that_binds_fewer_feeds_sets_the_number_for_all() -> None:
     log: list[tuple[int, int]] = []
     time_rounds([*lanes([], log, models=1, feeds=3), *lanes([], [], models=1, feeds=1)], seconds=0.05)
     assert {feed for _, feed in log} == {0}
-
-
-def test_the_threads_clock_leaves_waiting_out() -> None:
-    def opener() -> list[Callable[[], None]]:
-        return [lambda: time.sleep(0.005)]
-
-    wall, thread = (np.median(np.concatenate(time_rounds([Here(opener, clock)], seconds=0.01)[0])) for clock in CLOCKS)
-    assert thread < 0.005 <= wall
 
 
 def test_progress_counts_rounds() -> None:
