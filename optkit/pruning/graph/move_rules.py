@@ -226,7 +226,7 @@ def _regroup(node: ir.Node, channels: Channels, sizes: Sequence[int | None], tar
         (i, (sizes[i] if i < len(sizes) else None) if t == 0 else None if t == -1 else t) for i, t in enumerate(target)
     ]
     handled: Handled = set()
-    while left and right and (target[right[0][0]] == 0 and left[0][0] == right[0][0] or left[0][1] == right[0][1] is not None):
+    while left and right and ((target[right[0][0]] == 0 and left[0][0] == right[0][0]) or left[0][1] == right[0][1] is not None):
         handled |= _same_axis(node, channels, left.pop(0)[0], right.pop(0)[0], target)
     left = [each for each in left if each[1] != 1]
     right = [each for each in right if each[1] != 1]
@@ -258,7 +258,7 @@ def _same_axis(node: ir.Node, channels: Channels, axis: int, out: int, target: S
     if numbers is None:
         return set()
     channels.give(node.outputs[0], out, numbers)
-    if target[out] > 0 or axis != out and target[out] == 0:
+    if target[out] > 0 or (axis != out and target[out] == 0):
         channels.change(node, _target_size(out, numbers))
     return {(0, axis)}
 

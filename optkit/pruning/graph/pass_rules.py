@@ -133,7 +133,7 @@ def pad(node: ir.Node, channels: Channels) -> Handled:
 
 def resize(node: ir.Node, channels: Channels) -> Handled:
     """Axes that are scaled by 1; scales only, sizes would have to change."""
-    if "axes" in node.attributes or node.op_type == "Resize" and _mode(node) == "tf_crop_and_resize":
+    if "axes" in node.attributes or (node.op_type == "Resize" and _mode(node) == "tf_crop_and_resize"):
         return set()
     place = 2 if node.op_type == "Resize" else 1
     scales = constant_array(node.inputs[place]) if len(node.inputs) > place else None

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from optkit.pruning.graph.channels import Array
+from optkit.errors import OptkitError
 from optkit.pruning.graph.groups import CONTRACTING
 from optkit.pruning.graph.layer_rules import shape_of
-from optkit.errors import OptkitError
 from optkit.quantization.watch import Feeds, open_watched
 from optkit.runtimes import Port, full_feeds
 
@@ -51,6 +50,11 @@ def _steady(model: ir.Model, examples: Feeds, batches: tuple[int, int], threads:
     return {name: tuple(a if a == b else None for a, b in zip(s, other[name], strict=False)) for name, s in one.items()}
 
 
+def one_feed(model: ir.Model, examples: Feeds) -> Mapping[str, Any]:
+    """The first example, as the model wants it."""
+    return next(full_feeds(_Inputs(model), examples))
+
+
 class _Inputs:
     """A model's inputs, as those of a session."""
 
@@ -84,8 +88,3 @@ def count_parameters(model: ir.Model) -> int:
     """Floating-point numbers in all initializers of the main graph."""
     tensors = [v.const_value for v in model.graph.initializers.values()]
     return sum(int(t.size) for t in tensors if t is not None and t.dtype.is_floating_point())
-
-
-def kept_share(axes: Mapping[int, Array], gone: Array) -> float:
-    """What is left of a constant, as a share of its elements."""
-    return prod(float((~gone[units]).mean()) for units in axes.values())

@@ -1,0 +1,205 @@
+"""Channels out of an ONNX model: found on its graph, chosen by what examples show, the rest solved again. No PyTorch, no training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
+
+from optkit.errors import NothingPaid, UsageError
+from optkit.pruning.graph.allocate import Competitor, Saving, allocate, removed_units
+from optkit.pruning.graph.channels import Array
+from optkit.pruning.graph.cut_out import cut_out
+from optkit.pruning.graph.groups import FLOATS, Groups, find_groups
+from optkit.pruning.graph.moments import Progress
+from optkit.pruning.graph.refit import Refitted, refit
+from optkit.pruning.graph.sizes import count_parameters, macs_by_node, observed_shapes, one_feed, steady_sizes
+from optkit.pruning.graph.weigh import Limits, find_competitors, find_orders, find_readers
+from optkit.quantization.fidelity import Reference
+from optkit.quantization.graphs import constant_tensor
+from optkit.quantization.watch import Feeds, open_watched
+
+Measure = Literal["channels", "macs", "parameters"]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked for."""
+
+    ratio: float
+    """The share of `measure` that goes."""
+    measure: Measure = "channels"
+    scope: Literal["global", "layer"] = "global"
+    """`layer` takes the same share of channels everywhere."""
+    importance: Literal["least_squares", "magnitude"] = "least_squares"
+    limits: Limits = Limits()
+    exclude: tuple[str, ...] = ()
+    """Names of nodes that stay as they are."""
+    refit: bool = True
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where it is done."""
+
+    threads: int = 1
+    progress: Progress = lambda what, done, total: None
+    max_memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a model, for one example."""
+
+    parameters: int
+    macs: int
+
+
+class Pruner:
+    """Everything that is worked out once for a model; `prune` then makes models of it for any ratio.
+
+    `model` is as `optkit.quantization.prepare` leaves it. Raises NothingPaid where nothing can go.
+    """
+
+    def __init__(self, model: ir.Model, examples: Feeds, reference: Reference, wishes: Wishes, setting: Setting) -> None:
+        ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+        self.model, self.examples, self.reference, self.wishes, self.setting = model, examples, reference, wishes, setting
+        self.feed = one_feed(model, examples)
+        self.groups = find_groups(model, wishes.exclude, steady_sizes(model, examples, setting.threads))
+        if not self.groups.families:
+            raise nothing_prunable(model, wishes.exclude)
+        self.competitors = self._compete()
+        if all(len(c.steps) < 2 for c in self.competitors):
+            widest = max(len(f.units) * f.positions for f in self.groups.families)
+            raise NothingPaid(
+                f"its layers are too narrow: multiples of {wishes.limits.round_to} channels stay, and the widest that may shrink has {widest}",
+                hint="set a smaller round_to",
+            )
+        self.size = self._size(model)
+
+    def _compete(self) -> list[Competitor]:
+        wishes, threads, progress = self.wishes, self.setting.threads, self.setting.progress
+        readers = {}
+        if wishes.importance == "least_squares":
+            limit = self.setting.max_memory
+            readers = find_readers(self.model, self.groups, self.examples, threads=threads, progress=progress, limit=limit)
+        orders = find_orders(self.model, self.groups, readers, progress=progress)
+        return find_competitors(self.model, self.groups, orders, readers, self.reference, wishes.limits, threads=threads, progress=progress)
+
+    def choose(self, ratio: float) -> Array:
+        """The units to remove. Raises UsageError where so much cannot go."""
+        if self.wishes.scope == "layer" and self.wishes.measure == "channels":
+            return self._same_share(ratio)
+        saving, total = self._saving()
+        fixed = total - saving.left([0] * len(self.competitors))
+        gone = allocate(self.competitors, saving, lambda gone: fixed + saving.left(gone) <= (1 - ratio) * total)
+        if gone is None:
+            most = 1 - (fixed + saving.left([c.steps[-1] for c in self.competitors])) / total
+            what = f"a ratio of {ratio:g} of the {self.wishes.measure} is more than may go: {int(most * 100) / 100:g} at most"
+            raise UsageError(what, hint=f"ask for less, or for a smaller round_to; {self._stays()}")
+        return removed_units(self.competitors, gone)
+
+    def _stays(self) -> str:
+        return f"layers keep {self.wishes.limits.least_kept:.0%} of their channels, and what is tied to inputs, outputs and norms stays"
+
+    def _same_share(self, ratio: float) -> Array:
+        nearest = [min(c.steps, key=lambda n: (abs(n - ratio * len(c.family.units)), n)) for c in self.competitors]
+        return removed_units(self.competitors, nearest)
+
+    def _saving(self) -> tuple[Saving, float]:
+        """What is counted, by the constant it hangs on, and the whole of it."""
+        families = [c.family for c in self.competitors]
+        measure = self.wishes.measure
+        if measure == "channels":
+            amounts = _channels(self.groups, families)
+            return amounts, amounts.left([0] * len(families))
+        if measure == "parameters":
+            held = {
+                str(v.name): float(t.size)
+                for v in self.model.graph.initializers.values()
+                if (t := constant_tensor(v)) is not None and t.dtype in FLOATS
+            }
+            return Saving(self.groups, families, {n: s for n, s in held.items() if n in self.groups.axes}), float(
+                self.size_of_model().parameters
+            )
+        macs = macs_by_node(self.model, observed_shapes(self.model, self.feed, self.setting.threads))
+        weights: dict[str, float] = {}
+        for node in self.model.graph:
+            if str(node.name) in macs and node.inputs[1] is not None and str(node.inputs[1].name) in self.groups.axes:
+                name = str(node.inputs[1].name)
+                weights[name] = weights.get(name, 0.0) + macs[str(node.name)]
+        return Saving(self.groups, families, weights), float(sum(macs.values()))
+
+    def size_of_model(self) -> Size:
+        return self.size
+
+    def _size(self, model: ir.Model) -> Size:
+        macs = macs_by_node(model, observed_shapes(model, self.feed, self.setting.threads))
+        return Size(count_parameters(model), sum(macs.values()))
+
+    def prune(self, ratio: float) -> "Pruned":
+        """A smaller model with the weights as they were, and solved again unless that is not wished."""
+        removed = self.choose(ratio)
+        if not len(removed):
+            raise NothingPaid(
+                f"a ratio of {ratio:g} takes nothing away: channels go in steps", hint="ask for more, or set a smaller round_to"
+            )
+        made = cut_out(self.model, self.groups, removed)
+        plain = self.reference.compare(open_watched(made, self.setting.threads)).sqnr
+        done = Refitted(0)
+        if self.wishes.refit:
+            done = refit(
+                made,
+                self.model,
+                self.groups,
+                removed,
+                self.examples,
+                exclude=self.wishes.exclude,
+                threads=self.setting.threads,
+                progress=self.setting.progress,
+                limit=self.setting.max_memory,
+            )
+        return Pruned(made, self._size(made), plain, done, self._widths(removed))
+
+    def _widths(self, removed: Array) -> dict[str, tuple[int, int]]:
+        found = {}
+        for competitor in self.competitors:
+            family = competitor.family
+            gone = int(np.isin(family.units, removed).sum())
+            found[family.name] = len(family.units) * family.positions, (len(family.units) - gone) * family.positions
+        return found
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A smaller model and how it came about."""
+
+    model: ir.Model
+    size: Size
+    plain_sqnr: float
+    """dB at the outputs before the weights were solved again."""
+    refitted: Refitted
+    widths: dict[str, tuple[int, int]]
+    """Channels before and after, by the first layer that makes them."""
+
+
+def _channels(groups: Groups, families: Sequence[object]) -> Saving:
+    """Each family's channels count once."""
+    found = Saving.__new__(Saving)
+    found.amounts = {str(i): float(len(f.units) * f.positions) for i, f in enumerate(families)}  # type: ignore[attr-defined]
+    found.axes = {str(i): [(len(f.units), {i: 1})] for i, f in enumerate(families)}  # type: ignore[attr-defined]
+    found.touched = [[str(i)] for i in range(len(families))]
+    return found
+
+
+def nothing_prunable(model: ir.Model, exclude: Sequence[str]) -> NothingPaid:
+    """The reason, as far as it can be seen."""
+    layers = [n for n in model.graph if n.op_type in ("Conv", "Gemm", "MatMul", "ConvTranspose")]
+    if not layers:
+        return NothingPaid("it has no convolutions or matrix products with constant weights: there are no channels to remove")
+    why = "what its layers give reaches outputs, norms over channels or operators through which channels cannot be followed"
+    return NothingPaid(
+        f"no channels can be removed: {why}", hint="exclude less" if exclude else "see the list of layers with optkit inspect"
+    )
