@@ -41,10 +41,12 @@ def command(
 
     found = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None)
     if roofline:
+        from optkit.inspection.advice import as_estimated
         from optkit.inspection.peaks import measure_peaks
         from optkit.inspection.roofline import roofline as place
 
-        found = replace(found, roofline=place(found, measure_peaks(device, threads)))
+        placed = place(found, measure_peaks(device, threads))
+        found = replace(found, roofline=placed, advice=as_estimated(found.advice, placed.predictions))
     if as_json:
         click.echo(write_record(found))
     else:

@@ -42,7 +42,6 @@ class Work:
     unknown: Mapping[str, int]
     """Operators that could not be counted, such as those of an unknown domain, and how many."""
     notes: tuple[str, ...] = ()
-    roofline: Roofline | None = None
     """What else was taken for granted: which branch ran, how often a loop."""
 
 
@@ -104,6 +103,8 @@ class Profile:
     """Seconds of an inference spent outside operators: median."""
     slowest: tuple[NodeTime, ...] = ()
     """The nodes that take most, slowest first."""
+    unrecorded: float | None = None
+    """One inference while nothing is recorded, which makes models of small operators faster: median."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """What would pay for this model, in at most three sentences, each with the command that does it."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from optkit.inspection import Advice, Operator, Part, Profile, Work
+from optkit.inspection.under_roof import Prediction
 from optkit.inspection.values import Stored
 from optkit.units import show_share
 
@@ -13,6 +15,11 @@ LITTLE, MUCH = 0.2, 0.5
 """Shares of weight bytes: below the first a kind of operator is not worth a sentence, above the second it decides."""
 SEVERAL = 5
 FOLDABLE = ("Identity", "BatchNormalization", "Dropout")
+NOT_TIMED = "INT8 makes it smaller; --roofline estimates how much faster."
+LITTLE_SMALLER = "INT8 makes it little smaller; --roofline estimates how much faster."
+"""What can be said of integers before anything was timed."""
+FASTER = 1.05
+"""Times as fast, from which on that is worth a word."""
 
 
 def give_advice(
@@ -27,6 +34,21 @@ def give_advice(
         found = [*_integers(model, parts, work, total), *_stored(model, parts, total)]
     found += _simplify(model, operators)
     return _commands_once(found[:MOST]) or (_nothing(operators),)
+
+
+def as_estimated(given: Sequence[Advice], estimates: Sequence[Prediction]) -> tuple[Advice, ...]:
+    """The advice with what the roofline expects of INT8 in place of what nobody knew before, so that both say the same."""
+    speedup = next((each.speedup for each in estimates if each.change == "INT8"), 1.0)
+    faster = f"about {speedup:.1f}x as fast, where its answers hold" if speedup >= FASTER else "no faster"
+    says = {
+        NOT_TIMED: f"INT8 makes it smaller{' and' if speedup >= FASTER else ', but'} {faster}.",
+        LITTLE_SMALLER: f"INT8 makes it little smaller{' but' if speedup >= FASTER else ' and'} {faster}.",
+    }
+    return tuple(replace(each, what=_estimated(each.what, says)) for each in given)
+
+
+def _estimated(what: str, says: Mapping[str, str]) -> str:
+    return next((what.removesuffix(old) + new for old, new in says.items() if what.endswith(old)), what)
 
 
 def limit_of(profile: Profile, parts: Sequence[Part]) -> Advice | None:
@@ -76,8 +98,8 @@ def _integers(model: str, parts: Sequence[Part], work: Work, total: int) -> list
     what = f"{_names(p.operator for p in chosen)} {of_work}{'holds' if one else 'hold'} {show_share(size / total)} of the weight bytes"
     command = f"optkit quantize {model} --int8 --data DATA"
     if size < LITTLE * total:
-        return [Advice(f"{what}: INT8 gains little.", command)]
-    return [Advice(f"{what}: INT8 can make it smaller and faster.", command)]
+        return [Advice(f"{what}: {LITTLE_SMALLER}", command)]
+    return [Advice(f"{what}: {NOT_TIMED}", command)]
 
 
 def _stored(model: str, parts: Sequence[Part], total: int) -> list[Advice]:

@@ -55,7 +55,7 @@ INTEGER = frozenset(
 )
 """Operators that compute in integers."""
 
-COMPUTED = frozenset({"Conv", "MatMul", "Gemm"})
+COMPUTED = frozenset({"Conv", "MatMul", "Gemm", "LSTM"})
 """Operators that optkit makes compute in integers; the weights of all others are stored in 8 bits and computed with in float."""
 
 KNOWN = ("", "ai.onnx", "com.microsoft", "com.microsoft.nchwc")
@@ -124,6 +124,4 @@ def _can(visit: Visit, now: str) -> Can:
         return "done"
     if now != "float32":
         return "nothing"
-    dynamic = visit.node.op_type != "Conv"  # inside a branch or a loop no range can be observed beforehand
-    computed = visit.node.op_type in COMPUTED and visit.node.domain in STANDARD
-    return "int8" if computed and (dynamic or not visit.nested) else "int8 weights"
+    return "int8" if visit.node.op_type in COMPUTED and visit.node.domain in STANDARD else "int8 weights"

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from optkit.errors import OptkitError
+from optkit.inspection.integers import chain_model, crossing_model, seconds_of
 from optkit.inspection.under_roof import Peaks
 from optkit.runtimes.onnxruntime import open_onnx
 
@@ -22,6 +23,10 @@ CACHED = 512
 """Rows and columns of one that caches hold: 1 MiB."""
 STREAMED = 4096
 """Rows and columns of a matrix that is multiplied by one vector: 64 MiB are read, which no cache holds."""
+
+LINKS = 64
+"""Operators in the chain that tells what a call takes."""
+CROSSING = CHANNELS * PIXELS * PIXELS
 
 
 def measure_peaks(device: str = "cpu", threads: int = 1) -> Peaks:
@@ -42,7 +47,20 @@ def measure_peaks(device: str = "cpu", threads: int = 1) -> Peaks:
                 raise
     streamed, cached = (4 * n * n / _seconds(*_product(np.float32, 1, n), device, threads) for n in (STREAMED, CACHED))
     best = {precision: max(found, default=0.0) for precision, found in reached.items()}
-    return Peaks(best["float32"], best["int8"] or best["float32"], best["float16"] or None, streamed, max(streamed, cached))
+    overheads = _overheads(device, threads)
+    return Peaks(best["float32"], best["int8"] or best["float32"], best["float16"] or None, streamed, max(streamed, cached), *overheads)
+
+
+def _overheads(device: str, threads: int) -> tuple[float, float, float]:
+    """Seconds of a call of an operator, of an inference besides, and of a value that leaves integers and comes back."""
+    one, many = (seconds_of(*chain_model(length), device, threads) for length in (1, LINKS))
+    call = max((many - one) / (LINKS - 1), 1e-8)
+    run = max(one - call, 0.0)
+    try:
+        crossed = seconds_of(*crossing_model(CROSSING), device, threads)
+    except OptkitError:
+        return call, run, 0.0
+    return call, run, max(crossed - run - 3 * call, 0.0) / CROSSING
 
 
 def _seconds(model: bytes, feed: Mapping[str, Array], device: str, threads: int) -> float:

@@ -1,60 +1,98 @@
-"""What making a model smaller can be expected to gain here, from the time that its operators take and the machine's peaks."""
+"""What making a model smaller can be expected to gain here, from the time that its operators take and what was measured here."""
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from optkit.inspection.under_roof import Cost, Peaks, Placed, Prediction
+from optkit.units import show_seconds
 
 QUANTIZABLE = ("Conv", "Gemm", "MatMul")
 BATCH = 8
 HALF = 0.5
-OVERHEAD = 5e-6
-"""Seconds that an operator takes whatever it does: the runtime's call, and quantizing what goes in and out."""
 
 
-def predict(path: str, nodes: Sequence[Placed], busy: float, peaks: Peaks, bandwidth: float, device: str) -> tuple[Prediction, ...]:
-    """The gain of each change: nodes that it concerns get faster as their roof rises, all others take what they take now.
+@dataclass(frozen=True)
+class _Now:
+    """The model as it is."""
 
-    `busy` is the time of all operators. A node keeps the share of its roof that it reaches now.
+    nodes: Sequence[Placed]
+    whole: float
+    """Seconds of an inference."""
+    overhead: float
+    """Of them, what calls take whatever operators do."""
+    peaks: Peaks
+    bandwidth: float
+
+    def without(self, saved: float) -> float:
+        left = self.whole - saved
+        return self.whole / left if left > 0 else 1.0
+
+
+def predict(
+    path: str, nodes: Sequence[Placed], whole: float, overhead: float, peaks: Peaks, bandwidth: float, device: str
+) -> tuple[Prediction, ...]:
+    """The gain of each change. INT8: kernels take what they were measured to take, and everything else what it takes now.
+
+    The others: what a node does besides being called gets faster as its roof rises; it keeps the share of the roof that it reaches now.
+    `whole` is the time of an inference, `overhead` what of it calls take.
     """
+    now = _Now(nodes, whole, overhead, peaks, bandwidth)
     model = shlex.quote(path)
     where = "" if device == "cpu" else f" --device {device}"
     sixteen = peaks.float16 or peaks.float32
-
-    def changed(concerned: Callable[[Cost], bool], macs: float, peak: float, moved: float, weights: float) -> float:
-        return _speedup(
-            nodes, busy, (peaks.float32, bandwidth), concerned, lambda c: (c.macs * macs, c.moved * moved + c.weights * weights, peak)
-        )
-
     slow_half = "the runtime has no fast 16-bit kernels here" if sixteen < peaks.float32 else f"{sixteen / peaks.float32:.1f}× the peak"
+    speedup, why = _integers(now)
     found = (
-        Prediction(
-            "INT8",
-            changed(_computes, 1, peaks.int8, 0.25, 0.25),
-            f"integers have {peaks.int8 / peaks.float32:.1f}× the peak; depthwise convolutions and the rest stay as they are",
-            f"optkit quantize {model} --int8 --data DATA{where}",
-        ),
+        Prediction("INT8", speedup, why, f"optkit quantize {model} --int8 --data DATA{where}"),
         Prediction(
             "INT4 weights",
-            changed(lambda c: c.operator == "MatMul" and c.weights > 0, 1, peaks.float32, 1, 0.14),
+            now.without(_saved(now, lambda c: c.operator == "MatMul" and c.weights > 0, (1, peaks.float32, 1, 0.14))),
             "only what waits for weights from memory gets faster",
             f"optkit quantize {model} --int4 --data DATA{where}",
         ),
-        Prediction("FP16", changed(_computes, 1, sixteen, 0.5, 0.5), slow_half, f"optkit quantize {model} --fp16{where}"),
+        Prediction(
+            "FP16", now.without(_saved(now, _computes, (1, sixteen, 0.5, 0.5))), slow_half, f"optkit quantize {model} --fp16{where}"
+        ),
         Prediction(
             "half the channels",
-            changed(_computes, HALF * HALF, peaks.float32, HALF, HALF * HALF),
+            now.without(_saved(now, _computes, (HALF * HALF, peaks.float32, HALF, HALF * HALF))),
             "a quarter of the multiplications; what it costs in accuracy is for optkit compare to say",
             None,
         ),
         Prediction(
             f"batch {BATCH}",
-            changed(_computes, 1, peaks.float32, 1, 1 / BATCH),
-            "weights are read once for all of them; time for each example",
+            now.without(_saved(now, _computes, (1, peaks.float32, 1, 1 / BATCH)) + overhead * (1 - 1 / BATCH)),
+            "operators are called and weights are read once for all of them; time for each example",
             f"optkit bench {model} --scenario offline --batch 1,{BATCH} --data DATA{where}",
         ),
     )
     return tuple(sorted(found, key=lambda each: -each.speedup))
+
+
+def _integers(now: _Now) -> tuple[float, str]:
+    """Convolutions go to integers together, with what leaves integers between them and comes back; products and LSTMs one by one."""
+    timed = [(node, node.integer) for node in now.nodes if node.integer is not None]
+    if not timed:
+        by_peak = _saved(now, lambda c: _computes(c) and c.kernel is not None, (1, now.peaks.int8, 0.25, 0.25))
+        return now.without(
+            by_peak
+        ), f"integers have {now.peaks.int8 / now.peaks.float32:.1f}× the peak" if by_peak else "nothing for integers"
+    crossing = sum(node.cost.crossing * now.peaks.crossing + 2 * now.peaks.call * bool(node.cost.crossing) for node, _ in timed)
+    convolutions = sum(node.seconds - seconds for node, seconds in timed if node.cost.operator == "Conv") - crossing
+    others = sum(max(0.0, node.seconds - seconds) for node, seconds in timed if node.cost.operator != "Conv")
+    return now.without(max(0.0, convolutions) + others), f"timed here: {_by_operator(timed, crossing)}"
+
+
+def _by_operator(timed: Sequence[tuple[Placed, float]], crossing: float) -> str:
+    parts = []
+    for operator in dict.fromkeys(node.cost.operator for node, _ in timed):
+        here = [(node.seconds, seconds) for node, seconds in timed if node.cost.operator == operator]
+        before, after = (sum(each) for each in zip(*here, strict=True))
+        parts.append(f"{operator} {show_seconds(before)} → {show_seconds(after)}")
+    if crossing:
+        parts.append(f"{show_seconds(crossing)} more to leave integers and come back where an operator has none")
+    return ", ".join(parts)
 
 
 def _computes(cost: Cost) -> bool:
@@ -66,21 +104,14 @@ def roof_seconds(macs: float, moved: float, peak: float, bandwidth: float) -> fl
     return max(macs / peak, moved / bandwidth)
 
 
-def _speedup(
-    nodes: Sequence[Placed],
-    busy: float,
-    now: tuple[float, float],
-    concerned: Callable[[Cost], bool],
-    after: Callable[[Cost], tuple[float, float, float]],
-) -> float:
-    """`now` is the peak and the bandwidth; `after` gives MACs, bytes and peak of a node that was changed."""
+def _saved(now: _Now, concerned: Callable[[Cost], bool], after: tuple[float, float, float, float]) -> float:
+    """Seconds; `after` are factors of MACs, the peak, and factors of bytes of activations and of weights."""
+    macs, peak, moved, weights = after
     saved = 0.0
-    for node in nodes:
-        before = roof_seconds(node.cost.macs, node.cost.moved + node.cost.weights, *now)
-        if concerned(node.cost) and before:
-            macs, moved, peak = after(node.cost)
-            scaled = node.seconds * roof_seconds(macs, moved, peak, now[1]) / before
-            # an operator never gets faster than its call takes, and none that is faster already gets slower for that
-            saved += node.seconds - (scaled if scaled > node.seconds else max(scaled, min(OVERHEAD, node.seconds)))
-    left = busy - saved
-    return busy / left if left > 0 else 1.0
+    for node in now.nodes:
+        cost = node.cost
+        before = roof_seconds(cost.macs, cost.moved + cost.weights, now.peaks.float32, now.bandwidth)
+        if concerned(cost) and before:
+            roof = roof_seconds(cost.macs * macs, cost.moved * moved + cost.weights * weights, peak, now.bandwidth)
+            saved += max(0.0, node.seconds - now.peaks.call * cost.times) * (1 - roof / before)
+    return saved

@@ -8,7 +8,7 @@ import time
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,18 @@ def profile_model(path: Path, examples: Examples, device: str = "cpu", threads: 
             session.run(feeds[count % len(feeds)])
             count += 1
         events = json.loads(session.end_profile().read_text(encoding="utf-8"))
-    return read_profile(events, device, threads, "made-up inputs" if examples.synthetic else examples.source)
+    found = read_profile(events, device, threads, "made-up inputs" if examples.synthetic else examples.source)
+    return replace(found, unrecorded=_unrecorded(path, feeds, device, threads, min(ENOUGH_SECONDS, most) / 4))
+
+
+def _unrecorded(path: Path, feeds: Sequence[Mapping[str, Any]], device: str, threads: int, seconds: float) -> float:
+    """Seconds of one inference, by the clock."""
+    session, times, stop = open_onnx(path, device, threads), list[float](), time.perf_counter() + seconds
+    while len(times) < WARM_UP + FEWEST or (time.perf_counter() < stop and len(times) < WARM_UP + MOST):
+        start = time.perf_counter()
+        session.run(feeds[len(times) % len(feeds)])
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[WARM_UP:])
 
 
 def made_up_examples(inputs: Sequence[Port], sizes: Mapping[str, tuple[int, ...]], count: int = 8) -> Examples:

@@ -4,53 +4,86 @@ The roofline model (Williams, Waterman & Patterson 2009, "Roofline: An Insightfu
 CACM 52:65): the time of an operator is at least that of its multiplications at the machine's peak, and at least that of moving its bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from optkit.inspection import Inspection, Profile, Work
 from optkit.inspection.inspect_model import walk_model
+from optkit.inspection.integers import integer_seconds
+from optkit.inspection.kernels import crossings, kernel_of
 from optkit.inspection.predict import predict, roof_seconds
-from optkit.inspection.under_roof import Cost, Peaks, Placed, Roofline
+from optkit.inspection.under_roof import Bound, Cost, Kernel, Peaks, Placed, Roofline
 from optkit.inspection.values import Value, element_type, known_product
 from optkit.inspection.walk import Visit
 
 CACHES = 16_000_000
 """Bytes of weights that servers' caches hold; of larger models they are read from memory for each inference."""
 KINDS = {"convolution": ("Conv",), "product": ("MatMul", "Gemm"), "attention": ("Attention",)}
+OUTER = ("If", "Loop", "Scan")
+LEAST = 0.25
+"""Of its time as recorded, that an operator takes at least when nobody records it."""
 PLACED = 10
 """Operators that are shown, the slowest first."""
 BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """ONNX element type → bytes."""
 
 
-def roofline(found: Inspection, peaks: Peaks) -> Roofline:
-    """Place a model that was profiled. Its file is read again for shapes. Raises ValueError where it was not profiled."""
+Timer = Callable[[Sequence[Kernel], Peaks, str, int], Mapping[Kernel, float]]
+"""Seconds of kernels in INT8, on a device with so many threads."""
+
+
+def roofline(found: Inspection, peaks: Peaks, timed: Timer = integer_seconds) -> Roofline:
+    """Place a model that was profiled, and time its kernels in INT8. Its file is read again for shapes.
+
+    Raises ValueError where it was not profiled.
+    """
     profile = found.profile
     if profile is None:
         raise ValueError("the model was not profiled")
     costs = [cost for cost in costs_of(Path(found.path), found.work) if cost.macs]
     bandwidth = peaks.cached if sum(w.bytes for w in found.weights) <= CACHES else peaks.bandwidth
-    times = shared_out(costs, profile, peaks.float32, bandwidth)
-    multiplying = sorted((_placed(c, t, peaks, bandwidth) for c, t in zip(costs, times, strict=True)), key=lambda each: -each.seconds)
-    spent = sum(each.seconds for each in multiplying)
-    by_compute = sum(each.seconds for each in multiplying if each.bound == "compute")
-    roof = sum(each.seconds * each.reached for each in multiplying)
+    whole = profile.unrecorded or profile.seconds
+    shared, recording = shared_out(costs, profile, peaks.float32, bandwidth), recording_cost(profile, whole)
+    times = [max(seconds - recording * cost.times, seconds * LEAST) for cost, seconds in zip(costs, shared, strict=True)]
+    slowest = sorted(zip(costs, times, strict=True), key=lambda each: -each[1])
+    kernels = [cost.kernel for cost, _ in slowest if cost.kernel is not None]
+    integers = timed(kernels, peaks, profile.device, profile.threads) if profile.device == "cpu" else {}
+    placed = [_placed(cost, seconds, peaks, bandwidth, integers) for cost, seconds in slowest]
+    spent = sum(each.seconds for each in placed)
+    overhead = peaks.run + peaks.call * sum(row.calls for row in profile.operators)
     return Roofline(
         peaks=peaks,
-        seconds=profile.seconds,
+        seconds=whole,
         macs=found.work.macs,
-        bound="compute" if by_compute >= spent / 2 else "memory",
-        reached=roof / spent if spent else 0.0,
-        placed=tuple(multiplying[:PLACED]),
-        predictions=predict(found.path, multiplying, _busy(profile), peaks, bandwidth, profile.device),
+        bound=_bound(placed, overhead >= whole / 2),
+        reached=sum(each.seconds * each.reached for each in placed) / spent if spent else 0.0,
+        placed=tuple(placed[:PLACED]),
+        predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device),
     )
+
+
+def _bound(placed: Sequence[Placed], overhead: bool) -> Bound:
+    """What most of the time goes into."""
+    spent: dict[Bound, float] = {"compute": 0.0, "memory": 0.0, "overhead": 0.0}
+    for each in placed:
+        spent[each.bound] += each.seconds
+    return "overhead" if overhead else max(spent, key=lambda bound: spent[bound])
+
+
+def recording_cost(profile: Profile, whole: float) -> float:
+    """Seconds that being recorded adds to the call of an operator; what it adds to those inside others stands with the outer ones."""
+    excess = sum(row.seconds for row in profile.operators) - whole
+    outer = sum(row.seconds for row in profile.operators if row.operator in OUTER)
+    calls = sum(row.calls for row in profile.operators if row.operator not in OUTER)
+    return max(0.0, excess - outer) / calls if calls else 0.0
 
 
 def costs_of(path: Path, work: Work) -> Iterator[Cost]:
     """What every node has to do, at the sizes that the work was counted with."""
-    for visit in walk_model(path, work.sizes).visits:
-        if visit.times and visit.node.op_type != "Constant":
-            yield _cost(visit)
+    visits = [visit for visit in walk_model(path, work.sizes).visits if visit.times and visit.node.op_type != "Constant"]
+    crossed = crossings(visits)
+    for place, visit in enumerate(visits):
+        yield _cost(visit, crossed.get(place, 0))
 
 
 def shared_out(costs: Sequence[Cost], profile: Profile, peak: float, bandwidth: float) -> list[float]:
@@ -73,18 +106,25 @@ def _kind(operator: str) -> str:
     return next((kind for kind, names in KINDS.items() if any(name in operator for name in names)), operator)
 
 
-def _placed(cost: Cost, seconds: float, peaks: Peaks, bandwidth: float) -> Placed:
-    compute, memory = cost.macs / peaks.float32, (cost.moved + cost.weights) / bandwidth
-    return Placed(cost, seconds, "compute" if compute >= memory else "memory", min(1.0, max(compute, memory) / max(seconds, 1e-9)))
+def _placed(cost: Cost, seconds: float, peaks: Peaks, bandwidth: float, integers: Mapping[Kernel, float]) -> Placed:
+    least: dict[Bound, float] = {
+        "compute": cost.macs / peaks.float32,
+        "memory": (cost.moved + cost.weights) / bandwidth,
+        "overhead": peaks.call * cost.times,
+    }
+    bound = max(least, key=lambda each: least[each])
+    integer = None if cost.kernel is None else integers.get(cost.kernel)
+    return Placed(cost, seconds, bound, min(1.0, least[bound] / max(seconds, 1e-9)), None if integer is None else integer * cost.times)
 
 
-def _cost(visit: Visit) -> Cost:
+def _cost(visit: Visit, crossing: int) -> Cost:
     node = visit.node
     weights = sum(_bytes(value) for value in visit.inputs if value is not None and value.constant)
     moved = sum(_bytes(value) for value in visit.inputs if value is not None and not value.constant)
     moved += sum(_bytes(value) for value in visit.outputs)
     name = node.name or (node.output[0] if node.output else "")
-    return Cost(name, node.op_type, (visit.macs or 0) * visit.times, moved * visit.times, weights, _depthwise(visit))
+    macs, moved = (visit.macs or 0) * visit.times, moved * visit.times
+    return Cost(name, node.op_type, macs, moved, weights, _depthwise(visit), kernel_of(visit), visit.times, crossing * visit.times)
 
 
 def _depthwise(visit: Visit) -> bool:
@@ -98,8 +138,3 @@ def _bytes(value: Value) -> int:
     dims = value.dims
     elements = None if dims is None else known_product(dims)
     return 0 if elements is None else elements * BYTES.get(element_type(value.type), 4)
-
-
-def _busy(profile: Profile) -> float:
-    """Seconds of an inference in operators."""
-    return sum(row.seconds for row in profile.operators)

@@ -152,7 +152,8 @@ def _bar(share: float, width: int = BAR) -> str:
 
 
 def _print_advice(found: Inspection, console: Console) -> None:
-    limit = limit_of(found.profile, found.parts) if found.profile else None
+    # what the roofline expects is nearer than what is the limit
+    limit = limit_of(found.profile, found.parts) if found.profile and found.roofline is None else None
     console.print(Text("\nwhat would pay", style="bold"))
     for advice in [*found.advice, *([limit] if limit else [])]:
         table = Table.grid()

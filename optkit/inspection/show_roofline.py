@@ -8,6 +8,12 @@ from optkit.inspection.under_roof import Roofline
 from optkit.units import show_bytes, show_count, show_seconds, show_share
 
 NAME = 34
+BOUNDS = {"compute": "computing", "memory": "memory", "overhead": "calls"}
+LIMITS = {
+    "compute": "the model is bound by computing",
+    "memory": "the model is bound by memory",
+    "overhead": "the model is bound by calls, not by work: fewer operators or batches help, smaller numbers do not",
+}
 
 
 def show_roofline(found: Roofline, console: Console) -> None:
@@ -21,15 +27,13 @@ def show_roofline(found: Roofline, console: Console) -> None:
             f"{show_bytes(peaks.bandwidth)} of memory a second"
         )
     )
-    console.print(Text(f"under it: {_limit(found.bound)}, {show_share(found.reached)} of what is possible is reached"))
+    if peaks.call:
+        console.print(Text(f"  {show_seconds(peaks.call)} for the call of an operator, {show_seconds(peaks.run)} for an inference besides"))
+    console.print(Text(f"under it: {LIMITS[found.bound]}, {show_share(found.reached)} of what is possible is reached"))
     console.print()
     console.print(_operators(found))
     console.print()
     console.print(_predictions(found))
-
-
-def _limit(bound: str) -> str:
-    return "the model is bound by computing" if bound == "compute" else "the model is bound by memory"
 
 
 def _operators(found: Roofline) -> Table:
@@ -38,8 +42,7 @@ def _operators(found: Roofline) -> Table:
         table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for each in found.placed:
         name = each.cost.node if len(each.cost.node) <= NAME else f"…{each.cost.node[1 - NAME :]}"
-        bound = "computing" if each.bound == "compute" else "memory"
-        table.add_row(Text(name), show_seconds(each.seconds), bound, show_share(each.reached))
+        table.add_row(Text(name), show_seconds(each.seconds), BOUNDS[each.bound], show_share(each.reached))
     return table
 
 

@@ -3,7 +3,21 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Bound = Literal["compute", "memory"]
+Bound = Literal["compute", "memory", "overhead"]
+"""`overhead`: what the runtime takes to call an operator is more than its work can take."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What tells how long an operator with weights takes: two nodes with the same kernel take the same time."""
+
+    operator: str
+    """`Conv`, `MatMul` (a Gemm too) or `LSTM`."""
+    taken: tuple[int, ...]
+    """Shape of the input; of a product with all rows together."""
+    weights: tuple[tuple[int, ...], ...]
+    """Shapes: of a product [depth, width], of an LSTM those of its input and of its state."""
+    attributes: tuple[tuple[str, tuple[int, ...] | int | str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -19,6 +33,12 @@ class Peaks:
     """Bytes a second that are read from main memory."""
     cached: float
     """Bytes a second of what stays in the processor's caches from one inference to the next."""
+    call: float = 0.0
+    """Seconds that the runtime takes for an operator whatever it does."""
+    run: float = 0.0
+    """Seconds that it takes for an inference besides."""
+    crossing: float = 0.0
+    """Seconds for each value that leaves integers for an operator that has none, and comes back."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +53,13 @@ class Cost:
     weights: int
     """Bytes of weights."""
     depthwise: bool
-    """A convolution with one channel to a group, which integers do not speed up."""
+    """A convolution with one channel to a group."""
+    kernel: Kernel | None = None
+    """None where integers cannot compute it."""
+    times: int = 1
+    """How often it runs in one inference."""
+    crossing: int = 0
+    """Values of its output that an operator takes which has no integers, such as a HardSwish."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +71,8 @@ class Placed:
     bound: Bound
     reached: float
     """Share of what the machine could do at best: roof time / time."""
+    integer: float | None = None
+    """Seconds in INT8, measured by itself with these shapes through the same runtime; None where that was not measured."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +94,10 @@ class Roofline:
 
     peaks: Peaks
     seconds: float
-    """One inference."""
+    """One inference, while nothing is recorded."""
     macs: int
     bound: Bound
-    """Where most of the time of operators that multiply goes."""
+    """Where most of the time of operators that multiply goes; `overhead` where calls take half of an inference or more."""
     reached: float
     placed: tuple[Placed, ...]
     predictions: tuple[Prediction, ...]

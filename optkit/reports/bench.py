@@ -36,9 +36,9 @@ def draw(console: "Console", report: "BenchReport") -> None:
             for note in each.outcome.notes:
                 console.print(Text(f"{each.model}: {note}" if len(here) > 1 else note, style="dim"))
         console.print()
-    for each in report.files:
-        packed = "" if each.compressed is None else f", {show_bytes(each.compressed)} after gzip"
-        console.print(Text(f"{each.model}: {show_bytes(each.size)}{packed}"))
+    for file in report.files:
+        packed = "" if file.compressed is None else f", {show_bytes(file.compressed)} after gzip"
+        console.print(Text(f"{file.model}: {show_bytes(file.size)}{packed}"))
     machine = report.machine
     console.print(Text(f"queries from {report.data}; ranges are 95 % intervals", style="dim"))
     console.print(Text(f"{machine.processor}, onnxruntime {machine.versions.get('onnxruntime', '?')}", style="dim"))

@@ -14,9 +14,9 @@ from optkit.formats import compressed_size, model_size
 
 @pytest.mark.parametrize("external", [False, True])
 def test_it_is_that_of_gzip(tmp_path: Path, external: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    ports = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 400])] for name in "xy"]
+    given, made = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 400])] for name in "xy")
     zeros = numpy_helper.from_array(np.zeros((400, 400), np.float32), "w")
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "zeros", *ports, [zeros])
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "zeros", given, made, [zeros])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     path = tmp_path / "model.onnx"
     onnx.save(model, path, save_as_external_data=external, location="weights.bin")

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from optkit.inspection import Advice, Can, Operator, OperatorTime, Part, Profile, Work
-from optkit.inspection.advice import give_advice, limit_of
+from optkit.inspection.advice import LITTLE_SMALLER, NOT_TIMED, as_estimated, give_advice, limit_of
+from optkit.inspection.under_roof import Prediction
 from optkit.inspection.values import Stored
 
 MODEL = Path("my model.onnx")
@@ -21,13 +22,13 @@ def part(operator: str, size: int, can: Can = "int8", macs: int = 100, now: str 
 
 def test_what_computes_in_integers_pays_most() -> None:
     (only,) = advice([part("Conv", 900), part("Gemm", 100)])
-    assert only.what == "Conv and Gemm do 100% of the work and hold 100% of the weight bytes: INT8 can make it smaller and faster."
+    assert only.what == f"Conv and Gemm do 100% of the work and hold 100% of the weight bytes: {NOT_TIMED}"
     assert only.command == "optkit quantize 'my model.onnx' --int8 --data DATA"
 
 
 def test_one_operator_is_singular_and_little_is_called_little() -> None:
     (only,) = advice([part("Gemm", 100)], others=900)
-    assert only.what == "Gemm does 100% of the work and holds 10.0% of the weight bytes: INT8 gains little."
+    assert only.what == f"Gemm does 100% of the work and holds 10.0% of the weight bytes: {LITTLE_SMALLER}"
 
 
 def test_storage_in_integers_is_not_called_faster() -> None:
@@ -87,3 +88,19 @@ def profile(**shares: float) -> Profile:
 def test_no_speed_up_beyond_what_is_sped_up(shares: dict[str, float], says: str | None) -> None:
     found = limit_of(profile(**shares), [part("Conv", 900), part("LSTM", 100, "int8 weights")])
     assert (found.what if found else None) == says
+
+
+@pytest.mark.parametrize(
+    ("others", "speedup", "says"),
+    [
+        (0, 1.83, "INT8 makes it smaller and about 1.8x as fast, where its answers hold."),
+        (0, 1.02, "INT8 makes it smaller, but no faster."),
+        (9000, 1.83, "INT8 makes it little smaller but about 1.8x as fast, where its answers hold."),
+        (9000, 1.0, "INT8 makes it little smaller and no faster."),
+    ],
+)
+def test_advice_says_what_the_roofline_expects(others: int, speedup: float, says: str) -> None:
+    (before,) = advice([part("Conv", 900)], others=others)
+    (after,) = as_estimated([before], [Prediction("FP16", 9.0, "", None), Prediction("INT8", speedup, "", None)])
+    assert after.what.endswith(f": {says}")
+    assert after.command == before.command

@@ -111,7 +111,7 @@ def test_inside_a_branch_convolutions_stay_in_float_and_products_need_no_ranges(
         >
     }"""
     found = parts(text, {"w": floats(4, 3, 3, 3), "m": floats(4, 4)})
-    assert found == [("Conv", 2, 432, "float32", "int8 weights"), ("MatMul", 2, 64, "float32", "int8")]
+    assert found == [("Conv", 2, 432, "float32", "int8"), ("MatMul", 2, 64, "float32", "int8")]
 
 
 def test_what_constants_alone_compute_is_left_out() -> None:

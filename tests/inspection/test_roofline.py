@@ -1,5 +1,6 @@
 """What the machine can do, what operators have to do, and what can be expected of that."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from optkit.inspection import Profile
 from optkit.inspection.inspect_model import inspect_model
+from optkit.inspection.integers import integer_seconds
 from optkit.inspection.peaks import measure_peaks
 from optkit.inspection.predict import predict, roof_seconds
 from optkit.inspection.profile import made_up_examples, profile_model
-from optkit.inspection.roofline import costs_of, roofline, shared_out
-from optkit.inspection.under_roof import Cost, Peaks, Placed
+from optkit.inspection.roofline import costs_of, recording_cost, roofline, shared_out
+from optkit.inspection.under_roof import Cost, Kernel, Peaks, Placed, Prediction
 
 PEAKS = Peaks(float32=1e10, int8=4e10, float16=None, bandwidth=1e9, cached=1e11)
 
@@ -38,17 +40,17 @@ def network(tmp_path: Path) -> Path:
 
 def test_what_operators_have_to_do_is_counted(network: Path) -> None:
     costs = {cost.node: cost for cost in costs_of(network, inspect_model(network).work)}
-    assert costs["conv"] == Cost("conv", "Conv", 16 * 8 * 9 * 64, 4 * (8 * 64 + 16 * 64), 4 * 16 * 8 * 9, depthwise=False)
+    kernel = Kernel("Conv", (1, 8, 8, 8), ((16, 8, 3, 3),), (("pads", (1, 1, 1, 1)),))
+    assert costs["conv"] == Cost("conv", "Conv", 16 * 8 * 9 * 64, 4 * (8 * 64 + 16 * 64), 4 * 16 * 8 * 9, False, kernel)
     assert costs["depthwise"].depthwise
     assert costs["depthwise"].macs == 16 * 9 * 64
-    assert costs["product"] == Cost("product", "MatMul", 16 * 64 * 32, 4 * (16 * 64 + 32), 4 * 16 * 64 * 32, depthwise=False)
+    kernel = Kernel("MatMul", (1, 16 * 64), ((16 * 64, 32),))
+    assert costs["product"] == Cost("product", "MatMul", 16 * 64 * 32, 4 * (16 * 64 + 32), 4 * 16 * 64 * 32, False, kernel)
 
 
 def test_a_model_is_placed_under_its_roof(network: Path) -> None:
     found = inspect_model(network)
     profile = profile_model(network, made_up_examples(found.inputs, found.work.sizes), most=0.1)
-    import dataclasses
-
     under = roofline(dataclasses.replace(found, profile=profile), PEAKS)
     assert {each.cost.node for each in under.placed} == {"conv", "depthwise", "product"}
     assert all(0 <= each.reached <= 1 for each in under.placed)
@@ -71,26 +73,99 @@ def test_time_that_no_name_claims_is_shared_out_and_none_is_lost(network: Path) 
     assert times["product"] == pytest.approx(1e-4)
 
 
-def test_integers_speed_up_what_computes_and_nothing_else() -> None:
-    conv, depthwise = (Cost(name, "Conv", 10**8, 10**4, 10**4, name == "depthwise") for name in ("conv", "depthwise"))
-    alone = {p.change: p for p in predict("m.onnx", [Placed(conv, 0.02, "compute", 0.5)], 0.02, PEAKS, 1e11, "cpu")}
-    assert alone["INT8"].speedup == pytest.approx(4)
-    assert alone["half the channels"].speedup == pytest.approx(4)
-    assert alone["FP16"].speedup == pytest.approx(1)
-    assert alone["INT8"].command == "optkit quantize m.onnx --int8 --data DATA"
-    half = {p.change: p for p in predict("m.onnx", [Placed(conv, 0.02, "compute", 0.5)], 0.04, PEAKS, 1e11, "cpu")}
-    assert half["INT8"].speedup == pytest.approx(0.04 / (0.02 + 0.005))
-    none = predict("m.onnx", [Placed(depthwise, 0.02, "compute", 0.5)], 0.02, PEAKS, 1e11, "cuda")
-    assert all(p.speedup == pytest.approx(1) for p in none)
-    assert all(p.command is None or p.command.endswith("--device cuda") for p in none)
+def predicted(nodes: list[Placed], whole: float, overhead: float = 0.0, peaks: Peaks = PEAKS, device: str = "cpu") -> dict[str, Prediction]:
+    return {each.change: each for each in predict("m.onnx", nodes, whole, overhead, peaks, 1e11, device)}
+
+
+def conv(seconds: float, integer: float | None, crossing: int = 0) -> Placed:
+    return Placed(Cost("c", "Conv", 10**8, 10**4, 10**4, False, crossing=crossing), seconds, "compute", 0.5, integer)
+
+
+def product(seconds: float, integer: float | None) -> Placed:
+    return Placed(Cost("p", "MatMul", 10**8, 10**4, 10**4, False), seconds, "compute", 0.5, integer)
+
+
+def test_int8_takes_what_its_kernels_were_timed_at() -> None:
+    found = predicted([conv(0.02, 0.005)], 0.04)
+    assert found["INT8"].speedup == pytest.approx(0.04 / 0.025)
+    assert found["INT8"].why == "timed here: Conv 20.0 ms → 5.00 ms"
+    assert found["INT8"].command == "optkit quantize m.onnx --int8 --data DATA"
+    assert found["FP16"].speedup == pytest.approx(1)
+
+
+def test_products_go_to_integers_one_by_one_and_convolutions_together() -> None:
+    assert predicted([product(0.02, 0.03), product(0.02, 0.01)], 0.04)["INT8"].speedup == pytest.approx(4 / 3)
+    assert predicted([conv(0.02, 0.03), conv(0.02, 0.01)], 0.04)["INT8"].speedup == pytest.approx(1)
+    assert predicted([conv(0.02, 0.04), product(0.02, 0.01)], 0.04)["INT8"].speedup == pytest.approx(4 / 3)
+
+
+def test_what_leaves_integers_and_comes_back_pays_for_it() -> None:
+    dear = dataclasses.replace(PEAKS, crossing=1e-8)
+    found = predicted([conv(0.02, 0.005, crossing=10**6)], 0.02, peaks=dear)["INT8"]
+    assert found.speedup == pytest.approx(0.02 / 0.015)
+    assert "10.0 ms more to leave integers and come back" in found.why
+    assert predicted([conv(0.02, 0.005, crossing=10**7)], 0.02, peaks=dear)["INT8"].speedup == 1
+
+
+def test_where_calls_are_what_costs_only_batches_help() -> None:
+    called = dataclasses.replace(PEAKS, call=1e-6, run=1e-5)
+    small = Placed(Cost("c", "Conv", 100, 100, 100, False), 1e-6, "overhead", 1.0, 1e-6)
+    found = predicted([small], 2e-5, overhead=1.8e-5, peaks=called)
+    assert found["batch 8"].speedup == pytest.approx(2e-5 / (2e-5 - 1.8e-5 * 7 / 8))
+    assert max(each.speedup for change, each in found.items() if change != "batch 8") == pytest.approx(1)
+
+
+def test_on_other_devices_the_peak_is_all_there_is() -> None:
+    kernel = Kernel("Conv", (1, 8, 8, 8), ((16, 8, 3, 3),))
+    node = Placed(Cost("c", "Conv", 10**8, 10**4, 10**4, False, kernel), 0.02, "compute", 0.5)
+    found = predicted([node], 0.02, device="cuda")
+    assert found["INT8"].speedup == pytest.approx(4)
+    assert all(each.command is None or each.command.endswith("--device cuda") for each in found.values())
 
 
 def test_fewer_bits_help_what_waits_for_memory() -> None:
-    product = Cost("p", "MatMul", 10**6, 10**3, 10**8, depthwise=False)
-    found = {p.change: p.speedup for p in predict("m.onnx", [Placed(product, 0.1, "memory", 1.0)], 0.1, PEAKS, PEAKS.bandwidth, "cpu")}
+    waiting = Placed(Cost("p", "MatMul", 10**6, 10**3, 10**8, False), 0.1, "memory", 1.0)
+    found = {each.change: each.speedup for each in predict("m.onnx", [waiting], 0.1, 0.0, PEAKS, PEAKS.bandwidth, "cpu")}
     assert found["INT4 weights"] == pytest.approx(1 / 0.14, rel=0.01)
-    assert found["INT8"] == pytest.approx(4, rel=0.01)
     assert found["batch 8"] == pytest.approx(8, rel=0.01)
+
+
+def test_kernels_tell_shapes_and_what_leaves_integers(tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    shapes = {"w": (16, 8, 3, 3), "v": (4, 16, 1, 1), "f": (32, 4 * 64), "W": (2, 16, 5), "R": (2, 16, 4)}
+    weights = [numpy_helper.from_array(dice.standard_normal(shape).astype(np.float32), name) for name, shape in shapes.items()]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "first", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["r"], "relu"),
+        helper.make_node("HardSwish", ["r"], ["b"], "swish"),
+        helper.make_node("Conv", ["b", "v"], ["c"], "second"),
+        helper.make_node("Flatten", ["c"], ["d"], "flat"),
+        helper.make_node("Gemm", ["d", "f"], ["y"], "product", transB=1),
+        helper.make_node("LSTM", ["s", "W", "R"], ["z"], "lstm", hidden_size=4, direction="bidirectional"),
+    ]
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", [1, 8, 8, 8]), ("s", [3, 1, 5]))]
+    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "z")]
+    graph = helper.make_graph(nodes, "kernels", given, made, weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "k.onnx")
+    costs = {cost.node: cost for cost in costs_of(tmp_path / "k.onnx", inspect_model(tmp_path / "k.onnx").work)}
+    assert costs["first"].kernel == Kernel("Conv", (1, 8, 8, 8), ((16, 8, 3, 3),), (("pads", (1, 1, 1, 1)),))
+    assert costs["first"].crossing == 16 * 64
+    assert costs["second"].crossing == 0
+    assert costs["product"].kernel == Kernel("MatMul", (1, 256), ((256, 32),))
+    assert costs["lstm"].kernel == Kernel("LSTM", (3, 1, 5), ((2, 16, 5), (2, 16, 4)))
+    kernels = [cost.kernel for cost in costs.values() if cost.kernel is not None]
+    timed = integer_seconds(kernels, PEAKS)
+    assert set(timed) == set(kernels)  # the runtime has all of them, as they are built here
+    assert min(timed.values()) > 0
+
+
+def test_what_recording_costs_is_taken_out_of_every_call() -> None:
+    from optkit.inspection import OperatorTime
+
+    rows = (OperatorTime("If", "CPU", 1, 1e-4, 0.2), OperatorTime("Conv", "CPU", 10, 4e-4, 0.8))
+    profile = Profile("cpu", 1, 5, "made-up inputs", 6e-4, rows, 0.0)
+    assert recording_cost(profile, 2e-4) == pytest.approx((5e-4 - 2e-4 - 1e-4) / 10)
+    assert recording_cost(profile, 9e-4) == 0
 
 
 def test_a_roof_is_the_higher_of_both() -> None:

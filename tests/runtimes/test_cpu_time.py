@@ -43,8 +43,8 @@ def test_a_process_of_its_own_tells_its_own(tmp_path: Path) -> None:
 
     from optkit.runtimes._own_process import OwnProcess
 
-    ports = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [64, 64])] for name in "xy"]
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "x"], ["y"])], "product", *ports)
+    given, made = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, [64, 64])] for name in "xy")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "x"], ["y"])], "product", given, made)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "model.onnx")
     lane = OwnProcess(tmp_path / "model.onnx", [{"x": np.ones((64, 64), np.float32)}], "cpu", 1)
     try:
