@@ -65,6 +65,8 @@ class Pass(BaseModel):
     """"calibration" or "training" examples, or both, the better ones first; None draws nothing."""
     draws_if_given: ClassVar[bool] = False
     """It can work without the examples it draws."""
+    paths: ClassVar[tuple[str, ...]] = ()
+    """Parameters that name files, such as `teacher` or `student.weights`; in a recipe they are relative to it."""
     revision: ClassVar[int] = 1
     """Raised when results change, which refreshes caches."""
 
@@ -87,6 +89,17 @@ class Pass(BaseModel):
     def splits(cls) -> tuple[str, ...]:
         """The splits of data that it draws from: the first of them that there is."""
         return (cls.draws,) if isinstance(cls.draws, str) else cls.draws or ()
+
+    def files(self) -> Mapping[str, Path]:
+        """The files that its parameters name, by parameter."""
+        found = {}
+        for path in self.paths:
+            value: Any = self
+            for key in path.split("."):
+                value = getattr(value, key, None)
+            if isinstance(value, str):
+                found[path] = Path(value)
+        return found
 
     def depends(self, original: str) -> Mapping[str, str]:
         """What decides the result besides source, parameters, data and seed, such as the digests of files that parameters name.

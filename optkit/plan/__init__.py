@@ -62,6 +62,10 @@ def _files(recipe: Recipe) -> Iterator[Problem]:
     elif not recipe.model.is_file():
         what = f"there is no model {recipe.model}" if not recipe.model.exists() else f"{recipe.model} is a folder, not a model"
         yield Problem(recipe.where("model"), what, "paths are relative to the recipe; --model takes another")
+    for step in recipe.steps:
+        for name, file in step.pass_.files().items():
+            if not file.is_file():
+                yield Problem(step.where, f"{step.word}: {name}: there is no file {file}", "paths are relative to the recipe")
 
 
 def _chain(recipe: Recipe) -> Iterator[Problem]:

@@ -20,7 +20,8 @@ def trusting_recipe(recipe: Recipe) -> Iterator[None]:
     named = [recipe.torch.factory] if recipe.torch is not None else []
     folder = recipe.torch.folder if recipe.torch is not None else Path(recipe.name).parent
     for step in recipe.steps:
-        named += [value for field, value in step.pass_ if field == "factory" and isinstance(value, str)]
+        given = [value if field == "factory" else getattr(value, "factory", None) for field, value in step.pass_]
+        named += [factory for factory in given if isinstance(factory, str)]
     with trusting(*named, folder=str(folder.absolute())):
         yield
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def recipe_from(text: str, name: str, folder: Path, overrides: Sequence[str]) ->
     if isinstance(data, str):
         values = {**values, "data": {}}
     keys = _keys(values, lines)
-    steps = _steps(values.get("passes"), lines)
+    steps = _steps(values.get("passes"), lines, _Paths(lines, folder))
     lines.problems.extend(_unknown_metrics(values.get("measure"), lines))
     if lines.problems or keys is None:
         raise RecipeError(sorted(lines.problems, key=line_of))
@@ -86,12 +87,12 @@ def _keys(values: dict[str, Any], lines: Lines) -> RecipeKeys | None:
         return None
 
 
-def _steps(items: Any, lines: Lines) -> tuple[Step, ...]:
-    found = [_step(item, i, lines) for i, item in enumerate(items)] if isinstance(items, list) else []
+def _steps(items: Any, lines: Lines, paths: "_Paths") -> tuple[Step, ...]:
+    found = [_step(item, i, lines, paths) for i, item in enumerate(items)] if isinstance(items, list) else []
     return tuple(step for step in found if step)
 
 
-def _step(item: Any, i: int, lines: Lines) -> Step | None:
+def _step(item: Any, i: int, lines: Lines, paths: "_Paths") -> Step | None:
     where = lines.where(("passes", i))
     if isinstance(item, str):
         item = {item: None}
@@ -108,10 +109,23 @@ def _step(item: Any, i: int, lines: Lines) -> Step | None:
         lines.problems.append(Problem(where, f"{word}: expected parameters, not {given!r}", f"`optkit passes {word}` shows them"))
         return None
     try:
-        return Step(word, kind.model_validate_json(json.dumps(given or {}), strict=True), where)
+        return Step(word, kind.model_validate_json(json.dumps(_with_files(given or {}, kind, paths, i, word)), strict=True), where)
     except ValidationError as error:
         lines.problems.extend(problems_of(error, kind, lines, ("passes", i, word), f"pass {word}"))
         return None
+
+
+def _with_files(given: dict[str, Any], kind: type[Pass], paths: "_Paths", i: int, word: str) -> dict[str, Any]:
+    """Parameters whose files are found from the current folder."""
+    made = deepcopy(given)
+    for path in kind.paths:
+        *outer, last = path.split(".")
+        inside: Any = made
+        for key in outer:
+            inside = inside.get(key) if isinstance(inside, dict) else None
+        if isinstance(inside, dict) and isinstance(inside.get(last), str):
+            inside[last] = paths.file(inside[last], "passes", i, word, *outer, last)
+    return made
 
 
 def _not_a_step(item: Any, where: str) -> Problem:
@@ -143,7 +157,7 @@ class _Paths:
     def __init__(self, lines: Lines, folder: Path) -> None:
         self.lines, self.folder = lines, folder
 
-    def file(self, text: str, *place: str) -> str:
+    def file(self, text: str, *place: str | int) -> str:
         if self.lines.where(place).startswith(FROM_OPTION):
             return text
         return os.path.normpath(self.folder / Path(text).expanduser())

@@ -50,9 +50,10 @@ def train(
 ) -> TrainingOutcome:
     """Train a module in place; afterwards it holds the weights of the best epoch, in evaluation mode, on the CPU.
 
-    `loss(answers, batch)` gives the mean over the batch of the module's answers, named `outputs` (see `named_outputs`); a loss that is a
-    `torch.nn.Module` has its own parameters trained along. `before_epoch(epoch)` is called with 1, 2, … and again where an interrupted
-    training goes on; `after_step(step, steps)` after every change of the weights, with 1 … steps. What both do may depend on these
+    `loss(answers, batch)` gives the mean over the batch of the module's answers, named `outputs` (see `named_outputs`); a loss that has
+    `parameters()`, `state_dict()`, `load_state_dict()` and `to(device)`, as a `torch.nn.Module` has, has them trained along.
+    `before_epoch(epoch)` is called with 1, 2, … and again where an interrupted training goes on; `after_step(step, steps)` after every
+    change of the weights, with 1 … steps. What both do may depend on these
     numbers and on what the module's state dict holds: then an interrupted training, taken up again, ends with the same bits.
     Epochs before `choose_from` are not candidates for the best (0, the state before training, is one by default).
     The user's functions are looked for in `folder` too. `name` keeps the checkpoints of several trainings of one pass apart.

@@ -52,6 +52,8 @@ class Run:
         checkpoint: Checkpoint,
     ) -> None:
         self.module, self.loss, self.examples, self.how, self.job = module.to(device), loss, examples, how, job
+        if hasattr(loss, "to"):
+            loss.to(device)
         self.team, self.device, self.outputs, self.augment, self.checkpoint = team, device, outputs, augment, checkpoint
         self.learned, held = hold_out(examples, how.validation, job.seed)
         self.judge = Judge(examples, held, self._metric(held) if len(held) else None)
@@ -70,7 +72,7 @@ class Run:
             self._finish_epoch()
         if self.best_weights:
             self.module.load_state_dict(self.best_weights)
-        self.team.align([*self.module.parameters(), *self.module.buffers()])
+        self._align()
         self.module.eval().to("cpu")
         if self.team.rank == 0:
             self.checkpoint.drop()
@@ -94,8 +96,17 @@ class Run:
         if state is not None and _sizes(state["model"]) == _sizes(self.module.state_dict()):
             self._restore(state)
         else:
-            self.team.align([*self.module.parameters(), *self.module.buffers()])
+            self._align()
             self._judge(0, None)
+
+    def _align(self) -> None:
+        """All processes hold what the first one holds."""
+        self.team.align([*self.module.parameters(), *self.module.buffers(), *self._own_parameters])
+
+    @property
+    def _own_parameters(self) -> "list[torch.nn.Parameter]":
+        """What a loss has of its own, such as projections."""
+        return list(self.loss.parameters()) if hasattr(self.loss, "parameters") else []
 
     def _train_epoch(self) -> None:
         self.module.train()
@@ -203,7 +214,7 @@ class Run:
 
     def _trained(self) -> "Iterator[torch.nn.Parameter]":
         """The parameters of the module, and those of a loss that has its own."""
-        found = [*self.module.parameters(), *(self.loss.parameters() if hasattr(self.loss, "parameters") else ())]
+        found = [*self.module.parameters(), *self._own_parameters]
         if not any(each.requires_grad for each in found):
             raise ModelError("nothing in it can be trained", hint="give a network with parameters that require gradients")
         return (each for each in found if each.requires_grad)

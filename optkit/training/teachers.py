@@ -1,0 +1,103 @@
+"""Models that others learn from."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from optkit.datasets import Array, Examples
+from optkit.training.answering import answer_with
+from optkit.training.batches import Batch, make_batch
+from optkit.training.features import Features
+
+if TYPE_CHECKING:
+    import torch
+
+ASKED_AT_ONCE = 64
+"""Examples: always the same, so that a training that is taken up again learns from the same bits."""
+MOST_REMEMBERED = 2 * 10**9
+"""Bytes of answers; where all of them together are more, the teacher is asked anew in every epoch."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher has to say of a batch."""
+
+    outputs: "Mapping[str, torch.Tensor]"
+    hidden: "Mapping[str, torch.Tensor]" = field(default_factory=dict)
+    attention: "Mapping[str, torch.Tensor]" = field(default_factory=dict)
+
+
+class Teacher(Protocol):
+    """A model that answers, and does not learn."""
+
+    def __call__(self, batch: Batch) -> Taught: ...
+    def to(self, device: str) -> None: ...
+
+
+class TorchTeacher:
+    """A PyTorch module that teaches."""
+
+    def __init__(
+        self, module: "torch.nn.Module", outputs: Sequence[str], hidden: Iterable[str] = (), attention: Iterable[str] = ()
+    ) -> None:
+        with suppress(NotImplementedError):  # an exported program has one mode only
+            module.eval()
+        self.module, self.outputs = module.requires_grad_(False), tuple(outputs)
+        self.features = Features(self.module, hidden, attention, "teacher")
+
+    def __call__(self, batch: Batch) -> Taught:
+        found = answer_with(self.module, batch, self.outputs, learning=False)
+        return Taught(found, *self.features.take())
+
+    def to(self, device: str) -> None:
+        self.module.to(device)
+
+
+class Remembering:
+    """A teacher whose answers to the examples are kept: it is asked once for each, in order, before anything is learned.
+
+    Batches that were augmented, and teachers that show more than their answers, are asked each time.
+    """
+
+    def __init__(self, teacher: Teacher, examples: Examples) -> None:
+        self.teacher, self.examples = teacher, examples
+        self.known: dict[str, Array] = {}
+
+    def remember(self, device: str, progress: Callable[[str, int, int], None]) -> None:
+        """Ask for everything, where its answers are plain outputs with the examples as their first axis, and fit into memory."""
+        if self.examples.whole:
+            return
+        found: dict[str, Array] = {}
+        rows = np.arange(len(self.examples))
+        for start in range(0, len(rows), ASKED_AT_ONCE):
+            progress("the teacher answers", start, len(rows))
+            part = rows[start : start + ASKED_AT_ONCE]
+            taught = self.teacher(make_batch(self.examples, part, device))
+            if taught.hidden or taught.attention:
+                return
+            answers = {name: value.cpu().numpy() for name, value in taught.outputs.items()}
+            if start == 0:
+                sizes = [value.nbytes / max(1, len(value)) for value in answers.values() if value.ndim]
+                fits = sum(sizes) * len(rows) <= MOST_REMEMBERED
+                if not fits or any(value.shape[:1] != part.shape for value in answers.values()):
+                    return
+                found = {name: np.empty((len(rows), *value.shape[1:]), value.dtype) for name, value in answers.items()}
+            for name, value in answers.items():
+                if value.shape[1:] != found[name].shape[1:]:
+                    return
+                found[name][part] = value
+        self.known = found
+
+    def to(self, device: str) -> None:
+        self.teacher.to(device)
+
+    def __call__(self, batch: Batch) -> Taught:
+        import torch
+
+        if not self.known or batch.augmented:
+            return self.teacher(batch)
+        device = next(iter(batch.inputs.values())).device
+        return Taught({name: torch.from_numpy(value[batch.rows]).to(device) for name, value in self.known.items()})
