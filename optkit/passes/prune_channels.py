@@ -1,0 +1,59 @@
+"""Fewer channels and attention heads: the only pruning that makes a model faster on every runtime."""
+
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from optkit.artifact import Artifact
+from optkit.errors import UsageError
+from optkit.passes import Job, Pass
+
+TARGETS = ("macs", "parameters", "latency")
+
+
+class PruneChannels(Pass):
+    """Takes whole channels and attention heads out, with everything that hangs on them: smaller and faster on every runtime.
+
+    A PyTorch model stays the same code and can be trained on, which it should be (finetune, distill).
+    """
+
+    takes: ClassVar[str | tuple[str, ...]] = ("torch", "onnx")
+    draws: ClassVar[str | tuple[str, ...] | None] = ("calibration", "training")
+    draws_if_given: ClassVar[bool] = True
+
+    ratio: float | None = Field(None, gt=0, lt=1, description="Share of the channels to take out. Default: 0.5, where no target is given.")
+    macs: float | None = Field(None, gt=0, lt=1, description="Share of the multiplications that may stay; in place of ratio.")
+    parameters: float | None = Field(None, gt=0, lt=1, description="Share of the parameters that may stay; in place of ratio.")
+    latency: float | None = Field(None, gt=0, lt=1, description="Share of the time that it may still take, measured; in place of ratio.")
+    scope: Literal["global", "layer"] = Field(
+        "global", description="global: all layers compete, each keeps a tenth; layer: the same share of each."
+    )
+    importance: Literal["auto", "magnitude", "taylor", "batch_norm_scale"] = Field(
+        "auto",
+        description="What stays in a PyTorch model: the largest weights, what the loss depends on most (needs labelled examples), or the "
+        "largest scales of batch norms; auto: magnitude.",
+    )
+    round_to: int = Field(8, ge=1, le=1024, description="Channels that stay are a multiple of this, as hardware likes it; heads are not.")
+    exclude: tuple[str, ...] = Field((), description="Layers that stay whole: patterns of names or kinds, such as blocks.0.* or Linear.")
+
+    @model_validator(mode="after")
+    def _one_wish(self) -> Self:
+        given = [name for name in ("ratio", *TARGETS) if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other: give one")
+        return self
+
+    @property
+    def target(self) -> tuple[str, float] | None:
+        """What is to become less, and the share of it that may stay; None where a ratio says how much goes."""
+        return next(((name, share) for name in TARGETS if (share := getattr(self, name)) is not None), None)
+
+    def run(self, source: Artifact, target: Path, job: Job) -> None:
+        """Raises NothingPaid where nothing may go, UsageError for wishes that cannot be met, ModelError where it cannot be followed."""
+        if source.format == "torch":
+            from optkit.passes._torch_channels import prune_torch_channels
+
+            prune_torch_channels(self, source, target, job)
+            return
+        raise UsageError("channels of ONNX models stay", where=str(source.path), hint="prune the PyTorch model before export_onnx")
