@@ -12,6 +12,7 @@ EXTRAS = {
     "search": "optuna",
     "cluster": "ray",
     "openvino": "onnxruntime_ep_openvino",
+    "loadgen": "mlperf_loadgen",
     "images": "PIL",
     "text": "tokenizers",
 }

@@ -56,6 +56,8 @@ class BenchReport:
     price: float | None = None
     """Of the machine, for an hour."""
     files: tuple[Stored, ...] = ()
+    loadgen: bool = False
+    """MLCommons' LoadGen sent the queries."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -71,23 +73,26 @@ def bench(
     threads: Sequence[int] = (1,),
     traffic: Traffic | None = None,
     price: float | None = None,
+    loadgen: bool = False,
     progress: Progress = silent,
 ) -> BenchReport:
     """Run models through scenarios, on each device with each number of threads; models of one scenario take turns.
 
     `price` is that of the machine for an hour, in any currency; throughput then becomes the cost of a million inferences.
-    Raises UsageError, ModelError or DataError.
+    With `loadgen`, MLCommons' LoadGen sends the queries and keeps the time, one model after the other.
+    Raises UsageError, ModelError or DataError, and MissingLibrary where LoadGen is wanted and not there.
     """
     from optkit.bench._candidates import candidates
     from optkit.formats import compressed_size, model_size
     from optkit.measure._names import distinguishing_names
+    from optkit.scenarios._loadgen import LoadGenerator
 
     traffic = traffic or Traffic()
     results = []
     for device in devices:
         for count in threads:
             for word in scenarios:
-                scenario: Scenario = load("scenarios", word)()
+                scenario: Scenario = LoadGenerator(word) if loadgen else load("scenarios", word)()
                 ready = candidates(models, examples, device, count, traffic, streaming=word == "streaming")
                 told = _told(progress, f"{word} on {device}, {count} threads")
                 for model, candidate, outcome in zip(models, ready, scenario.run(ready, traffic, told), strict=True):
@@ -96,7 +101,7 @@ def bench(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     names = distinguishing_names([model.path for model in models])
     files = tuple(Stored(name, model_size(each.path), compressed_size(each.path)) for name, each in zip(names, models, strict=True))
-    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price, files)
+    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price, files, loadgen)
 
 
 def _cost(figures: Sequence[Figure], price: float | None) -> Sequence[Figure]:

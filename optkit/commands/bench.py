@@ -41,6 +41,7 @@ SCENARIOS = ("single_stream", "offline", "server", "streaming")
 @click.option("--chunk", type=SECONDS, help="streaming: how long the signal in one chunk lasts, such as 32ms.")
 @click.option("--state", "states", multiple=True, metavar="OUT=IN", help="streaming: output that the next chunk takes as input.")
 @click.option("--price", metavar="PRICE", help="What the machine costs, such as 0.40/h; gives the cost of a million inferences.")
+@click.option("--loadgen", is_flag=True, help="Let MLCommons' LoadGen send the queries: its official scenarios, by its own clock.")
 @seed_option
 @json_option
 @talk_options
@@ -85,6 +86,7 @@ def _measured(models: tuple[Path, ...], quiet: bool, asked: dict[str, Any]) -> "
             threads=asked["threads"],
             traffic=traffic,
             price=price,
+            loadgen=asked["loadgen"],
             progress=progress,
         )
 

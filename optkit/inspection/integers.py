@@ -68,7 +68,8 @@ def _convolution(kernel: Kernel) -> Model:
     constants: dict[str, Any] = {"xs": np.float32(0.02), "xz": np.uint8(128), "w": _weights(weight), "ys": np.float32(0.5)}
     constants |= {"ws": np.full(weight[0], 0.01, np.float32), "wz": np.zeros(weight[0], np.int8), "b": np.zeros(weight[0], np.int32)}
     inputs = ["x", "xs", "xz", "w", "ws", "wz", "ys", "xz", "b"]
-    node = helper.make_node("QLinearConv", inputs, ["y"], domain=MICROSOFT, channels_last=1, **dict(kernel.attributes))
+    attributes: dict[str, Any] = dict(kernel.attributes)
+    node = helper.make_node("QLinearConv", inputs, ["y"], domain=MICROSOFT, channels_last=1, **attributes)
     return _model([node], TensorProto.UINT8, shape, TensorProto.UINT8, constants), {"x": _bytes(shape)}
 
 

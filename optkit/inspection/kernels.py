@@ -75,4 +75,4 @@ def _dims(value: Value | None) -> tuple[int, ...] | None:
 def _plain(value: object) -> tuple[int, ...] | int | str:
     if isinstance(value, bytes):
         return value.decode()
-    return tuple(int(each) for each in value) if isinstance(value, Sequence) else int(value)  # type: ignore[call-overload, no-any-return]
+    return tuple(int(each) for each in value) if isinstance(value, Sequence) else int(value)  # type: ignore[call-overload]

@@ -24,6 +24,7 @@ GIVES = {
     "search": "trying many recipes",
     "cluster": "trying them on many machines",
     "openvino": "--device openvino",
+    "loadgen": "optkit bench --loadgen",
     "images": "folders of images as data",
     "text": "text with a tokenizer file as data",
 }

@@ -30,7 +30,8 @@ def draw(console: "Console", report: "BenchReport") -> None:
     places = dict.fromkeys((each.scenario, each.device, each.threads) for each in report.results)
     for scenario, device, threads in places:
         here = [each for each in report.results if (each.scenario, each.device, each.threads) == (scenario, device, threads)]
-        console.print(Text(f"{scenario.replace('_', ' ')} on {device}, {threads} thread{'s' * (threads != 1)}", style="bold"))
+        by = ", by MLPerf LoadGen" if report.loadgen else ""
+        console.print(Text(f"{scenario.replace('_', ' ')} on {device}, {threads} thread{'s' * (threads != 1)}{by}", style="bold"))
         console.print(_table(here))
         for each in here:
             for note in each.outcome.notes:

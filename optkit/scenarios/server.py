@@ -61,12 +61,12 @@ class Server:
         opened: dict[int, Calls] = {batch: model.opener(batch)() for batch in sorted(model.batches)}
         for calls in opened.values():
             warm_up(calls[0])
-        queue, run = Queue(tuple(opened), traffic.max_delay), _runner(opened)
+        queue, run = Queue(tuple(opened), traffic.max_delay), runner(opened)
         times = {batch: np.array([run(batch) for _ in range(TIMINGS)]) for batch in opened}
         if float(np.median(times[queue.sizes[0]])) > slo:
             return Outcome((), (f"a single query takes longer than {slo * 1e3:g} ms, so no rate can hold",))
         dice = np.random.default_rng(traffic.seed)
-        rate, held, failed, best = _rate_to_start(times, queue, slo, dice), 0.0, float("inf"), None
+        rate, held, failed, best = rate_to_start(times, queue, slo, dice), 0.0, float("inf"), None
         most = max(batch / float(np.median(each)) for batch, each in times.items())
         for number in range(TRIES):
             progress(f"{model.name}: {rate:.4g} queries a second", number, TRIES)
@@ -98,7 +98,7 @@ def _outcome(rate: float, waits: Array, slo: float) -> Outcome:
     return Outcome(figures, sure)
 
 
-def _runner(opened: Mapping[int, Calls]) -> Run:
+def runner(opened: Mapping[int, Calls]) -> Run:
     turns = dict.fromkeys(opened, 0)
 
     def run(batch: int) -> float:
@@ -154,7 +154,7 @@ def _simulated(times: Mapping[int, Array], queue: Queue, arrivals: Array, dice: 
     return waits
 
 
-def _rate_to_start(times: Mapping[int, Array], queue: Queue, slo: float, dice: np.random.Generator) -> float:
+def rate_to_start(times: Mapping[int, Array], queue: Queue, slo: float, dice: np.random.Generator) -> float:
     """The highest rate that holds when the queue is played through, by halving."""
     high = max(batch / float(np.median(each)) for batch, each in times.items())
     low = high / 1000
