@@ -7,6 +7,8 @@ more than the second: where both are as likely, nothing is lost on average. Of a
 one wrong character makes a wrong line.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,36 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 POSITIONS = 2048
 """Per example at most, evenly spaced: an image has a million pixels."""
-AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The answers of one example: where they lie, by how much they lead, and the probability that is lost if the second is given."""
+
+    step: int
+    """Every so many positions one is looked at."""
+    known: Array
+    """Which of these positions are finite; the rest is of those alone."""
+    first: Array
+    second: Array
+    margin: Array
+    worth: Array
+
+
+def margins_of(truth: Array) -> list[Margins]:
+    """Of every example of one feed; logits [examples, …, classes]."""
+    return [_margins(each) for each in truth]
+
+
+def _margins(values: Array) -> Margins:
+    rows, step = _spread(values)
+    known = np.isfinite(rows).all(axis=-1)
+    rows = rows[known].astype(np.float64)
+    first, second = np.argpartition(-rows, 1, axis=-1)[:, :2].T if len(rows) else np.zeros((2, 0), np.int64)
+    each = np.arange(len(rows))
+    likely = np.exp(rows - rows.max(axis=-1, keepdims=True)) if len(rows) else rows
+    worth = (likely[each, first] - likely[each, second]) / likely.sum(axis=-1)
+    return Margins(step, known, first, second, rows[each, first] - rows[each, second], worth)
 
 
 class AnswerCost:
@@ -26,23 +57,16 @@ class AnswerCost:
         """Of each: margins, and the probability that is lost where the second class is answered."""
         self.noise: list[Array] = []
 
-    def add(self, truth: Array, got: Array) -> None:
-        """Fold in one feed; logits [examples, …, classes] of one shape."""
-        for expected, found in zip(truth, got, strict=True):
-            self._fold(_spread(expected), _spread(found))
-
-    def _fold(self, truth: Array, got: Array) -> None:
-        known = np.isfinite(truth).all(axis=-1) & np.isfinite(got).all(axis=-1)
-        truth, got = truth[known], got[known]
-        if not len(truth):
-            return
-        first, second = np.argpartition(-truth, 1, axis=-1)[:, :2].T
-        rows = np.arange(len(truth))
-        margin = truth[rows, first] - truth[rows, second]
-        likely = np.exp(truth - truth.max(axis=-1, keepdims=True))
-        worth = (likely[rows, first] - likely[rows, second]) / likely.sum(axis=-1)
-        self.examples.append((margin, worth))
-        self.noise.append(got[rows, first] - got[rows, second] - margin)
+    def add(self, truth: Array | Sequence[Margins], got: Array, logits: Callable[[Array], Array] = np.asarray) -> None:
+        """Fold in one feed: logits [examples, …, classes], or what `margins_of` says of them, and answers that `logits` turns into such."""
+        for margins, found in zip(margins_of(truth) if isinstance(truth, np.ndarray) else truth, got, strict=True):
+            rows = found.reshape(-1, found.shape[-1])[:: margins.step][margins.known]
+            each = np.arange(len(rows))
+            firsts, seconds = (logits(rows[each, which]).astype(np.float64) for which in (margins.first, margins.second))
+            sure = np.isfinite(rows).all(axis=-1)
+            if sure.any():
+                self.examples.append((margins.margin[sure], margins.worth[sure]))
+                self.noise.append((firsts - seconds - margins.margin)[sure])
 
     def changed(self) -> float:
         """Share of answers that change, positions of a sequence each counted."""
@@ -62,7 +86,8 @@ class AnswerCost:
         return [np.searchsorted(noise, -margin) / len(noise) for margin, _ in self.examples]
 
 
-def _spread(values: Array) -> Array:
-    """Positions of one example as rows, some of them where there are many."""
-    rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
-    return rows[:: -(-len(rows) // POSITIONS)]
+def _spread(values: Array) -> tuple[Array, int]:
+    """Positions of one example as rows, some of them where there are many; and every how many."""
+    rows = values.reshape(-1, values.shape[-1])
+    step = max(1, -(-len(rows) // POSITIONS))
+    return rows[::step], step

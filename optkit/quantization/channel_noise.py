@@ -5,6 +5,8 @@ part with large numbers hide one with small numbers: a detector's boxes reach 64
 together, and the worst group counts.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,20 +32,22 @@ class ChannelNoise:
         self.examples = 0
         self.broken = False
 
-    def add(self, truth: Array, got: Array) -> None:
-        """Fold in one example: float arrays of one shape; where the truth is not finite nothing is compared."""
+    def add(self, truth: Array, got: Array, seen: "Signal | None" = None) -> None:
+        """Fold in one example: float arrays of one shape; where the truth is not finite nothing is compared.
+
+        `seen` is what `signal_of` says of this truth, where that is known already.
+        """
         if truth.shape != got.shape:
             self.broken = True
             return
-        known = np.isfinite(truth)
-        right = np.where(known, truth, 0)
-        wrong = np.subtract(truth, got, out=np.zeros_like(right), where=known)
-        self.energy += float((right**2).sum())
-        self.error += float((wrong**2).sum())
+        seen = seen if seen is not None else signal_of(truth)
+        wrong = np.subtract(truth, got, out=np.zeros_like(truth), where=np.isfinite(truth)) if not seen.finite else truth - got
+        squared = np.square(wrong, out=wrong)
+        self.energy += seen.energy
+        self.error += float(squared.sum(dtype=np.float64))
         self.examples += 1
-        for axis in {1, truth.ndim - 1} if truth.ndim > 1 else set():
-            others = tuple(a for a in range(truth.ndim) if a != axis)
-            found = np.stack([a.sum(axis=others, dtype=np.float64) for a in (known, right, right**2, wrong**2)])
+        for axis, sums in seen.sums.items():
+            found = np.concatenate([sums, squared.sum(axis=_others(truth, axis), dtype=np.float64)[None]])
             if self.examples == 1:
                 self.sums[axis] = found
             elif axis in self.sums and self.sums[axis].shape == found.shape:
@@ -70,6 +74,29 @@ class ChannelNoise:
         if best is not None:
             return best[1]
         return self.error / self.energy if self.energy else (0.0 if not self.error else np.inf)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What is needed of a truth whatever is held against it."""
+
+    finite: bool
+    energy: float
+    sums: Mapping[int, Array]
+    """Axis from the start → [3, channels]: count, sum, sum of squares."""
+
+
+def signal_of(truth: Array) -> Signal:
+    known = np.isfinite(truth)
+    right = np.where(known, truth, 0).astype(np.float64)
+    squares = np.square(right)
+    axes = {1, truth.ndim - 1} if truth.ndim > 1 else set()
+    sums = {a: np.stack([each.sum(axis=_others(truth, a), dtype=np.float64) for each in (known, right, squares)]) for a in axes}
+    return Signal(bool(known.all()), float(squares.sum()), sums)
+
+
+def _others(values: Array, axis: int) -> tuple[int, ...]:
+    return tuple(a for a in range(values.ndim) if a != axis)
 
 
 def _worst_group(scale: Array, varies: Array, wrong: Array) -> float:

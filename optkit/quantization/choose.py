@@ -16,21 +16,19 @@ from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
 from optkit.quantization.equalize import equalize_on
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_recurrent import RECURRENT
-from optkit.quantization.learned_rounding import round_weights
 from optkit.quantization.limit_drop import best_effort, search_within
 from optkit.quantization.load_memory import loading_remark
 from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.operators import weight_of
+from optkit.quantization.polish import polish
 from optkit.quantization.prepare import Prepared, prepare_checked, same_answers
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision, too_small_or_wide
 from optkit.quantization.refine import refine, without_slow
-from optkit.quantization.treatment import Learned, Treatment, consistent_ways, weighted_nodes
+from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Progress, Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
-
-EXAMPLES_FOR_ROUNDING = 32
 
 
 @dataclass(frozen=True)
@@ -68,17 +66,18 @@ def choose(
     with tempfile.TemporaryDirectory(prefix=".variants-", dir=target.parent) as folder:
         place = (setting.device, setting.threads, setting.seed)
         judge = wishes.judge_fidelity if wishes.scored else wishes.judge
-        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge)
+        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge, wishes.hopeless)
         if wishes.effort == "high" and calibration is not None:
             _try_alike_channels(bench, treatments, prepared, calibration, wishes, setting)
-            rounded = _with_learned_rounding(bench.model, treatments, bench.learned, calibration, wishes.portable, setting)
-            bench.learned = _more_faithful(bench, treatments, bench.learned, rounded)
         trials = _compete(bench, treatments, wishes, setting.progress)
         best, trials = _decided(bench, trials, wishes, setting, target)
         if best.ratio is not None and best.ratio.high > 1 + TIE:  # not shown to be no slower: measure the winner alone, for longer
             sure = bench.time([best], 2 * wishes.seconds)[0]
             trials = [sure if t is best else t for t in trials]
             best = decide(trials, bench, wishes)
+        if wishes.effort == "high" and calibration is not None:
+            better = polish(bench, best, calibration, wishes, setting)
+            best, trials = better, [better if t is best else t for t in trials]
         _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(bench.model, best.treatment)
@@ -138,32 +137,6 @@ def _try_alike_channels(
         bench.model, bench.learned = plain
 
 
-def _with_learned_rounding(
-    model: ir.Model, treatments: Sequence[Treatment], learned: Learned, calibration: Feeds, portable: bool, setting: Setting
-) -> Learned:
-    computing = {n for t in treatments for n in t.ways}
-    nodes = [n for n in weighted_nodes(model) if n.name in computing]
-    rounded = round_weights(
-        model,
-        nodes,
-        calibration.spread(EXAMPLES_FOR_ROUNDING),
-        learned.grids,
-        portable=portable,
-        threads=setting.threads,
-        progress=setting.progress,
-        limit=setting.max_memory,
-    )
-    return replace(learned, rounded=rounded)
-
-
-def _more_faithful(bench: Bench, treatments: Sequence[Treatment], plain: Learned, rounded: Learned) -> Learned:
-    """Whichever rounding keeps the outputs closer, over all treatments: less error in every layer is not always less at the end."""
-    bench.learned = plain
-    before = _summed_fidelity(bench, treatments)
-    bench.learned = rounded
-    return rounded if _summed_fidelity(bench, treatments) > before else plain
-
-
 def _summed_fidelity(bench: Bench, treatments: Sequence[Treatment]) -> float:
     trials = [bench.attempt(t) for t in treatments if t.ways]
     bench.failures.clear()
@@ -214,7 +187,14 @@ def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, prog
         return [*trials, *_quicker(bench, fastest, wishes)[0]]
     bench.drop_files(trials, [fastest, *(t for t in trials if t.good and not _beaten(t, trials))])
     more = _improve(bench, fastest, [t for t in computing if t.good], wishes, progress)
-    return bench.time([*trials, *more], wishes.seconds) if more else trials
+    return _timed_again(bench, trials, more, wishes) if more else trials
+
+
+def _timed_again(bench: Bench, trials: Sequence[Trial], more: Sequence[Trial], wishes: Wishes) -> list[Trial]:
+    """Beside what came later, those of the first that may still win; of the others the time is known."""
+    open_still = {t.path for t in trials if t.good and not _beaten(t, trials)}
+    timed = {t.path: t for t in bench.time([*(t for t in trials if t.path in open_still), *more], wishes.seconds)}
+    return [timed.get(t.path, t) for t in (*trials, *more)]
 
 
 def _improve(bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes, progress: Progress) -> list[Trial]:

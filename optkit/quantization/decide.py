@@ -33,8 +33,10 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
     not_slower = [t for t in sound if t.ratio is not None and t.ratio.low <= SLOWER]
     if not_slower:
         lead = min(map(time_ratio, not_slower))
-        if lead >= FASTER:  # nothing computes faster: the smallest file of those that are no slower
-            return min((t for t in not_slower if time_ratio(t) <= max(1, lead) * (1 + TIE)), key=lambda t: t.size)
+        if lead >= FASTER:  # nothing computes faster: of the smallest files of those that are no slower the most faithful one
+            near = [t for t in not_slower if time_ratio(t) <= max(1, lead) * (1 + TIE)]
+            small = [t for t in near if t.size <= min(n.size for n in near) * (1 + TIE)]
+            return max(small, key=lambda t: (round(t.fidelity.sqnr), not t.treatment.ways))
         least = min(_price(t, wishes) for t in not_slower)
         alike = [t for t in not_slower if _price(t, wishes) <= least * (1 + NOISE)]
         return max(alike, key=lambda t: round(_useful_room(t, wishes)))  # the first of those that have the most

@@ -1,14 +1,14 @@
 """How close a variant's outputs are to the float model's."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from optkit.quantization.answer_cost import AnswerCost
-from optkit.quantization.channel_noise import ChannelNoise
+from optkit.quantization.answer_cost import AnswerCost, Margins, margins_of
+from optkit.quantization.channel_noise import ChannelNoise, Signal, signal_of
 from optkit.quantization.score_channels import ScoreAgreement, find_scores, holds_scores
 from optkit.runtimes import Session
 
@@ -25,6 +25,8 @@ SMALLEST_PROBABILITY = 1e-9
 """What a softmax in float32 still tells apart."""
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 MOST_DECIBELS = 120.0
+GLANCE = 16
+"""Feeds after which a variant may be given up."""
 
 
 @dataclass(frozen=True)
@@ -68,37 +70,32 @@ class Reference:
         found = {name: find_scores([a[name] for a in self.answers]) for name in mixed}
         self.scores = {name: channels for name, channels in found.items() if channels is not None}
         """Outputs in which scores lie beside other numbers, as a detector's."""
+        self._signals: dict[tuple[int, str], Signal] = {}
+        self._margins: dict[int, list[Margins]] = {}
         if self.answer in self.scores:
             self.answer = None
 
-    def compare(self, session: Session, first: int | None = None) -> Fidelity:
-        """Fidelity of a session on the first `first` feeds, or on all."""
+    def compare(self, session: Session, first: int | None = None, hopeless: Callable[[Fidelity], bool] | None = None) -> Fidelity:
+        """Fidelity of a session on the first `first` feeds, or on all; on the first `GLANCE` alone if those are `hopeless`."""
         held = _Held()
-        same: list[float] = []
-        finite, seen = True, []
-        for feed, expected in zip(self.feeds[:first], self.answers[:first], strict=True):
+        for place, (feed, expected) in enumerate(zip(self.feeds[:first], self.answers[:first], strict=True)):
+            if place == GLANCE and hopeless is not None and hopeless(held.fidelity(varies=True)):
+                break
             got = self._only_known(session.run(feed))
-            seen.append(got)
+            held.see(got, expected)
             for name, truth in expected.items():
                 if truth.dtype.kind != "f":
-                    same.append(_share_of_equal(truth, got[name]))
+                    held.same.append(_share_of_equal(truth, got[name]))
                 elif not np.isfinite(got[name]).all() and not _as_infinite(truth, got[name]):
-                    finite = False
+                    held.finite = False
                 else:
-                    self._hold(held, name, truth, got[name])
-                    same += self._same(name, truth, got[name]) if name == self.answer else []
-        ratios = {name: each.ratio() for name, each in held.noise.items()}
-        if not ratios and same:  # whole numbers only: what differs is all the noise there is
-            ratios[""] = 1 - float(np.mean(same))
-        worst = min(map(decibels, ratios.values()), default=MOST_DECIBELS)
-        numbers = min((decibels(r) for name, r in ratios.items() if name not in held.apart), default=None)
-        varies = _vary(seen) or not _vary(self.answers[:first])
-        agreement = float(np.mean(same)) if same else None
-        return Fidelity(worst if finite else -np.inf, agreement, finite, varies, numbers, held.cost.cost(), held.scores.value())
+                    self._hold(held, place, name, got[name])
+                    held.same += self._same(name, truth, got[name]) if name == self.answer else []
+        return held.fidelity(varies=held.varies or not held.truth_varies)
 
-    def _hold(self, held: "_Held", name: str, truth: Array, got: Array) -> None:
+    def _hold(self, held: "_Held", place: int, name: str, got: Array) -> None:
         """Hold one output of one feed against the truth."""
-        scores = self.scores.get(name)
+        scores, truth = self.scores.get(name), self.answers[place][name]
         if scores is not None and truth.shape == got.shape:
             held.scores.add(scores.of(truth), scores.of(got))
             held.add(f"{name} scores", scores.of(truth), scores.of(got), alike=True, apart=True)
@@ -106,9 +103,13 @@ class Reference:
             return
         shares = self._is_share(name)
         expected, found = self._logits(name, truth), self._logits(name, got)
-        held.add(name, expected, found, alike=shares, apart=shares and name == self.answer)
+        if (place, name) not in self._signals:
+            self._signals[place, name] = signal_of(expected)
+        held.add(name, expected, found, self._signals[place, name], alike=shares, apart=shares and name == self.answer)
         if name == self.answer and truth.shape == got.shape and truth.ndim > 1 and truth.shape[-1] > 1:
-            held.cost.add(*((_logs(truth), _logs(got)) if shares else (expected, found)))
+            if place not in self._margins:
+                self._margins[place] = margins_of(_logs(truth) if shares else expected)
+            held.cost.add(self._margins[place], got if shares else found, _logs if shares else np.asarray)
 
     def _is_share(self, name: str) -> bool:
         return self.forms[name] == "Softmax" or name in self.shares
@@ -125,15 +126,16 @@ class Reference:
         return {name: np.asarray(answers[name]) for name in self.forms if np.asarray(answers[name]).dtype.kind in "fiub"}
 
     def _logits(self, name: str, values: Array) -> Array:
+        """As float32 or wider."""
         if self._is_share(name):
-            logs = np.log(np.maximum(values.astype(np.float64), LEAST_PROBABILITY))
-            centred: Array = logs - logs.mean(axis=-1, keepdims=True)
-            return centred
+            logs = np.log(np.maximum(values, LEAST_PROBABILITY, dtype=np.promote_types(values.dtype, np.float32)))
+            logs -= logs.mean(axis=-1, keepdims=True)
+            return logs
         if self.forms[name] == "Sigmoid":
             clipped = np.clip(values.astype(np.float64), 1e-7, 1 - 1e-7)
             odds: Array = np.log(clipped / (1 - clipped))
             return odds
-        return values.astype(np.float64)
+        return values.astype(np.promote_types(values.dtype, np.float32), copy=False)
 
 
 class _Held:
@@ -145,16 +147,38 @@ class _Held:
         """Of these something better than noise tells whether they are good."""
         self.cost = AnswerCost()
         self.scores = ScoreAgreement()
+        self.same: list[float] = []
+        self.finite = True
+        self._first: tuple[Mapping[str, Array], Mapping[str, Array]] | None = None
+        self.seen = 0
+        self.varies = self.truth_varies = False
 
-    def add(self, name: str, truth: Array, got: Array, *, alike: bool = False, apart: bool = False) -> None:
-        self.noise.setdefault(name, ChannelNoise(alike=alike)).add(truth, got)
+    def see(self, got: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+        """Whether answers are the same every time."""
+        self._first = self._first or (got, expected)
+        self.seen += 1
+        self.varies = self.varies or _differ(got, self._first[0])
+        self.truth_varies = self.truth_varies or _differ(expected, self._first[1])
+
+    def add(self, name: str, truth: Array, got: Array, signal: Signal | None = None, *, alike: bool = False, apart: bool = False) -> None:
+        self.noise.setdefault(name, ChannelNoise(alike=alike)).add(truth, got, signal)
         if apart:
             self.apart.add(name)
+
+    def fidelity(self, *, varies: bool) -> Fidelity:
+        ratios = {name: each.ratio() for name, each in self.noise.items()}
+        if not ratios and self.same:  # whole numbers only: what differs is all the noise there is
+            ratios[""] = 1 - float(np.mean(self.same))
+        worst = min(map(decibels, ratios.values()), default=MOST_DECIBELS)
+        numbers = min((decibels(r) for name, r in ratios.items() if name not in self.apart), default=None)
+        agreement = float(np.mean(self.same)) if self.same else None
+        sqnr = worst if self.finite else -np.inf
+        return Fidelity(sqnr, agreement, self.finite, varies, numbers, self.cost.cost(), self.scores.value())
 
 
 def _logs(values: Array) -> Array:
     """Logits of probabilities, those of hopeless classes as well."""
-    logs: Array = np.log(np.maximum(values.astype(np.float64), SMALLEST_PROBABILITY))
+    logs: Array = np.log(np.maximum(values, SMALLEST_PROBABILITY, dtype=np.promote_types(values.dtype, np.float32)))
     return logs
 
 
@@ -176,9 +200,8 @@ def _as_infinite(truth: Array, got: Array) -> bool:
     return truth.shape == got.shape and bool(np.isfinite(got[np.isfinite(truth)]).all())
 
 
-def _vary(answers: Sequence[Mapping[str, Array]]) -> bool:
-    """Whether any output is not the same every time."""
-    return len(answers) < 2 or any(not np.array_equal(each[name], first) for name, first in answers[0].items() for each in answers[1:])
+def _differ(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
+    return any(not np.array_equal(each, other[name]) for name, each in one.items())
 
 
 def decibels(noise: float) -> float:

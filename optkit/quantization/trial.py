@@ -55,6 +55,8 @@ class Bench:
     seed: int
     judge: Callable[[Session, Fidelity], tuple[bool, float | None]]
     """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""
+    hopeless: Callable[[Fidelity], bool] | None = None
+    """Of what a few examples say: whether the rest is worth a look."""
 
     def __post_init__(self) -> None:
         self.size = model_size(self.original)
@@ -81,7 +83,7 @@ class Bench:
         try:
             treatment, path = self._fused(treatment)
             session = open_session(path, self.device, self.threads)
-            fidelity = self.reference.compare(session)
+            fidelity = self.reference.compare(session, hopeless=self.hopeless)
         except OptkitError as error:
             self.failures[treatment.name] = error.what
             return None

@@ -11,6 +11,9 @@ Progress = Callable[[str, int, int], None]
 DropOf = Callable[[Session], float]
 """A variant's loss relative to the original's score on labelled examples; negative is a gain."""
 
+HOPELESS = -6.0
+"""dB of room."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -40,6 +43,10 @@ class Wishes:
     def judge_fidelity(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
         """Whether a variant is faithful enough, whatever its score."""
         return room(fidelity, self.floor) >= 0, None
+
+    def hopeless(self, fidelity: Fidelity) -> bool:
+        """Whether a few examples tell that no more of them will make it good."""
+        return not self.scored and room(fidelity, self.floor) < HOPELESS
 
     def judge(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
         """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""

@@ -58,6 +58,9 @@ def refusal(*trials: Trial, failures: dict[str, str] | None = None, **wishes: An
         ([trial("lossy", 0.3, good=False), trial("faithful", 0.8)], "faithful"),
         # nothing is faster: the smallest of those that are not slower
         ([trial("large", 1.0, size=500), trial("small", 1.02, size=250), trial("slow", 1.2, size=100)], "small"),
+        # … and of files of nearly that size the most faithful
+        ([trial("dynamic", 1.0, size=300, sqnr=30), trial("stored", 1.02, size=305, sqnr=38)], "stored"),
+        ([trial("small", 1.0, size=250, sqnr=30), trial("faithful", 1.0, size=300, sqnr=38)], "small"),
         ([trial("even", (1.04, 1.0, 1.08), size=400)], "even"),
         # slower in the middle, but not for sure, next to one that is faster
         ([trial("faster", 0.9, size=900), trial("unsure", (1.03, 0.9, 1.2), size=100)], "faster"),

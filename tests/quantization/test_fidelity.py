@@ -199,3 +199,13 @@ def test_thousands_of_hopeless_classes_make_a_lost_answer_no_cheaper() -> None:
     truth[0, :2], found[0, :2] = (0.7, 0.3), (0.3, 0.7)
     reference = Reference(model, Answering({"p": truth.astype(np.float32)}), [{}])
     assert reference.compare(Answering({"p": found.astype(np.float32)})).cost == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize(("limit", "looked_at"), [(19.0, 24), (21.0, 16)])
+def test_what_is_hopeless_at_a_glance_is_not_looked_at_further(limit: float, looked_at: int) -> None:
+    rng = np.random.default_rng(0)
+    truth = [{"y": rng.normal(size=(50, 3)).astype(np.float32)} for _ in range(24)]
+    answering = Answering(*({"y": t["y"] + rng.normal(size=(50, 3)).astype(np.float32) * 0.1} for t in truth))
+    found = Reference(PLAIN, Answering(*truth), [{}] * 24).compare(answering, hopeless=lambda fidelity: fidelity.sqnr < limit)
+    assert answering.turn == looked_at
+    assert found.sqnr == pytest.approx(20, abs=0.5)
