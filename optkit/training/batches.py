@@ -39,7 +39,7 @@ def batches_of(rows: Array, size: int, seed: int, epoch: int) -> list[Array]:
 
 def parts_of(rows: Array, parts: int, whole: bool) -> list[Array]:
     """A batch in parts that are computed one after the other; examples that are whole feeds go one by one. Empty parts are left out."""
-    return [part for part in np.array_split(rows, len(rows) if whole else min(parts, len(rows))) if len(part)]
+    return [part for part in np.array_split(rows, max(1, len(rows) if whole else min(parts, len(rows)))) if len(part)]
 
 
 def make_batch(examples: Examples, rows: Array, device: str, augment: Augment | None = None) -> Batch:
