@@ -15,7 +15,8 @@ TARGETS = ("macs", "parameters", "latency")
 class PruneChannels(Pass):
     """Takes whole channels and attention heads out, with everything that hangs on them: smaller and faster on every runtime.
 
-    A PyTorch model stays the same code and can be trained on, which it should be (finetune, distill).
+    A PyTorch model stays the same code and can be trained on, which it should be (finetune, distill). In an ONNX model channels are chosen
+    by what calibration examples show, and the weights that stay are solved again by least squares: no training, no PyTorch.
     """
 
     takes: ClassVar[str | tuple[str, ...]] = ("torch", "onnx")
@@ -29,10 +30,10 @@ class PruneChannels(Pass):
     scope: Literal["global", "layer"] = Field(
         "global", description="global: all layers compete, each keeps a tenth; layer: the same share of each."
     )
-    importance: Literal["auto", "magnitude", "taylor", "batch_norm_scale"] = Field(
+    importance: Literal["auto", "magnitude", "least_squares", "taylor", "batch_norm_scale"] = Field(
         "auto",
-        description="What stays in a PyTorch model: the largest weights, what the loss depends on most (needs labelled examples), or the "
-        "largest scales of batch norms; auto: magnitude.",
+        description="What stays. magnitude: the largest weights; ONNX: least_squares (auto), what the others cannot make up for; PyTorch: "
+        "taylor, what the loss depends on most (needs labelled examples), batch_norm_scale; auto: magnitude.",
     )
     round_to: int = Field(8, ge=1, le=1024, description="Channels that stay are a multiple of this, as hardware likes it; heads are not.")
     exclude: tuple[str, ...] = Field((), description="Layers that stay whole: patterns of names or kinds, such as blocks.0.* or Linear.")
@@ -54,6 +55,10 @@ class PruneChannels(Pass):
         if source.format == "torch":
             from optkit.passes._torch_channels import prune_torch_channels
 
+            if self.importance == "least_squares":
+                raise UsageError("importance least_squares is for ONNX models", hint="take magnitude, taylor or batch_norm_scale")
             prune_torch_channels(self, source, target, job)
             return
-        raise UsageError("channels of ONNX models stay", where=str(source.path), hint="prune the PyTorch model before export_onnx")
+        from optkit.passes._onnx_channels import prune_onnx_channels
+
+        prune_onnx_channels(self, source, target, job)

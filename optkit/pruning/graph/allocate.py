@@ -33,9 +33,12 @@ class Competitor:
 
 
 def steps_of(family: Family, round_to: int, least_kept: float) -> tuple[int, ...]:
-    """Numbers of units that may go so that a multiple of `round_to` channels stays, never less than `least_kept` of all."""
+    """Numbers of units that may go so that a multiple of `round_to` channels stays, never less than `least_kept` of all.
+
+    Heads and groups go one by one.
+    """
     count = len(family.units)
-    unit = round_to // int(np.gcd(round_to, family.positions))
+    unit = round_to if family.positions == 1 else 1
     least = max(1, int(np.ceil(count * least_kept)))
     return (0, *sorted(count - kept for kept in range(least, count) if kept % unit == 0))
 

@@ -19,6 +19,10 @@ FEWEST, MOST = 64, 1024
 """Of one example."""
 
 
+AT_ONCE = 1024
+"""Rows that are multiplied together."""
+
+
 @dataclass
 class Moments:
     """Sums over rows. `xx` is [group, K, K]; with wanted outputs y, `yx` is [group, outputs of it, K]."""
@@ -64,7 +68,7 @@ def gather_moments(
     if wanted is not None:
         second = Watch(_cut(wanted[0], targets), targets, examples, threads, limit)
     each = int(np.clip(ROWS // max(len(examples), 1), FEWEST, MOST))
-    found: dict[str, list[Moments | None]] = {}
+    sums = {str(n.name): (_Sum(groups_of(n)), _Sum(groups_of(n))) for n in nodes}
     for number, (values, answers) in enumerate(zip(given, second, strict=False)):
         for node, target in zip(nodes, targets, strict=True):
             value = values.get(str(node.inputs[0].name))  # type: ignore[union-attr]
@@ -73,12 +77,37 @@ def gather_moments(
                 continue
             places = _draw(count_places(node, value), each, number)
             y = output_rows(node, answer, places)[:, wanted[1][str(node.name)]] if wanted is not None and answer is not None else None
-            made = _moments(input_rows(node, value, places), y, groups_of(node))
-            halves = found.setdefault(str(node.name), [None, None])
-            held = halves[number % 2]
-            halves[number % 2] = made if held is None else held + made
+            sums[str(node.name)][number % 2].add(input_rows(node, value, places), y)
         progress("looking at what layers read", number + 1, len(given))
-    return {name: (a, b if b is not None else a) for name, (a, b) in found.items() if a is not None}
+    halves = {name: (one.total(), other.total()) for name, (one, other) in sums.items()}
+    return {name: (a, b if b is not None else a) for name, (a, b) in halves.items() if a is not None}
+
+
+class _Sum:
+    """Moments of rows that come in small lots: products are taken of many at once, which is what processors are fast at."""
+
+    def __init__(self, groups: int) -> None:
+        self.groups = groups
+        self.rows: list[Array] = []
+        self.wanted: list[Array] = []
+        self.sum: Moments | None = None
+
+    def add(self, rows: Array, wanted: Array | None) -> None:
+        self.rows.append(rows)
+        if wanted is not None:
+            self.wanted.append(wanted)
+        if sum(r.shape[1] for r in self.rows) >= AT_ONCE:
+            self._fold()
+
+    def total(self) -> Moments | None:
+        self._fold()
+        return self.sum
+
+    def _fold(self) -> None:
+        if self.rows:
+            made = _moments(np.concatenate(self.rows, 1), np.concatenate(self.wanted) if self.wanted else None, self.groups)
+            self.sum = made if self.sum is None else self.sum + made
+        self.rows, self.wanted = [], []
 
 
 def _moments(rows: Array, wanted: Array | None, groups: int) -> Moments:

@@ -1,7 +1,7 @@
 """Channels out of an ONNX model: found on its graph, chosen by what examples show, the rest solved again. No PyTorch, no training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -34,7 +34,7 @@ class Wishes:
     scope: Literal["global", "layer"] = "global"
     """`layer` takes the same share of channels everywhere."""
     importance: Literal["least_squares", "magnitude"] = "least_squares"
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     exclude: tuple[str, ...] = ()
     """Names of nodes that stay as they are."""
     refit: bool = True
@@ -73,10 +73,9 @@ class Pruner:
         self.competitors = self._compete()
         if all(len(c.steps) < 2 for c in self.competitors):
             widest = max(len(f.units) * f.positions for f in self.groups.families)
-            raise NothingPaid(
-                f"its layers are too narrow: multiples of {wishes.limits.round_to} channels stay, and the widest that may shrink has {widest}",
-                hint="set a smaller round_to",
-            )
+            kept = f"multiples of {wishes.limits.round_to} channels stay"
+            what = f"its layers are too narrow: {kept}, and the widest that may shrink has {widest}"
+            raise NothingPaid(what, hint="set a smaller round_to")
         self.size = self._size(model)
 
     def _compete(self) -> list[Competitor]:
@@ -131,9 +130,6 @@ class Pruner:
                 name = str(node.inputs[1].name)
                 weights[name] = weights.get(name, 0.0) + macs[str(node.name)]
         return Saving(self.groups, families, weights), float(sum(macs.values()))
-
-    def size_of_model(self) -> Size:
-        return self.size
 
     def _size(self, model: ir.Model) -> Size:
         macs = macs_by_node(model, observed_shapes(model, self.feed, self.setting.threads))
