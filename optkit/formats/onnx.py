@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from optkit.formats.onnx_dense import make_dense
 
 LARGEST_FILE = 2**31 - 2**20
 """protobuf cannot hold more; larger models keep their weights beside them."""
+LARGEST_DRAFT = 2**28
+"""Of files that are opened and forgotten: protobuf holds several copies of what it writes, and none of weights that lie beside."""
 
 
 def load_model(path: Path) -> ir.Model:
@@ -45,10 +48,10 @@ def load_proto(path: Path) -> onnx.ModelProto:
     return model
 
 
-def save_model(model: ir.Model, path: Path) -> None:
-    """Write a model as one file; the same model gives the same bytes. Over 2 GB the weights go to `NAME.data` beside it."""
+def save_model(model: ir.Model, path: Path, *, largest: int | None = None) -> None:
+    """Write a model as one file; the same model gives the same bytes. Weights of more than `largest` bytes (default: 2 GB) go to `NAME.data`."""
     _bring_in_constants(model)
-    if sum(tensor.nbytes for tensor in _tensors(model)) > LARGEST_FILE:
+    if sum(tensor.nbytes for tensor in _tensors(model)) > (LARGEST_FILE if largest is None else largest):
         ir.save(model, path, external_data=f"{path.name}.data")
         return
     ir.external_data.load_to_model(model)
@@ -57,6 +60,8 @@ def save_model(model: ir.Model, path: Path) -> None:
 
 def model_files(path: Path) -> tuple[Path, ...]:
     """The model file and the external data files it names. Raises ModelError when those are not in its folder."""
+    if _is_whole(path):
+        return (path,)
     folder = path.parent
     names = {str(t.location) for t in _tensors(load_model(path)) if isinstance(t, ir.ExternalTensor)}
     for name in names:
@@ -92,6 +97,14 @@ def rename_model(path: Path, name: str) -> Path:
     for file in set(old) - {target, path.with_name(f"{name}.data")}:
         file.unlink()
     return target
+
+
+def _is_whole(path: Path) -> bool:
+    """A large file that names no external data, without parsing it: that would hold two copies of its weights."""
+    if not path.is_file() or path.stat().st_size < LARGEST_DRAFT:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"location") < 0  # the key under which a tensor's file stands
 
 
 def _tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from optkit.datasets import Examples
 from optkit.errors import OptkitError
-from optkit.formats.onnx import save_model
+from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.measure._feeds import batches_of, fitted, is_fixed
 from optkit.runtimes import Session
 from optkit.runtimes.onnxruntime import open_onnx
@@ -73,7 +73,7 @@ def open_graph(model: ir.Model, threads: int, where: Path, *, optimize: bool = F
     """Open a graph of ours, as it is written: what the runtime would fuse or fold stays apart. Errors name the file `where`."""
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         path = Path(folder) / "watched.onnx"
-        save_model(model, path)
+        save_model(model, path, largest=LARGEST_DRAFT)
         try:
             session = open_onnx(path, "cpu", threads, optimize=optimize)
         except OptkitError as error:

@@ -111,6 +111,7 @@ def prepare_halving(
     for number, feed in enumerate(feeds):
         progress("running the original", number, len(feeds))
         truths.append(before.run(feed))
+    del before  # its memory is needed for the next one
     wide = out_of_range(model, feeds, threads, progress) if feeds else frozenset()
     tried_on = f"{len(feeds)} {'made-up inputs' if examples is None else 'examples'}" if feeds else NO_FEEDS
     return Halving(model, feeds, truths, tried_on, wide, keep, ports_too, threads, progress)

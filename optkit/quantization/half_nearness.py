@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from optkit.formats.onnx import save_model
+from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.quantization.graphs import all_graphs, fresh_name
 from optkit.runtimes import Session
 from optkit.runtimes.onnxruntime import open_onnx
@@ -84,7 +84,7 @@ def rounding_session(model: ir.Model, threads: int = 1) -> Session:
                     for user, i in users:
                         user.replace_input_with(i, second.outputs[0])
     with TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(rounded, Path(folder) / "model.onnx")
+        save_model(rounded, Path(folder) / "model.onnx", largest=LARGEST_DRAFT)
         return open_onnx(Path(folder) / "model.onnx", "cpu", threads, optimize=False)
 
 

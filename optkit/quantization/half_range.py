@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.errors import OptkitError
-from optkit.formats.onnx import save_model
+from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.quantization.half_nearness import Progress, silent
 from optkit.quantization.half_operators import LARGEST, SMALLEST_NORMAL
 from optkit.quantization.half_plan import is_float
@@ -34,7 +34,7 @@ def out_of_range(model: ir.Model, feeds: Sequence[Mapping[str, Array]], threads:
     found: set[str] = set()
     largest = dict.fromkeys(peaks.values(), 0.0)
     with TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(watched, Path(folder) / "model.onnx")
+        save_model(watched, Path(folder) / "model.onnx", largest=LARGEST_DRAFT)
         session = open_session(Path(folder) / "model.onnx", "cpu", threads)
         for number, feed in enumerate(feeds):
             progress("looking for values that float16 cannot hold", number, len(feeds))

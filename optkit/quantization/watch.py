@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.errors import OptkitError
-from optkit.formats.onnx import save_model
+from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.quantization.lead_out import inner_values, lead_out
 from optkit.runtimes import full_feeds
 from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
@@ -115,5 +115,5 @@ def with_outputs(model: ir.Model, names: Iterable[str]) -> ir.Model:
 def open_watched(watched: ir.Model, threads: int, *, arena: bool = True, shapes_first: bool = False) -> OnnxSession:
     """Open a model that is in memory, on the CPU."""
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(watched, Path(folder) / "watched.onnx")
+        save_model(watched, Path(folder) / "watched.onnx", largest=LARGEST_DRAFT)
         return open_onnx(Path(folder) / "watched.onnx", "cpu", threads, arena=arena, shapes_first=shapes_first)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from optkit.formats.onnx import save_model
+from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.quantization.blocks.algorithms import Rounded
 from optkit.quantization.blocks.layers import Weight, alpha_of
 from optkit.quantization.fidelity import Reference
@@ -63,7 +63,7 @@ def _with_open_weights(model: ir.Model, weights: Sequence[Weight], threads: int)
     names = {str(v.name) for w in weights for v in (w.value, *w.copies)}
     opened.graph.inputs.extend(v for name, v in opened.graph.initializers.items() if name in names)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(opened, Path(folder) / "open.onnx")
+        save_model(opened, Path(folder) / "open.onnx", largest=LARGEST_DRAFT)
         return open_onnx(Path(folder) / "open.onnx", "cpu", threads)
 
 

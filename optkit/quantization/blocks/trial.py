@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.errors import OptkitError
-from optkit.formats.onnx import model_size, save_model
+from optkit.formats.onnx import LARGEST_DRAFT, model_size, save_model
 from optkit.quantization.blocks.algorithms import Rounded
 from optkit.quantization.blocks.build import Form, build_counted
 from optkit.quantization.fidelity import Fidelity, Reference
@@ -65,7 +65,7 @@ class Bench:
         self._count += 1
         path = self.folder / f"{self._count}.onnx"
         model, others = build_counted(self.model, rounded.blocked, form)
-        save_model(model, path)
+        save_model(model, path, largest=LARGEST_DRAFT)
         made = Trial(rounded, form, path, model_size(path), Fidelity(-np.inf, None), others=others)
         try:
             session = open_session(path, self.setting.device, self.setting.threads)
