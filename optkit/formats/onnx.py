@@ -49,7 +49,7 @@ def load_proto(path: Path) -> onnx.ModelProto:
 
 
 def save_model(model: ir.Model, path: Path, *, largest: int | None = None) -> None:
-    """Write a model as one file; the same model gives the same bytes. Weights of more than `largest` bytes (default: 2 GB) go to `NAME.data`."""
+    """Write a model as one file, always the same bytes; weights of more than `largest` bytes (default: 2 GB) go to `NAME.data`."""
     _bring_in_constants(model)
     if sum(tensor.nbytes for tensor in _tensors(model)) > (LARGEST_FILE if largest is None else largest):
         ir.save(model, path, external_data=f"{path.name}.data")
