@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from optkit.registry import suggestion
 from optkit.runtimes import fixed_batch, open_session
 from optkit.training.batches import Batch
 from optkit.training.teachers import Taught
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    import torch
 
 
 class OnnxTeacher:
@@ -26,7 +31,8 @@ class OnnxTeacher:
         inner = [name for name in dict.fromkeys((*self.hidden, *self.attention)) if name not in self.outputs]
         self.session = plain if not inner else open_watched(with_outputs(self._having(inner), inner), threads)
 
-    def _having(self, names: list[str]):  # type: ignore[no-untyped-def]
+    def _having(self, names: list[str]) -> "ir.Model":
+        """The model, which has tensors of these names."""
         model = load_model(self.path)
         known = [str(value.name) for node in model.graph for value in node.outputs]
         for name in names:
@@ -52,7 +58,8 @@ class OnnxTeacher:
     def to(self, device: str) -> None:
         """It stays where it was opened; answers go where the batch is."""
 
-    def _named(self, batch: Batch):  # type: ignore[no-untyped-def]
+    def _named(self, batch: Batch) -> "dict[str, torch.Tensor]":
+        """The batch under the names of the teacher's inputs."""
         wanted = [port.name for port in self.inputs]
         if len(wanted) == 1 == len(batch.inputs):
             return {wanted[0]: next(iter(batch.inputs.values()))}

@@ -72,12 +72,14 @@ class Distill(TrainingPass):
         return (*super().functions(), self.loss)
 
     def depends(self, original: str) -> Mapping[str, str]:
-        found = dict(super().depends(original))
+        found: dict[str, str] = dict(super().depends(original))
         if isinstance(self.teacher, Network):
             found |= network_digests("teacher", self.teacher)
         else:
             found["teacher"] = original if self.teacher is None else digest_of_any(Path(self.teacher))
-        return found | (network_digests("student", self.student) if self.student is not None else {})
+        if self.student is not None:
+            found |= network_digests("student", self.student)
+        return found
 
     def edit(self, model: "TorchModel", job: Job) -> "TorchModel":
         """Raises NothingPaid where no epoch was better than the student as it came, and whatever `train` and `LearningFrom` raise."""
@@ -101,8 +103,8 @@ class Distill(TrainingPass):
         if self.student is None:
             return model
         found = load_network(self.student)
-        known = {"inputs": found.origin.inputs or model.origin.inputs, "outputs": found.origin.outputs or model.origin.outputs}
-        return replace(found, origin=replace(found.origin, **known))
+        inputs, outputs = found.origin.inputs or model.origin.inputs, found.origin.outputs or model.origin.outputs
+        return replace(found, origin=replace(found.origin, inputs=inputs, outputs=outputs))
 
     def _teacher(self, job: Job) -> Teacher:
         hidden, attention = self.hidden.values(), self.attention.values()

@@ -92,7 +92,7 @@ class LearningFrom:
             total = total + mix.hidden_weight * hidden_loss(self._bridged(i, hidden[mine]), taught.hidden[theirs])
         for mine, theirs in mix.attention.items():
             total = total + mix.attention_weight * attention_loss(attention[mine], taught.attention[theirs])
-        return total  # type: ignore[return-value]  # share and weights cannot all be 0
+        return total  # a tensor: share and weights cannot all be 0
 
     def parameters(self) -> "list[torch.nn.Parameter]":
         """Those of the projections, which are trained along and thrown away."""
@@ -153,7 +153,7 @@ def _pairs(student: "Mapping[str, torch.Tensor]", teacher: "Mapping[str, torch.T
 
 
 def _has_classes(answer: "torch.Tensor") -> bool:
-    return answer.dim() > 1 and answer.shape[class_axis(answer)] > 1
+    return bool(answer.dim() > 1 and answer.shape[class_axis(answer)] > 1)
 
 
 def _bridges(

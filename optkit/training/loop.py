@@ -9,6 +9,7 @@ import numpy as np
 
 from optkit.datasets import Array, Examples
 from optkit.errors import ModelError, OptkitError
+from optkit.pruning.torch_weights import hold_zeros
 from optkit.training.answering import answer_with
 from optkit.training.batches import Augment, Batch, batches_of, make_batch, parts_of
 from optkit.training.changing import make_optimizer, set_rate
@@ -63,10 +64,12 @@ class Run:
         self.epoch, self.step, self.total = 1, 0, 0.0
         self.history: list[Epoch] = []
         self.best, self.best_weights = 0, dict[str, Any]()
-        self.seconds, self.started, self.resumed_at = 0.0, time.monotonic(), None
+        self.seconds, self.started = 0.0, time.monotonic()
+        self.resumed_at: int | None = None
 
     def to_the_end(self) -> TrainingOutcome:
         self._begin()
+        self.keep_zeros = hold_zeros(self.module)
         while self.epoch <= self.how.epochs and not self._in_vain:
             self._train_epoch()
             self._finish_epoch()
@@ -148,6 +151,7 @@ class Run:
         set_rate(self.optimizer, self.how.learning_rate * rate_at(self._at, self.how.epochs * self.steps, self.how.warmup))
         self.precision.scaler.step(self.optimizer)
         self.precision.scaler.update()
+        self.keep_zeros()
         return total
 
     def _limit(self, gradients: "list[torch.Tensor]") -> None:

@@ -32,8 +32,10 @@ def helps() -> bool:
 class Team(Protocol):
     """The processes that train together."""
 
-    rank: int
-    size: int
+    @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
 
     def mean(self, tensor: "torch.Tensor") -> "torch.Tensor":
         """The mean over all processes."""

@@ -49,8 +49,8 @@ def test_at_high_temperature_the_gradient_is_that_of_logits_that_are_matched() -
 def test_images_and_sequences_are_held_together_by_position_and_padding_left_out() -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
-    rows = [each.movedim(1, -1).reshape(-1, 3) for each in (student, teacher)]
-    torch.testing.assert_close(soft_target_loss(student, teacher, 2.0), soft_target_loss(*rows, 2.0))
+    mine, theirs = (each.movedim(1, -1).reshape(-1, 3) for each in (student, teacher))
+    torch.testing.assert_close(soft_target_loss(student, teacher, 2.0), soft_target_loss(mine, theirs, 2.0))
     mine, theirs = torch.randn(2, 6, 3), torch.randn(2, 6, 3)
     labels = torch.zeros(2, 6, dtype=torch.int64)
     labels[1, 2:] = -1

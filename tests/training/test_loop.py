@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 from optkit.passes import silent  # noqa: E402
 from optkit.training import TrainingParameters, loop, train  # noqa: E402
+from optkit.training.holding_out import hold_out  # noqa: E402
 from optkit.training.losses import label_loss  # noqa: E402
 
 DICE = np.random.default_rng(0)
@@ -95,14 +96,14 @@ def test_the_seed_decides_everything_and_leaves_the_callers_chance_alone() -> No
 
 def test_the_best_epoch_is_kept_and_training_stops_when_nothing_gets_better() -> None:
     module = net(0)
-    seen = []
+    seen: list[int] = []
     outcome = train(module, LOSS, EXAMPLES, how(epochs=30, patience=2, learning_rate=0.3, optimizer="sgd"), Job(), before_epoch=seen.append)
     ranks = [(epoch.score or 0.0, -(epoch.validation_loss or 0.0)) for epoch in outcome.epochs]
     assert ranks.index(max(ranks)) == outcome.best
     assert outcome.stopped_early == (len(seen) < 30)
     assert outcome.stopped_early
     assert len(seen) == outcome.best + 2
-    held = loop.hold_out(EXAMPLES, 0.1, 0)[1]
+    held = hold_out(EXAMPLES, 0.1, 0)[1]
     with torch.no_grad():
         answers = module(torch.from_numpy(X[held])).argmax(1).numpy()
     assert np.mean(answers == np.asarray(EXAMPLES.labels)[held]) == pytest.approx(outcome.after)
@@ -217,7 +218,7 @@ def test_examples_that_are_whole_feeds_go_one_by_one() -> None:
 
 
 def test_a_loss_with_parameters_of_its_own_trains_them() -> None:
-    class Scaled(torch.nn.Module):  # type: ignore[misc]
+    class Scaled(torch.nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.scale = torch.nn.Parameter(torch.ones(()))
