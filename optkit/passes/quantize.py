@@ -25,7 +25,7 @@ from optkit.runtimes import Session, open_session
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 6
+    revision: ClassVar[int] = 7
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
@@ -53,7 +53,7 @@ class Quantize(Pass):
     )
 
     effort: Literal["normal", "high"] = Field(
-        "normal", description="high: learn from the examples how to round each weight; up to a minute for a model of 10 MB."
+        "normal", description="high: fit ranges, divisions and the rounding of each weight to the outputs; minutes rather than seconds."
     )
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:

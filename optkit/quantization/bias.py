@@ -12,17 +12,25 @@ import onnx_ir as ir
 from optkit.quantization.graphs import add_constant, constant_array, constant_tensor
 from optkit.quantization.means import ChannelMeans
 from optkit.quantization.operators import attribute
+from optkit.quantization.patch_moments import as_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def correct_bias(graph: ir.Graph, node: ir.Node, weight: Array, rounded: Array, means: ChannelMeans, *, activations: bool) -> bool:
+def correct_bias(
+    graph: ir.Graph, node: ir.Node, weight: Array, rounded: Array, means: ChannelMeans, *, activations: bool, patches: Array | None = None
+) -> bool:
     """Shift the bias of a Conv, Gemm or MatMul so that its mean output is what it was; returns whether there was a bias to shift.
 
     `rounded` is the weight that the layer will compute with. With `activations` its input is rounded too.
+    `patches` is the mean of what each output is a sum of, [group, K] as in patch_moments: it knows of zeros around a convolution's input.
     """
     seen = means.rounded if activations and means.rounded is not None else means.plain
-    shift = mean_output(node, weight, means.plain) - mean_output(node, rounded, seen)
+    if patches is not None:
+        rows = as_rows(node, weight.astype(np.float64) - rounded).reshape(len(patches), -1, patches.shape[-1])
+        shift = np.einsum("gok,gk->go", rows, patches).ravel() + mean_output(node, rounded, means.plain - seen)
+    else:
+        shift = mean_output(node, weight, means.plain) - mean_output(node, rounded, seen)
     if not np.isfinite(shift).all():
         return False
     if node.op_type == "MatMul":
@@ -50,14 +58,34 @@ def mean_output(node: ir.Node, weight: Array, means: Array) -> Array:
     return np.asarray(np.einsum("goi,gi->go", taps, means.reshape(groups, -1)).ravel())
 
 
-def _shift_following_add(graph: ir.Graph, node: ir.Node, shift: Array) -> bool:
-    readers = node.outputs[0].consumers()
-    if len(readers) != 1 or readers[0].op_type != "Add" or node.outputs[0].is_graph_output():
-        return False
-    add = readers[0]
-    for place, value in enumerate(add.inputs):
+def can_shift(node: ir.Node) -> bool:
+    """Whether `correct_bias` has a bias to shift."""
+    if node.op_type == "MatMul":
+        return _added_to(node) is not None
+    return node.op_type in ("Conv", "Gemm") and (
+        len(node.inputs) < 3 or node.inputs[2] is None or constant_tensor(node.inputs[2]) is not None
+    )
+
+
+def _added_to(node: ir.Node) -> tuple[ir.Node, int] | None:
+    """The Add of a constant per output that alone reads a MatMul, and the constant's place."""
+    readers, weight = node.outputs[0].consumers(), constant_tensor(node.inputs[1])
+    if len(readers) != 1 or readers[0].op_type != "Add" or node.outputs[0].is_graph_output() or weight is None:
+        return None
+    for place, value in enumerate(readers[0].inputs):
         tensor = constant_tensor(value)
-        if tensor is not None and value is not None and tuple(tensor.shape.numpy()) == shift.shape:
-            add.replace_input_with(place, add_constant(graph, f"{value.name}_corrected", (tensor.numpy() + shift).astype(np.float32)))
-            return True
-    return False
+        if tensor is not None and tuple(tensor.shape.numpy()) == (weight.shape.numpy()[-1],):
+            return readers[0], place
+    return None
+
+
+def _shift_following_add(graph: ir.Graph, node: ir.Node, shift: Array) -> bool:
+    found = _added_to(node)
+    if found is None:
+        return False
+    add, place = found
+    value, held = add.inputs[place], constant_array(add.inputs[place])
+    assert value is not None
+    assert held is not None
+    add.replace_input_with(place, add_constant(graph, f"{value.name}_corrected", (held + shift).astype(np.float32)))
+    return True

@@ -3,7 +3,7 @@
 The file shrinks to about a quarter, the speed stays what it was, and the answers are the same on every CPU.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -39,15 +39,18 @@ def compressible(value: ir.Value) -> bool:
     )
 
 
-def compress_weights(model: ir.Model, keep: Collection[str] = ()) -> int:
-    """Store every large float weight, in subgraphs too, as int8 behind Cast and Mul; names in `keep` stay float. Returns how many."""
+def compress_weights(model: ir.Model, keep: Collection[str] = (), given: Mapping[str, tuple[Array, Array]] | None = None) -> int:
+    """Store every large float weight, in subgraphs too, as int8 behind Cast and Mul; names in `keep` stay float. Returns how many.
+
+    `given` holds integers and scales that were chosen with care, by name of the weight.
+    """
     done = 0
     share_names(model)
     for graph in all_graphs(model):
         for value in [v for v in graph.initializers.values() if not v.is_graph_input() and compressible(v) and v.name not in keep]:
             weight = constant_array(value)
             assert weight is not None
-            found = stored_form(value, weight)
+            found = (given or {}).get(str(value.name)) or stored_form(value, weight)
             if found is None:
                 continue
             integers, scale = found

@@ -7,15 +7,18 @@ The outcome is never worse on the examples than rounding to nearest: each output
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
+from scipy.linalg.lapack import dtrtri
 
 from optkit.quantization.affine import Grid, quantize_weight
+from optkit.quantization.bias import can_shift
+from optkit.quantization.divide import Division, matrix_of
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import attribute, channel_axis
-from optkit.quantization.patch_moments import largest_patch, patch_moments
+from optkit.quantization.patch_moments import Moments, as_rows, largest_patch, patch_moments
 from optkit.quantization.saturation import LARGEST_PAIR, fit_pairs, has_pairs
 from optkit.quantization.watch import Feeds
 
@@ -32,33 +35,70 @@ BYTES_AT_ONCE = 256 << 20
 """Of moments held at a time; more layers than that are done in several runs over the examples."""
 
 
+class Rounded(NamedTuple):
+    """int8 in the node's own layout, float32 scales, one per output channel, and the mean of what each output is a sum of, [group, K]."""
+
+    integers: Array
+    scale: Array
+    mean: Array | None = None
+
+
 def round_weights(
     model: ir.Model,
     nodes: Iterable[ir.Node],
     examples: Feeds,
     grids: Mapping[str, Grid],
     *,
+    divisions: Mapping[str, Division] | None = None,
+    rounds_inputs: bool = True,
     portable: bool = True,
     threads: int,
     progress: Progress,
     limit: int | None = None,
-) -> dict[str, tuple[Array, Array]]:
-    """int8 weights in each node's own layout and their float32 scales, by node name; nodes that are too large are left out.
+) -> dict[str, Rounded]:
+    """What becomes of each weight, by node name; nodes that are too large are left out.
 
-    `grids` gives the uint8 grid of each tensor that is quantized with a known range: layers learn from rounded inputs then.
-    `portable` keeps pair sums within 16 bits.
+    `grids` gives the uint8 grid of each tensor that is quantized with a known range; other inputs are taken to be rounded as they come,
+    unless not `rounds_inputs`. `divisions` says, by tensor, how its channels will be divided: the integers are then those of the weight
+    that goes with it. `portable` keeps pair sums within 16 bits.
     """
     chosen = [n for n in nodes if largest_patch(n) <= LARGEST_INPUT]
     found: dict[str, tuple[Array, Array]] = {}
     for part in _portions(chosen):
-        moments = patch_moments(model, part, examples, grids, threads=threads, progress=progress, limit=limit)
+        moments = patch_moments(model, part, examples, threads=threads, progress=progress, limit=limit)
         for node in part:
-            weight = constant_array(node.inputs[1])
-            held = moments.get(str(node.name))
-            if weight is not None and held is not None and np.isfinite(held).all() and np.isfinite(weight).all():
-                found[str(node.name)] = learn_rounding(node, weight, held, portable=portable)
+            weight, seen = constant_array(node.inputs[1]), moments.get(str(node.name))
+            if weight is None or seen is None or not np.isfinite(seen.second).all() or not np.isfinite(weight).all():
+                continue
+            source = str(node.inputs[0].name)  # type: ignore[union-attr]
+            grid, division = grids.get(source), (divisions or {}).get(source)
+            if division is not None:
+                seen = seen.scaled(division.factor())
+                weight = division.weight(matrix_of(node)) if node.op_type == "MatMul" else _divided_gemm(node, division)
+            step = 0.0 if not rounds_inputs else grid.scale if grid is not None and division is None else seen.step()
+            integers, scale = learn_rounding(node, weight, energy(node, seen, step), portable=portable)
+            found[str(node.name)] = Rounded(integers, scale, seen.mean)
             progress("learning how to round", len(found), len(chosen))
     return found
+
+
+def _divided_gemm(node: ir.Node, division: Division) -> Array:
+    weight = division.weight(matrix_of(node))
+    return np.ascontiguousarray(weight.T) if attribute(node, "transB", 0) else weight
+
+
+def energy(node: ir.Node, seen: Moments, step: float = 0.0) -> Array:
+    """[group, K, K] float64: d of it dᵀ is the mean squared error of an output whose weights are off by d.
+
+    Where a bias takes back the error's mean (bias.py) only what varies counts. `step` of the input's grid adds the noise of its rounding.
+    What K inputs seem to have in common in few rows is partly chance: that share of it is not believed.
+    """
+    held = (seen.covariance() if can_shift(node) else seen.second).astype(np.float64)
+    each = np.arange(held.shape[-1])
+    own = np.maximum(held[:, each, each], 0) + step**2 / 12
+    held *= seen.rows / (seen.rows + len(each))
+    held[:, each, each] = own
+    return held
 
 
 def learn_rounding(node: ir.Node, weight: Array, moments: Array, *, portable: bool = True) -> tuple[Array, Array]:
@@ -69,10 +109,12 @@ def learn_rounding(node: ir.Node, weight: Array, moments: Array, *, portable: bo
     paired = portable and has_pairs(node, weight.shape)
     fallback, wider = fit_pairs(node, weight, nearest, scale) if paired else (nearest, scale)
     rows = as_rows(node, weight).astype(np.float64)
-    tries = [(as_rows(node, fallback), wider), (_in_order(rows / scale[:, None], moments, paired), scale)]
-    if (wider != scale).any():
-        tries.append((_in_order(rows / wider[:, None], moments, paired), wider))
-    errors = np.stack([row_errors(rows - integers * steps.astype(np.float64)[:, None], moments) for integers, steps in tries])
+    steps = [scale, wider] if (wider != scale).any() else [scale]
+    parts = [(rows / s[:, None]).reshape(len(moments), -1, rows.shape[1]) for s in steps]
+    learned = _in_order(np.concatenate(parts, axis=1), moments, paired)
+    tries = [(as_rows(node, fallback), wider)]
+    tries += [(part.reshape(rows.shape), s) for part, s in zip(np.split(learned, len(steps), axis=1), steps, strict=True)]
+    errors = np.stack([row_errors(rows - integers * s.astype(np.float64)[:, None], moments) for integers, s in tries])
     best = np.argmin(errors, axis=0)  # the first of equals: nearest rounding where nothing is gained
     each = np.arange(len(rows))
     integers = np.stack([t[0] for t in tries])[best, each]
@@ -85,12 +127,6 @@ def row_errors(difference: Array, moments: Array) -> Array:
     return np.asarray(np.einsum("gok,gkl,gol->go", parts, moments, parts, optimize=True)).reshape(-1)
 
 
-def as_rows(node: ir.Node, array: Array) -> Array:
-    """[output, K] with K in the order in which kernels sum: kernel position, then input channel."""
-    moved = np.moveaxis(array, channel_axis(node), 0)
-    return (np.moveaxis(moved, 1, -1) if moved.ndim > 2 else moved).reshape(len(moved), -1)
-
-
 def from_rows(node: ir.Node, rows: Array, shape: tuple[int, ...]) -> Array:
     """What `as_rows` was made from."""
     axis = channel_axis(node)
@@ -101,9 +137,9 @@ def from_rows(node: ir.Node, rows: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _in_order(rows: Array, moments: Array, paired: bool) -> Array:
-    """GPTQ of the rows of all groups side by side, in steps of their scales."""
-    count = rows.shape[1]
-    work = rows.reshape(len(moments), -1, count).copy()
+    """GPTQ of rows [group, output, K] in steps of their scales, all side by side; returns int16."""
+    work = np.ascontiguousarray(rows)
+    count = work.shape[2]
     spread = _spread(moments)
     integers = np.zeros(work.shape, np.int16)
     for start in range(0, count, BLOCK):
@@ -120,7 +156,7 @@ def _in_order(rows: Array, moments: Array, paired: bool) -> Array:
             errors[..., k - start] = (wanted - integers[..., k]) / spread[:, k, k, None]
             work[..., k + 1 : end] -= errors[..., k - start, None] * spread[:, None, k, k + 1 : end]
         work[..., end:] -= errors @ spread[:, start:end, end:]
-    return integers.reshape(rows.shape)
+    return integers
 
 
 def _first_of_two(wanted: Array, next_wanted: Array) -> Array:
@@ -138,11 +174,14 @@ def _beside(wanted: Array, first: Array) -> Array:
 
 
 def _spread(moments: Array) -> Array:
-    """The upper Cholesky factor of the damped H⁻¹, for each group."""
+    """The upper Cholesky factor of the damped H⁻¹, for each group: of H turned round it is the inverse of the factor, turned back."""
     held = moments.astype(np.float64)
     mean = np.trace(held, axis1=1, axis2=2) / held.shape[1]
     damped = held + (DAMPING * mean + 1e-12)[:, None, None] * np.eye(held.shape[1])
-    return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+    if len(damped) > 1:  # many small ones
+        return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+    lower = np.linalg.cholesky(damped[0, ::-1, ::-1])
+    return np.asarray(dtrtri(lower, lower=1)[0][::-1, ::-1])[None]
 
 
 def _portions(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
@@ -159,4 +198,4 @@ def _portions(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
     return [p for p in portions if p]
 
 
-__all__ = ["as_rows", "from_rows", "learn_rounding", "round_weights", "row_errors"]
+__all__ = ["Rounded", "as_rows", "from_rows", "learn_rounding", "round_weights", "row_errors"]

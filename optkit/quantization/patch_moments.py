@@ -1,12 +1,12 @@
-"""Second moments of what each output of a layer is a weighted sum of: mean(x xᵀ), for convolutions over patches of the input."""
+"""Moments of what each output of a layer is a weighted sum of: mean(x) and mean(x xᵀ), for convolutions over patches of the input."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from optkit.quantization.affine import Grid
 from optkit.quantization.graphs import constant_tensor
 from optkit.quantization.operators import attribute, channel_axis
 from optkit.quantization.watch import Feeds, Watch
@@ -24,34 +24,96 @@ def largest_patch(node: ir.Node) -> int:
     return int(np.prod(shape) // shape[channel_axis(node)])
 
 
+def as_rows(node: ir.Node, array: Array) -> Array:
+    """[output, K] with K in the order in which kernels sum: kernel position, then input channel."""
+    moved = np.moveaxis(array, channel_axis(node), 0)
+    return (np.moveaxis(moved, 1, -1) if moved.ndim > 2 else moved).reshape(len(moved), -1)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of the K inputs of one output of a layer: mean(x) as [group, K] and mean(x xᵀ) as [group, K, K], over so many rows x."""
+
+    rows: int
+    mean: Array
+    second: Array
+    low: Array
+    """Per channel of the tensor: the least and the largest value of an example, averaged over examples."""
+    high: Array
+
+    def covariance(self) -> Array:
+        """Mean of (x - mean) (x - mean)ᵀ."""
+        found: Array = self.second - self.mean[:, :, None] * self.mean[:, None, :]
+        return found
+
+    def step(self) -> float:
+        """Of the grid that an example gets whose range is read off it."""
+        return float(max(self.high.max(initial=0), 0) - min(self.low.min(initial=0), 0)) / 255
+
+    def scaled(self, factor: Array) -> "Moments":
+        """Of inputs whose channels are multiplied by factors that are not negative; for matrix products."""
+        each = factor.astype(np.float64)
+        second = self.second * (each[:, None] * each[None, :]).astype(np.float32)
+        return Moments(self.rows, self.mean * each, second, self.low * each, self.high * each)
+
+
 def patch_moments(
     model: ir.Model,
     nodes: Sequence[ir.Node],
     examples: Feeds,
-    grids: Mapping[str, Grid],
     *,
     threads: int,
     progress: Progress,
     limit: int | None = None,
-) -> dict[str, Array]:
-    """[group, K, K] float32 for each node, by name, with K ordered by kernel position, then input channel."""
+) -> dict[str, Moments]:
+    """What the layers read, by name of the node, with K ordered by kernel position, then input channel."""
     sources = list(dict.fromkeys(str(n.inputs[0].name) for n in nodes if n.inputs[0] is not None))
+    alike: dict[tuple[object, ...], list[str]] = {}
+    first: dict[tuple[object, ...], ir.Node] = {}
+    for node in nodes:  # layers that read one tensor in one way share their moments
+        alike.setdefault(_reading(node), []).append(str(node.name))
+        first.setdefault(_reading(node), node)
     watch = Watch(model, sources, examples, threads, limit)
-    totals: dict[str, Array] = {}
-    counts: dict[str, int] = {}
+    sums: dict[tuple[object, ...], tuple[int, int, Array, Array, Array, Array]] = {}
     for done, values in enumerate(watch):
         draw = np.random.default_rng(done)
-        for node in nodes:
-            name, source = str(node.name), str(node.inputs[0].name)  # type: ignore[union-attr]
-            value = values.get(source)
+        for key, node in first.items():
+            value = values.get(str(node.inputs[0].name))  # type: ignore[union-attr]
             if value is None or not value.size:
                 continue
-            real = grids[source].round_trip(value) if source in grids else value.astype(np.float32, copy=False)
+            real = value.astype(np.float32, copy=False)
             rows = _patches(node, real, draw) if node.op_type == "Conv" else _some(real.reshape(1, -1, real.shape[-1]), draw)
-            totals[name] = totals.get(name, 0) + np.matmul(rows.transpose(0, 2, 1), rows)
-            counts[name] = counts.get(name, 0) + rows.shape[1]
+            times, count, total, squares, low, high = sums.get(key, (0, 0, 0, 0, 0, 0))
+            ends = (real.min(axis=_rows_of(node, real)), real.max(axis=_rows_of(node, real)))
+            sums[key] = (
+                times + 1,
+                count + rows.shape[1],
+                total + rows.sum(axis=1, dtype=np.float64),
+                squares + np.matmul(rows.transpose(0, 2, 1), rows),
+                low + ends[0].astype(np.float64),
+                high + ends[1].astype(np.float64),
+            )
         progress("looking at what layers read", done + 1, len(watch))
-    return {name: (total / max(1, counts[name])).astype(np.float32) for name, total in totals.items()}
+    found = {key: _averages(*each) for key, each in sums.items()}
+    return {name: found[key] for key, names in alike.items() if key in found for name in names}
+
+
+def _averages(times: int, rows: int, total: Array, squares: Array, low: Array, high: Array) -> Moments:
+    return Moments(rows, total / max(1, rows), (squares / max(1, rows)).astype(np.float32), low / times, high / times)
+
+
+def _rows_of(node: ir.Node, value: Array) -> tuple[int, ...]:
+    """All axes but the channels'."""
+    kept = 1 if node.op_type == "Conv" else value.ndim - 1
+    return tuple(a for a in range(value.ndim) if a != kept)
+
+
+def _reading(node: ir.Node) -> tuple[object, ...]:
+    source = str(node.inputs[0].name)  # type: ignore[union-attr]
+    if node.op_type != "Conv":
+        return (source, "rows")
+    settings = sorted((n, str(a.value)) for n, a in node.attributes.items() if n != "kernel_shape")
+    return (source, _shape(node)[1:], *settings)
 
 
 def _some(rows: Array, draw: np.random.Generator) -> Array:

@@ -55,7 +55,7 @@ def find_smoothing(model: ir.Model, examples: Feeds, *, threads: int, progress: 
             groups.setdefault(str(node.inputs[0].name), []).append(node)  # type: ignore[union-attr]
     if not groups:
         return {}
-    seen = _look(model, groups, examples.spread(EXAMPLES), threads, limit)
+    seen = look(model, groups, examples.spread(EXAMPLES), threads, limit)
     options: dict[str, list[Option]] = {}
     roundings: dict[str, float] = {}
     seconds = 0.0
@@ -100,11 +100,11 @@ def likely_divisions(products: "Products") -> list[Division]:
     if not np.isfinite(peaks).all() or not peaks.any():
         return []
     counts = [(0,), tuple(c for c in APART if 4 * c <= len(peaks))]
-    ways = [[d for c in several for d in _divisions(peaks, products.weights, c)] for several in counts]
+    ways = [[d for c in several for d in divisions_of(peaks, products.weights, c)] for several in counts]
     return [min(each, key=products.expected_error) for each in ways if each]
 
 
-def _divisions(peaks: Array, weights: Sequence[Array], count: int) -> list[Division]:
+def divisions_of(peaks: Array, weights: Sequence[Array], count: int) -> list[Division]:
     strongest = np.max([np.abs(w).max(axis=1) for w in weights], axis=0)
     strongest = np.maximum(strongest, 1e-5 * strongest.max() + 1e-12)
     apart = np.sort(np.argsort(-peaks, kind="stable")[:count])
@@ -170,7 +170,7 @@ class Products:
         return np.minimum(low.min(axis=1), 0), np.maximum(high.max(axis=1), 0)
 
 
-def _look(model: ir.Model, names: Iterable[str], examples: Feeds, threads: int, limit: int | None) -> dict[str, Seen]:
+def look(model: ir.Model, names: Iterable[str], examples: Feeds, threads: int, limit: int | None) -> dict[str, Seen]:
     seen: dict[str, Seen] = {}
     for values in Watch(model, names, examples, threads, limit):
         for name, value in values.items():

@@ -18,6 +18,7 @@ from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
 from optkit.quantization.insert_recurrent import insert_recurrent
 from optkit.quantization.insert_static import insert_static, output_of
+from optkit.quantization.learned_rounding import Rounded
 from optkit.quantization.means import ChannelMeans, Source, source_of
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, moves, weight_of
 from optkit.quantization.regions import region_nodes
@@ -80,8 +81,8 @@ class Learned:
     """What becomes of outlier channels, for inputs of matrix products that gain by it."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the examples."""
-    rounded: Weights = field(default_factory=dict)
-    """Integers and scales of weights whose rounding was learned, by name of the node."""
+    rounded: Mapping[str, Rounded] = field(default_factory=dict)
+    """Weights whose rounding was learned, by name of the node; of dynamic products whose inputs are divided, the divided weights."""
 
 
 def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
@@ -92,8 +93,8 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     ways = consistent_ways(made, treatment)
     if treatment.smooth:
         divided = divide_inputs(made.graph, [n for n, w in ways.items() if w is Way.DYNAMIC], learned.smoothing)
-        learned = _learned_of_divided(learned, divided, ways)
-    weights = _round_weights(made, treatment, ways, learned)
+        learned = _learned_of_divided(learned, divided)
+    weights, stored = rounded_weights(made, treatment, ways, learned)
     static = {n for n, w in ways.items() if w in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
     if static:
         float_out = {n for n, w in ways.items() if w is Way.STATIC_FLOAT_OUT}
@@ -106,25 +107,27 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     prune_unused(made)
     if treatment.compress:
         compress_tables(made)
-        compress_weights(made)
+        compress_weights(made, given=stored)
         prune_unused(made)
     forget_shapes(made)
     return made
 
 
-def _learned_of_divided(learned: Learned, divided: Mapping[str, str], ways: Mapping[str, Way]) -> Learned:
-    """What holds of divided tensors and the weights that read them."""
+def _learned_of_divided(learned: Learned, divided: Mapping[str, str]) -> Learned:
+    """What holds of divided tensors."""
     means = dict(learned.means)
     for old, new in divided.items():
         if (old, -1) in means:
             means[new, -1] = ChannelMeans(means[old, -1].plain * learned.smoothing[old].factor(), None)
-    rounded = {n: r for n, r in learned.rounded.items() if ways.get(n) is not Way.DYNAMIC}  # those were learned for other weights
-    return replace(learned, means=means, rounded=rounded)
+    return replace(learned, means=means)
 
 
-def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way], learned: Learned) -> Weights:
-    """Integers and scales of every weight that a layer computes with, by node name; biases make up for the rounding."""
-    weights = {}
+def rounded_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way], learned: Learned) -> tuple[Weights, Weights]:
+    """Integers and scales of every weight that a layer computes with, by node name, and those learned for weights that are only stored,
+    by name of the weight; biases make up for the rounding.
+    """
+    weights: dict[str, tuple[Array, Array]] = {}
+    stored: dict[str, tuple[Array, Array]] = {}
     for graph in all_graphs(model):
         for node in graph:
             name = str(node.name)
@@ -132,28 +135,33 @@ def _round_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way
                 continue
             value = node.inputs[WEIGHT_INPUT]
             means = learned.means.get(source_of(node))
-            if name not in ways and means is None:
-                continue
             weight = constant_array(value)
             assert value is not None
             assert weight is not None
-            axis = channel_axis(node)
+            axis, given = channel_axis(node), learned.rounded.get(name)
             if name in ways:
-                integers, scale = learned.rounded.get(name) or quantize_weight(weight, axis)
+                integers, scale = given[:2] if given is not None else quantize_weight(weight, axis)
                 if treatment.portable:
                     integers, scale = fit_pairs(node, weight, integers, scale)
                 weights[name] = integers, scale
-                if means is None:
-                    continue
-                rounded = integers * scale.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])
-            elif compressible(value) and (stored := stored_form(value, weight)) is not None:
-                rounded = stored[0] * stored[1]
+                rounded = integers * _along(scale, axis, weight.ndim)
+            elif compressible(value) and given is not None and len(value.uses()) == 1:
+                stored[str(value.name)] = given.integers, _along(given.scale, axis, weight.ndim)
+                rounded = given.integers * stored[str(value.name)][1]
+            elif means is not None and compressible(value) and (form := stored_form(value, weight)) is not None:
+                rounded = form[0] * form[1]
             else:
                 continue
-            assert means is not None
-            static = ways.get(name) in (Way.STATIC, Way.STATIC_FLOAT_OUT)
-            correct_bias(graph, node, weight, rounded, means, activations=static)
-    return weights
+            if means is not None:
+                static = ways.get(name) in (Way.STATIC, Way.STATIC_FLOAT_OUT)
+                patches = given.mean if given is not None else None
+                correct_bias(graph, node, weight, rounded, means, activations=static, patches=patches)
+    return weights, stored
+
+
+def _along(scale: Array, axis: int, rank: int) -> Array:
+    """One number per output channel, in the place of that axis."""
+    return scale.reshape([-1 if a == axis else 1 for a in range(rank)])
 
 
 def consistent_ways(model: ir.Model, treatment: Treatment) -> dict[str, Way]:
@@ -180,4 +188,4 @@ def shared_grids(model: ir.Model, names: Iterable[str], grids: Mapping[str, Grid
     return within_clips(model, result, ends)
 
 
-__all__ = ["Learned", "Treatment", "Way", "build", "can_be_dynamic", "consistent_ways", "region_nodes", "weighted_nodes"]
+__all__ = ["Learned", "Treatment", "Way", "build", "can_be_dynamic", "consistent_ways", "region_nodes", "rounded_weights", "weighted_nodes"]

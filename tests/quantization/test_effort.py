@@ -12,9 +12,11 @@ import pytest
 from optkit.errors import DataError
 from optkit.formats.onnx import load_model
 from optkit.quantization import choose as choosing
+from optkit.quantization import polish as polishing
 from optkit.quantization import trial
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import constant_array
+from optkit.quantization.learned_rounding import Rounded
 from optkit.quantization.operators import channel_axis
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.stats.interval import Interval
@@ -51,7 +53,7 @@ def rounding_to(pick: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) ->
             weight = constant_array(node.inputs[1])
             assert weight is not None
             integers, scale = quantize_weight(weight, channel_axis(node))
-            found[str(node.name)] = pick(integers), scale
+            found[str(node.name)] = Rounded(pick(integers), scale)
         return found
 
     return rounds
@@ -60,13 +62,17 @@ def rounding_to(pick: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) ->
 def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (model, 0))
     plain = sqnr(tmp_path, "normal")
-    monkeypatch.setattr(choosing, "round_weights", rounding_to(lambda integers: integers // 9 * 9))
+    monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
+    monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
+    monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 9 * 9))
     assert sqnr(tmp_path, "high") == plain
 
 
 def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = sqnr(tmp_path, "normal")
-    monkeypatch.setattr(choosing, "round_weights", lambda *_, **__: {})
+    monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
+    monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
+    monkeypatch.setattr(polishing, "round_weights", lambda *_, **__: {})
     monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (unevenly(model), 1))
     assert sqnr(tmp_path, "high") == plain
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optkit.quantization.affine import quantize_weight, round_weight
-from optkit.quantization.learned_rounding import as_rows, from_rows, learn_rounding, round_weights, row_errors
+from optkit.quantization.learned_rounding import Rounded, as_rows, energy, from_rows, learn_rounding, round_weights, row_errors
 from optkit.quantization.operators import channel_axis
 from optkit.quantization.patch_moments import patch_moments
 from optkit.quantization.saturation import fit_pairs, worst_pair_sums
@@ -48,7 +48,7 @@ def inputs(kind: str, count: int = 12, seed: int = 9) -> Array:
 def test_moments_tell_the_energy_of_the_outputs(kind: str) -> None:
     model, node, weight = layer(kind)
     x = inputs(kind)
-    moments = patch_moments(model, [node], examples_of(x=x), {}, threads=1, progress=SILENT)["y"]
+    moments = patch_moments(model, [node], examples_of(x=x), threads=1, progress=SILENT)["y"].second
     y = np.moveaxis(answers(model, {"x": x})["y"].astype(np.float64), 1 if node.op_type == "Conv" else -1, 0)
     energy = (y.reshape(len(y), -1) ** 2).mean(axis=1)
     np.testing.assert_allclose(row_errors(as_rows(node, weight).astype(float), moments), energy, rtol=1e-4)
@@ -65,8 +65,9 @@ def test_rows_go_back(kind: str) -> None:
 def test_never_worse_than_to_the_nearest_and_within_limits(kind: str, seed: int, portable: bool) -> None:
     model, node, weight = layer(kind, seed)
     data = examples_of(x=inputs(kind, seed=seed))
-    integers, scale = round_weights(model, [node], data, {}, portable=portable, threads=1, progress=SILENT)["y"]
-    moments = patch_moments(model, [node], data, {}, threads=1, progress=SILENT)["y"]
+    integers, scale, _ = round_weights(model, [node], data, {}, portable=portable, threads=1, progress=SILENT)["y"]
+    seen = patch_moments(model, [node], data, threads=1, progress=SILENT)["y"]
+    moments = energy(node, seen, seen.step())
     plain, plain_scale = quantize_weight(weight, channel_axis(node))
     if portable:
         plain, plain_scale = fit_pairs(node, weight, plain, plain_scale)
@@ -84,7 +85,7 @@ def test_never_worse_than_to_the_nearest_and_within_limits(kind: str, seed: int,
 def test_gains_where_inputs_go_together() -> None:
     model, node, weight = layer("product", seed=3)
     x = (draw(40, 6, 2, seed=5) @ draw(2, 8, seed=6) + draw(40, 6, 8, seed=7, scale=0.05)).astype(np.float32)
-    moments = patch_moments(model, [node], examples_of(x=x), {}, threads=1, progress=SILENT)["y"]
+    moments = patch_moments(model, [node], examples_of(x=x), threads=1, progress=SILENT)["y"].second
     integers, scale = learn_rounding(node, weight, moments)
     learned = errors(node, weight, integers, scale, moments).sum()
     nearest = errors(node, weight, round_weight(weight, scale, 1), scale, moments).sum()
@@ -104,7 +105,7 @@ def errors(node: ir.Node, weight: Array, integers: Array, scale: Array, moments:
 
 def test_learned_integers_are_those_in_the_file() -> None:
     model, node, _ = layer("product", seed=3)
-    learned = Learned(rounded={"y": (np.full((8, 5), 3, np.int8), np.full(5, 0.5, np.float32))})
+    learned = Learned(rounded={"y": Rounded(np.full((8, 5), 3, np.int8), np.full(5, 0.5, np.float32))})
     made = build(model, Treatment("dynamic", {str(node.name): Way.DYNAMIC}), learned)
     held = [v.const_value.numpy() for v in made.graph.initializers.values() if v.const_value is not None and v.dtype == ir.DataType.INT8]
     assert any(np.array_equal(h, np.full((8, 5), 3)) for h in held)

@@ -30,8 +30,8 @@ def moments_of(
         return
     for part in _portions(weights, sources):
         nodes = {_read_by(node): node for w in part if (node := sources[w.name]) is not None}
-        found = patch_moments(model, list(nodes.values()), examples, {}, threads=threads, progress=progress, limit=limit) if nodes else {}
-        by_tensor = {tensor: found.get(str(node.name)) for tensor, node in nodes.items()}
+        found = patch_moments(model, list(nodes.values()), examples, threads=threads, progress=progress, limit=limit) if nodes else {}
+        by_tensor = {tensor: found[str(node.name)].second for tensor, node in nodes.items() if str(node.name) in found}
         for weight in part:
             node = sources[weight.name]
             held = by_tensor.get(_read_by(node)) if node is not None else None

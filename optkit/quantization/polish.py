@@ -1,0 +1,138 @@
+"""What effort high does to the variant that won: everything in it that costs no time is decided anew, by the outputs.
+
+How outlier channels are divided, which ranges activations have, and which way every weight is rounded, those that are only stored as
+well. Each is kept where the outputs come closer on examples that it was not learned from, in the order in which one builds on the other.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from optkit.quantization.affine import Grid
+from optkit.quantization.calibrate import EXAMPLES_FOR_MEANS
+from optkit.quantization.graphs import all_graphs
+from optkit.quantization.insert_static import tensors_to_observe
+from optkit.quantization.learned_rounding import round_weights
+from optkit.quantization.means import channel_means
+from optkit.quantization.measured_divisions import measured_divisions
+from optkit.quantization.output_ranges import ranges_by_output
+from optkit.quantization.treatment import Learned, Treatment, Way, consistent_ways, weighted_nodes
+from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.watch import Feeds
+from optkit.quantization.wishes import Setting, Wishes
+from optkit.runtimes import open_session
+
+
+def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+    """The same variant, closer to the float model; its file is one of the bench's, and `bench.learned` is what it was made from."""
+    best = _with_float_ends(bench, best, wishes)
+    for step in (_divide, _fit_ranges, _round):
+        plain = bench.learned
+        bench.learned = step(bench, best.treatment, examples, setting)
+        better = _better(bench, best, wishes) if bench.learned is not plain else None
+        if better is None:
+            bench.learned = plain
+        else:
+            best = better
+    return best
+
+
+def _with_float_ends(bench: Bench, best: Trial, wishes: Wishes) -> Trial:
+    """Without rounding what integer Gemms give to float nodes: nothing is computed instead, so it takes no time either."""
+    ways = consistent_ways(bench.model, best.treatment)
+    ends = [
+        str(n.name)
+        for n in weighted_nodes(bench.model)
+        if n.op_type == "Gemm" and ways.get(str(n.name)) is Way.STATIC and not any(str(r.name) in ways for r in n.outputs[0].consumers())
+    ]
+    if not ends:
+        return best
+    treatment = replace(best.treatment, ways={**best.treatment.ways, **dict.fromkeys(ends, Way.STATIC_FLOAT_OUT)})
+    return _better(bench, replace(best, treatment=treatment), wishes) or best
+
+
+def _better(bench: Bench, best: Trial, wishes: Wishes) -> Trial | None:
+    """The variant made anew, if it comes closer, keeps what was asked for. It computes the same nodes, so its time is the same."""
+    found = bench.attempt(best.treatment)
+    bench.failures.clear()
+    if found is None or found.fidelity.sqnr <= best.fidelity.sqnr:
+        return None
+    if wishes.scored:
+        good, drop = wishes.judge(open_session(found.path, bench.device, bench.threads), found.fidelity)
+        if not good or (best.drop is not None and drop is not None and drop > best.drop):
+            return None
+        found = replace(found, good=good, drop=drop)
+    return replace(found, ratio=best.ratio)
+
+
+def _divide(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+    learned = bench.learned
+    if not treatment.smooth or not learned.smoothing:
+        return learned
+    dynamic = {n for n, way in treatment.ways.items() if way is Way.DYNAMIC}
+    read = {str(n.inputs[0].name) for n in bench.model.graph if n.name in dynamic and n.inputs[0] is not None}
+    held = {name: division for name, division in learned.smoothing.items() if name in read}
+    found = measured_divisions(
+        bench.original, bench.model, held, examples, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
+    )
+    return learned if found == held else replace(learned, smoothing={**learned.smoothing, **found})
+
+
+def _fit_ranges(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+    grids = used_grids(bench.model, treatment, bench.learned)
+    found = ranges_by_output(bench.original, bench.model, grids, examples, threads=setting.threads, progress=setting.progress)
+    if not found:
+        return bench.learned
+    fitted = {**bench.learned.grids, **found}
+    means = channel_means(
+        bench.model,
+        weighted_nodes(bench.model),
+        fitted,
+        examples.spread(EXAMPLES_FOR_MEANS),
+        threads=setting.threads,
+        progress=setting.progress,
+        limit=setting.max_memory,
+    )
+    return replace(bench.learned, grids=fitted, means={**bench.learned.means, **means})
+
+
+def used_grids(model: ir.Model, treatment: Treatment, learned: Learned) -> dict[str, Grid]:
+    """The grid of every tensor that a treatment quantizes with a known range, but those that only take over another's."""
+    ways = consistent_ways(model, treatment)
+    floats = {n for n, way in ways.items() if way is Way.STATIC_FLOAT_OUT}
+    static = [n for g in all_graphs(model) for n in g if ways.get(str(n.name)) in (Way.STATIC, Way.STATIC_FLOAT_OUT)]
+    return {name: learned.grids[name] for name in tensors_to_observe(static, floats) if name in learned.grids}
+
+
+def _round(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+    ways = consistent_ways(bench.model, treatment)
+    nodes = weighted_nodes(bench.model)
+    grids = used_grids(bench.model, treatment, bench.learned)
+    found = {}
+    for chosen, divisions, computes in (
+        (_those(nodes, lambda n: ways.get(n) in (Way.STATIC, Way.STATIC_FLOAT_OUT)), {}, True),
+        (_those(nodes, lambda n: ways.get(n) is Way.DYNAMIC), bench.learned.smoothing if treatment.smooth else {}, True),
+        (_those(nodes, lambda n: n not in ways) if treatment.compress else [], {}, False),
+    ):
+        if chosen:
+            found |= round_weights(
+                bench.model,
+                chosen,
+                examples,
+                grids if divisions == {} else {},
+                divisions=divisions,
+                rounds_inputs=computes,
+                portable=treatment.portable and computes,
+                threads=setting.threads,
+                progress=setting.progress,
+                limit=setting.max_memory,
+            )
+    return replace(bench.learned, rounded=found) if found else bench.learned
+
+
+def _those(nodes: list[ir.Node], wanted: Callable[[str], bool]) -> list[ir.Node]:
+    return [n for n in nodes if wanted(str(n.name))]
+
+
+__all__ = ["polish", "used_grids"]
