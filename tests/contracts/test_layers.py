@@ -15,7 +15,7 @@ LAYERS = {
     3: "recipe plan optimize manifest soundness follow inspection installation"
     " bench measure compare layers gate report baseline drift prove search space pareto",
     2: "passes quantization pruning formats datasets metrics runtimes scenarios meters reports training samplers workers",
-    1: "artifact samples store stats records units draft versions",
+    1: "artifact samples store stats records units draft versions decoder",
     0: "errors registry needs",
 }
 LEVEL = {room: level for level, rooms in LAYERS.items() for room in rooms.split()}
@@ -27,9 +27,11 @@ SIDEWAYS = {
     ("passes", "metrics"),  # quantize can hold variants to a score
     ("passes", "runtimes"),  # which it learns from the runtime
     ("passes", "training"),
+    ("training", "pruning"),  # what was pruned stays pruned
     ("training", "datasets"),  # what is learned from
     ("training", "formats"),  # how outputs of modules are named
     ("training", "metrics"),  # what the best epoch is chosen by
+    ("training", "quantization"),  # what a Q/DQ graph computes, and the rule its weights keep
     ("quantization", "formats"),
     ("quantization", "runtimes"),
     ("passes", "pruning"),
