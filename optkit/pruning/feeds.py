@@ -37,13 +37,14 @@ def sizes_of(module: "torch.nn.Module", inputs: "dict[str, torch.Tensor] | tuple
             found = answer(module.eval(), inputs)
     except Exception:  # the user's code may raise anything
         return None
-    return [tuple(each.shape) for each in _tensors(found)]
+    return [tuple(each.shape) for each in tensors_in(found)]
 
 
-def _tensors(found: Any) -> "list[torch.Tensor]":
+def tensors_in(found: Any) -> "list[torch.Tensor]":
+    """The tensors that a module returned, however they lie in each other."""
     import torch
 
     if isinstance(found, torch.Tensor):
         return [found]
     inside = found.values() if isinstance(found, Mapping) else found if isinstance(found, list | tuple) else ()
-    return [tensor for each in inside for tensor in _tensors(each)]
+    return [tensor for each in inside for tensor in tensors_in(each)]

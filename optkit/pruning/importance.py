@@ -21,7 +21,7 @@ def scored(module: "torch.nn.Module", inputs: Any, units: Sequence[Units], impor
     """The units that the measure has something to say of, with their scores.
 
     magnitude: sum of the squared weights of a channel, in and out (Li et al., 2017; He et al., 2018). taylor: sum of |weight x gradient|
-    (Molchanov et al., 2019), from the gradients that the parameters hold. batch_norm_scale: |scale| (Liu et al., 2017), of channels that
+    (Molchanov et al., 2019), with what the parameters hold in `grad`. batch_norm_scale: |scale| (Liu et al., 2017), of channels that
     a batch normalization follows. Raises UsageError where no unit has a score.
     """
     measure, graph = _measure(importance), graph_of(module, inputs)

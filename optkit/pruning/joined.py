@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optkit.errors import ModelError
+from optkit.pruning.feeds import answer, tensors_in
 from optkit.pruning.needed import torch_pruning
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def graph_of(module: "torch.nn.Module", inputs: Any) -> Any:
             each.requires_grad_(True)  # what needs no gradient cannot be traced
         with torch.enable_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pruning.DependencyGraph().build_dependency(module.eval(), inputs, verbose=False)
+            return pruning.DependencyGraph().build_dependency(module.eval(), inputs, _answer_with_gradient, verbose=False)
     except Exception as error:  # the user's code, autograd and torch-pruning raise whatever they like
         told = " ".join(str(error).split()) or type(error).__name__
         hint = "`forward` must be differentiable and return tensors; export it with export_onnx first and prune the ONNX model"
@@ -57,6 +58,13 @@ def graph_of(module: "torch.nn.Module", inputs: Any) -> Any:
     finally:
         for each in frozen:
             each.requires_grad_(False)
+
+
+def _answer_with_gradient(module: "torch.nn.Module", inputs: Any) -> Any:
+    found = answer(module, inputs)
+    if not any(each.requires_grad for each in tensors_in(found)):
+        raise ValueError("its outputs have no gradient")
+    return found
 
 
 def joined_channels(graph: Any) -> Iterator[Joined]:

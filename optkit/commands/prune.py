@@ -1,0 +1,120 @@
+"""`optkit prune`: a model with fewer channels, or with zeros."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from optkit.commands._options import (
+    FILE,
+    MODEL,
+    RATIO,
+    data_option,
+    force_option,
+    json_option,
+    seed_option,
+    talk_options,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from optkit.artifact import Artifact
+    from optkit.passes import Pass
+
+ONLY_FOR = {"scope": ("weights", "channels"), "round_to": ("channels",), "importance": ("channels",)}
+"""Options that other patterns have no use for."""
+
+
+@click.command(name="prune")
+@click.argument("model", type=MODEL)
+@click.option("--sparsity", type=RATIO, default="50%", show_default=True, help="Share of the channels, or of the weights, that goes.")
+@click.option(
+    "--pattern",
+    type=click.Choice(["channels", "weights", "2:4"]),
+    default="channels",
+    show_default=True,
+    help="channels: smaller and faster; weights, 2:4: zeros, for compressed size and for TensorRT, not faster in ONNX Runtime.",
+)
+@click.option(
+    "--scope",
+    type=click.Choice(["global", "layer"]),
+    default="global",
+    show_default=True,
+    help="Let all layers compete, or take the same share of each.",
+)
+@click.option("--importance", default="auto", show_default=True, help="What stays: a word that `optkit passes prune_channels` lists.")
+@click.option("--round-to", type=click.IntRange(1, 1024), default=8, show_default=True, help="Channels that stay are a multiple of this.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Layers to leave whole, by name or kind. Repeat it for several.")
+@data_option
+@click.option("--factory", metavar="NAME", help="What makes the network of a .safetensors file: module:callable, code that you trust.")
+@click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.pruned.onnx (.safetensors) beside it.")
+@threads_option
+@seed_option
+@force_option
+@click.option("--no-cache", is_flag=True, help="Do not take or keep results in the cache.")
+@json_option
+@talk_options
+def command(model: Path, output: Path | None, **given: Any) -> None:
+    """Take out what matters least in MODEL: an ONNX file, or a PyTorch model that optkit wrote (.safetensors).
+
+    Accuracy falls unless the model is trained on (recipes: finetune, distill) or, for ONNX, re-fitted with --data; compare it before use.
+    """
+    from optkit.records import write_record
+
+    made = _prune(model, output or model.with_suffix(f".pruned{model.suffix}"), given)
+    if given["as_json"]:
+        click.echo(write_record(made))
+    elif not given["quiet"]:
+        from optkit.commands._pruned import pruned_text
+
+        click.echo(pruned_text(made, model, given["data"]))
+
+
+def _prune(model: Path, output: Path, given: dict[str, Any]) -> "Artifact":
+    from optkit.commands._progress import progress_display
+    from optkit.datasets import read_examples
+    from optkit.draft import check_output
+    from optkit.formats import read_artifact
+    from optkit.formats.torch_origin import trusting
+    from optkit.optimize import optimize
+    from optkit.runtimes import open_session
+    from optkit.store import Store, default_place
+
+    step = _pass_for(given)
+    source = read_artifact(model)
+    check_output(output, model, force=given["force"])
+    with trusting(*filter(None, [given["factory"]])), progress_display(given["quiet"] or given["as_json"]) as progress:
+        examples = {"calibration": read_examples(given["data"], open_session(model).inputs)} if given["data"] else None
+        return optimize(
+            source,
+            [step],
+            target=output,
+            examples=examples,
+            threads=given["threads"],
+            seed=given["seed"],
+            cache=None if given["no_cache"] else Store(default_place()),
+            progress=progress,
+            force=given["force"],
+        )
+
+
+def _pass_for(given: dict[str, Any]) -> "Pass":
+    """The pass that a pattern names. Raises UsageError for options it has no use for."""
+    from click.core import ParameterSource
+
+    from optkit.errors import UsageError
+    from optkit.recipe.reading import make_pass
+
+    pattern, asked = given["pattern"], click.get_current_context()
+    for name, fit in ONLY_FOR.items():
+        if asked.get_parameter_source(name) is ParameterSource.COMMANDLINE and pattern not in fit:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} has no meaning with --pattern {pattern}", hint=f"it goes with --pattern {fit[0]}")
+    if pattern == "2:4":
+        if given["sparsity"] != 0.5:
+            raise UsageError("2:4 is a sparsity of 50%", hint="leave --sparsity out, or use --pattern weights")
+        return make_pass("prune_two_four", {"exclude": given["exclude"]})
+    if pattern == "weights":
+        return make_pass("prune_weights", {name: given[name] for name in ("sparsity", "scope", "exclude")})
+    names = ("scope", "importance", "round_to", "exclude")
+    return make_pass("prune_channels", {"ratio": given["sparsity"], **{name: given[name] for name in names}})
