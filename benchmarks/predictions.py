@@ -35,8 +35,9 @@ def main() -> None:
     for i in range(0, len(asked.triples), 3):
         before, after, data = map(Path, asked.triples[i : i + 3])
         examples = read_examples(str(data), open_session(before).inputs).spread(EXAMPLES)
-        found = inspect_model(before, feed=next(examples.feeds(1)))
-        under = roofline(replace(found, profile=profile_model(before, examples)), peaks)
+        feed = next(examples.feeds(1))
+        found = inspect_model(before, feed=feed)
+        under = roofline(replace(found, profile=profile_model(before, examples, fastest=True)), peaks, feed)
         predicted = next(each.speedup for each in under.predictions if each.change == "INT8")
         measured = measure([read_artifact(m) for m in (before, after)], examples, (), seconds=asked.seconds, meters=("latency",))
         (ratio,) = (delta for delta in compare_all(measured)[0].deltas if delta.metric == "latency_median")

@@ -11,6 +11,8 @@ from optkit.formats.onnx import model_size
 from optkit.units import show_bytes, show_percent
 
 WIDTH = 80
+NO_CONSEQUENCE = 0.01
+"""Of the time: as much as two sessions of one file may differ by, as in `optkit.compare`."""
 
 
 def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bool = False) -> str:
@@ -20,7 +22,7 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
     if ratio := notes.get("measured_ratio"):
         rows.append(("time", _time(ratio)))
     if "measured_sqnr" in notes:
-        rows.append(("outputs", _fidelity(notes)))
+        rows.append(("outputs", _fidelity(notes, _picks(made.path, notes))))
     elif notes.get("sqnr"):
         rows.append(("outputs", f"{min(notes['sqnr'].values()):.1f} dB SQNR, on {notes['checked on']}"))
     if "operators" in notes:
@@ -50,25 +52,44 @@ def _size(after: Path, before: Path) -> str:
 def _time(ratio: Sequence[float]) -> str:
     value, low, high = ratio
     interval = f"({low:.2f} to {high:.2f} of the time)"
-    if high < 0.97:
+    if high < 1 - NO_CONSEQUENCE:
         return f"{1 / value:.2f}× as fast {interval}"
-    if low > 1.03:
-        return f"{value:.2f}× slower {interval}"
+    if low > 1 + NO_CONSEQUENCE:
+        return f"{value:.2f}× as slow {interval}"
     return f"the same speed {interval}" if low >= 0.9 and high <= 1.1 else f"too close to tell {interval}"
 
 
-def _fidelity(notes: Mapping[str, Any]) -> str:
+def _fidelity(notes: Mapping[str, Any], picks: bool) -> str:
     held = notes.get("judged_on", "examples")
     if "measured_drop" in notes:
         lost = notes["measured_drop"]
         held += f"; {show_percent(lost)} of the score lost" if lost > 0 else "; no loss of score"
     unchanged = notes.get("measured_agreement")
-    answers = "" if unchanged is None else f", {unchanged:.1%} of answers unchanged"
-    if notes.get("measured_cost") is not None:
+    shown = unchanged is not None and picks
+    answers = f", {unchanged:.1%} of answers unchanged" if shown else ""
+    if shown and notes.get("measured_cost") is not None:
         answers += f" ({show_percent(notes['measured_cost'])} lost by the model's own confidence)"
     if notes.get("measured_high_scores") is not None:
         answers += f", {notes['measured_high_scores']:.1%} of high scores agree"
-    return f"{notes['measured_sqnr']:.1f} dB SQNR{answers}, on {held}"
+    return f"{notes['measured_sqnr']:.1f} dB SQNR of what varies{answers}, on {held}"
+
+
+def _picks(path: Path, notes: Mapping[str, Any]) -> bool:
+    """Whether the first output of numbers looks like scores of classes: [examples, classes], or [examples, places, classes] with a
+    confidence; in maps, boxes and features no largest element is an answer. Unknown shapes count as scores."""
+    from onnx import TensorProto
+
+    from optkit.formats.onnx import load_proto
+
+    if not path.exists():
+        return True
+    floats = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+    for port in load_proto(path).graph.output:
+        kind = port.type.tensor_type
+        if kind.elem_type in floats and kind.HasField("shape"):
+            rank = len(kind.shape.dim)
+            return rank <= 2 or (rank == 3 and notes.get("measured_cost") is not None)
+    return True
 
 
 def _how(notes: Mapping[str, Any], operators: Mapping[str, Mapping[str, int]]) -> str:

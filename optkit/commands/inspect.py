@@ -1,7 +1,8 @@
 """`optkit inspect`: what is in a model, what it costs to run, where its time goes, and what would pay."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -39,13 +40,13 @@ def command(
     from optkit.inspection.sizes import parse_sizes
     from optkit.records import write_record
 
-    found = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None)
+    found, feed = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None, fastest=roofline)
     if roofline:
         from optkit.inspection.advice import as_estimated
         from optkit.inspection.peaks import measure_peaks
         from optkit.inspection.roofline import roofline as place
 
-        placed = place(found, measure_peaks(device, threads))
+        placed = place(found, measure_peaks(device, threads), feed)
         found = replace(found, roofline=placed, advice=as_estimated(found.advice, placed.predictions))
     if as_json:
         click.echo(write_record(found))
@@ -56,7 +57,9 @@ def command(
             show_drawing(lambda console: show_roofline(under, console))
 
 
-def _inspect(model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, run_on: tuple[str, int] | None) -> "Inspection":
+def _inspect(
+    model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, run_on: tuple[str, int] | None, *, fastest: bool
+) -> "tuple[Inspection, Mapping[str, Any] | None]":
     from dataclasses import replace
 
     from optkit.datasets import read_examples
@@ -65,13 +68,15 @@ def _inspect(model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, r
     from optkit.inspection.profile import made_up_examples, profile_model
 
     examples = read_examples(data, inputs_of(model)) if data else None
-    found = inspect_model(model, sizes, next(examples.feeds(1)) if examples else None)
+    feed = next(examples.feeds(1)) if examples else None
+    found = inspect_model(model, sizes, feed)
     if run_on is None:
-        return found
+        return found, feed
     if examples is not None:
-        return replace(found, profile=profile_model(model, examples, *run_on))
+        return replace(found, profile=profile_model(model, examples, *run_on, fastest=fastest)), feed
+    made_up = made_up_examples(found.inputs, found.work.sizes)
     try:
-        return replace(found, profile=profile_model(model, made_up_examples(found.inputs, found.work.sizes), *run_on))
+        return replace(found, profile=profile_model(model, made_up, *run_on, fastest=fastest)), feed
     except ModelError as error:
         hint = "its inputs were made up; give real ones with --data, or other sizes with --shape"
         raise ModelError(error.what, where=error.where, hint=hint) from error

@@ -104,7 +104,7 @@ class Profile:
     slowest: tuple[NodeTime, ...] = ()
     """The nodes that take most, slowest first."""
     unrecorded: float | None = None
-    """One inference while nothing is recorded, which makes models of small operators faster: median."""
+    """One inference while nothing is recorded, which makes models of small operators faster; run in turns with those recorded."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """How long operators take in INT8 here: each shape is built as a model of its own and run through the same runtime."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -15,28 +17,41 @@ from optkit.runtimes.onnxruntime import open_onnx
 Array = np.ndarray[Any, np.dtype[Any]]
 Model = tuple[bytes, dict[str, Array]]
 
-SECONDS = 0.03
-"""Of running each."""
+SECONDS = 0.01
+"""Of running each in a turn."""
+TURNS = 3
 MOST_RUNS = 500
 MOST = 60
 """Different kernels that are measured."""
 MICROSOFT = "com.microsoft"
 
 
-def integer_seconds(kernels: Iterable[Kernel], peaks: Peaks, device: str = "cpu", threads: int = 1) -> dict[Kernel, float]:
+@dataclass(frozen=True)
+class Beside:
+    """The model that kernels are timed in turns with, so that what else the machine does counts for both."""
+
+    call: Callable[[], None]
+    seconds: float
+    """What an inference took when it was profiled."""
+
+
+def integer_seconds(kernels: Iterable[Kernel], peaks: Peaks, beside: Beside, device: str = "cpu", threads: int = 1) -> dict[Kernel, float]:
     """Seconds of each in INT8, less what the runtime takes for an inference; what it has no integer kernel for is left out.
 
     Convolutions take integers and give integers, in the layout that the runtime gives them; products and LSTMs take and give floats,
     which they quantize by themselves (dynamic quantization).
     """
-    found = {}
+    calls = {}
     for kernel in list(dict.fromkeys(kernels))[:MOST]:
-        try:
-            seconds = seconds_of(*model_of(kernel), device, threads)
-        except OptkitError:
-            continue
-        found[kernel] = max(seconds - peaks.run, peaks.call)
-    return found
+        model, feed = model_of(kernel)
+        with suppress(OptkitError):
+            calls[kernel] = open_onnx(model, device, threads).bind(feed)
+    shares: dict[Kernel, list[float]] = {kernel: [] for kernel in calls}
+    for _ in range(TURNS):
+        for kernel, call in calls.items():
+            model = _timed(beside.call)
+            shares[kernel].append(_timed(call) / model)
+    return {kernel: max(median(each) * beside.seconds - peaks.run, peaks.call) for kernel, each in shares.items()}
 
 
 def crossing_model(values: int) -> Model:
@@ -97,8 +112,12 @@ def _lstm(kernel: Kernel) -> Model:
 
 
 def seconds_of(model: bytes, feed: Mapping[str, Array], device: str, threads: int) -> float:
-    """The median: the times that it is held against are medians too."""
+    """Of one inference, when nothing else disturbs it."""
     call = open_onnx(model, device, threads).bind(feed)
+    return min(_timed(call) for _ in range(TURNS))
+
+
+def _timed(call: Callable[[], None]) -> float:
     call()
     times: list[float] = []
     end = time.perf_counter() + SECONDS
@@ -106,7 +125,7 @@ def seconds_of(model: bytes, feed: Mapping[str, Array], device: str, threads: in
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return median(times)
+    return sorted(times)[len(times) // 10]
 
 
 def _model(nodes: list[Any], taken: int, shape: tuple[int, ...], given: int, constants: Mapping[str, Any]) -> bytes:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from optkit.inspection import Inspection, Profile, Work
 from optkit.inspection.inspect_model import walk_model
-from optkit.inspection.integers import integer_seconds
+from optkit.inspection.integers import Beside, integer_seconds
 from optkit.inspection.kernels import crossings, kernel_of
 from optkit.inspection.predict import predict, roof_seconds
+from optkit.inspection.profile import made_up_examples
 from optkit.inspection.under_roof import Bound, Cost, Kernel, Peaks, Placed, Roofline
-from optkit.inspection.values import Value, element_type, known_product
+from optkit.inspection.values import Array, Value, element_type, known_product
 from optkit.inspection.walk import Visit
+from optkit.runtimes.onnxruntime import open_onnx
 
 CACHES = 16_000_000
 """Bytes of weights that servers' caches hold; of larger models they are read from memory for each inference."""
@@ -28,12 +30,14 @@ BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13
 """ONNX element type → bytes."""
 
 
-Timer = Callable[[Sequence[Kernel], Peaks, str, int], Mapping[Kernel, float]]
+Timer = Callable[[Sequence[Kernel], Peaks, Beside, str, int], Mapping[Kernel, float]]
 """Seconds of kernels in INT8, on a device with so many threads."""
 
 
-def roofline(found: Inspection, peaks: Peaks, timed: Timer = integer_seconds) -> Roofline:
-    """Place a model that was profiled, and time its kernels in INT8. Its file is read again for shapes.
+def roofline(found: Inspection, peaks: Peaks, feed: Mapping[str, Array] | None = None, timed: Timer = integer_seconds) -> Roofline:
+    """Place a model that was profiled, and time its kernels in INT8, in turns with the model itself on `feed` (else a made-up one).
+
+    Its file is read again for shapes.
 
     Raises ValueError where it was not profiled.
     """
@@ -42,12 +46,19 @@ def roofline(found: Inspection, peaks: Peaks, timed: Timer = integer_seconds) ->
         raise ValueError("the model was not profiled")
     costs = [cost for cost in costs_of(Path(found.path), found.work) if cost.macs]
     bandwidth = peaks.cached if sum(w.bytes for w in found.weights) <= CACHES else peaks.bandwidth
-    whole = profile.unrecorded or profile.seconds
+    busy = sum(row.seconds for row in profile.operators)
+    # on a busy machine a whole inference is disturbed nearly always, and an operator seldom: their medians add up to less
+    undisturbed = min(1.0, (busy + profile.between) / profile.seconds) if profile.seconds else 1.0
+    whole = (profile.unrecorded or profile.seconds) * undisturbed
     shared, recording = shared_out(costs, profile, peaks.float32, bandwidth), recording_cost(profile, whole)
     times = [max(seconds - recording * cost.times, seconds * LEAST) for cost, seconds in zip(costs, shared, strict=True)]
     slowest = sorted(zip(costs, times, strict=True), key=lambda each: -each[1])
     kernels = [cost.kernel for cost, _ in slowest if cost.kernel is not None]
-    integers = timed(kernels, peaks, profile.device, profile.threads) if profile.device == "cpu" else {}
+    integers: Mapping[Kernel, float] = {}
+    if kernels and profile.device == "cpu":
+        example = feed or next(made_up_examples(found.inputs, found.work.sizes).feeds(1))
+        beside = Beside(open_onnx(Path(found.path), profile.device, profile.threads).bind(example), whole)
+        integers = timed(kernels, peaks, beside, profile.device, profile.threads)
     placed = [_placed(cost, seconds, peaks, bandwidth, integers) for cost, seconds in slowest]
     spent = sum(each.seconds for each in placed)
     overhead = peaks.run + peaks.call * sum(row.calls for row in profile.operators)

@@ -102,7 +102,9 @@ def short(delta: "Delta") -> str:
     if kind_of(delta.metric) == "accuracy":
         change, low, high = change_of(delta)
         return sentence(delta) if delta.verdict == "same" else f"{change} ({low} to {high}){_doubt(delta)}"
-    if delta.unit in ("s", "1/s"):
+    if delta.unit == "s" and delta.verdict == "worse" and delta.metric != "cpu_time":
+        return sentence(delta).replace(" (", "\n(")
+    if delta.unit in ("s", "1/s") and delta.metric != "cpu_time":
         return f"{_factor(delta, delta.gain)}×{_between(delta)}{_doubt(delta)}"
     return f"{1 - delta.gain:.0%} of it{_doubt(delta)}"
 
@@ -135,9 +137,19 @@ def change_of(delta: "Delta") -> tuple[str, str, str]:
 def _speed(delta: "Delta") -> str:
     if delta.verdict in ("same", "undecided"):
         return f"too close to tell{_between(delta)}"
+    if delta.unit == "s" and delta.verdict == "worse":
+        between = (
+            f" ({_slowness(delta.high)} to {_slowness(delta.low)})" if isfinite(delta.low) and isfinite(delta.high) else " (measured once)"
+        )
+        return f"{_slowness(delta.gain)}× as slow{between}"
     as_what = "as fast" if delta.unit == "s" else "as much"
-    slower = "" if delta.verdict == "better" else ": slower" if delta.unit == "s" else ": less"
+    slower = "" if delta.verdict == "better" else ": less"
     return f"{_factor(delta, delta.gain)}× {as_what}{_between(delta)}{slower}"
+
+
+def _slowness(gain: float) -> str:
+    """Times as long."""
+    return f"{1 - gain:.2f}" if 1 - gain < 100 else f"{1 - gain:,.0f}"
 
 
 def _factor(delta: "Delta", gain: float) -> str:

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from optkit.artifact import Artifact, Made
 from optkit.commands import _quantized
@@ -49,7 +51,7 @@ def test_a_faster_and_smaller_model() -> None:
     assert found[""] == "model.int8.onnx"
     assert found["size"] == "4.00 MB → 1.00 MB, 4.00× smaller"
     assert found["time"] == "2.00× as fast (0.48 to 0.52 of the time)"
-    assert found["outputs"] == "31.2 dB SQNR, 93.8% of answers unchanged, on real examples"
+    assert found["outputs"] == "31.2 dB SQNR of what varies, 93.8% of answers unchanged, on real examples"
     assert found["how"] == (
         "static, whole regions: 12 Conv (static), 2 MatMul (static, float output) compute in INT8; in float32: 1 Conv, 1 Gemm; "
         "other large weights are stored in 8 bits"
@@ -67,7 +69,8 @@ def test_a_faster_and_smaller_model() -> None:
         ([1.0, 0.92, 1.08], "the same speed"),
         ([1.0, 0.5, 1.5], "too close to tell"),
         ([0.8, 0.6, 1.0], "too close to tell"),
-        ([1.5, 1.04, 1.9], "1.50× "),
+        ([0.83, 0.71, 0.98], "1.20× as fast"),
+        ([1.5, 1.04, 1.9], "1.50× as slow"),
     ],
 )
 def test_time_is_told_as_surely_as_it_is_known(ratio: list[float], says: str) -> None:
@@ -81,7 +84,7 @@ def test_what_was_not_measured_is_not_told() -> None:
 
 
 def test_models_without_answers_have_no_share_of_them() -> None:
-    assert told(measured_agreement=None)["outputs"] == "31.2 dB SQNR, on real examples"
+    assert told(measured_agreement=None)["outputs"] == "31.2 dB SQNR of what varies, on real examples"
 
 
 @pytest.mark.parametrize(
@@ -132,3 +135,16 @@ def test_verbose_lists_variants_and_what_failed() -> None:
     assert rows[2].split()[-2:] == ["110.0%", "5.0"]
     assert rows[3] == "  odd: it does not load"
     assert told(measured_trials=trials)["variants"] == ""
+
+
+@pytest.mark.parametrize(
+    ("shape", "cost", "said"), [([1, 10], None, True), ([1, 5, 10], 0.0, True), ([1, 5, 10], None, False), ([1, 3, 8, 8], 0.0, False)]
+)
+def test_answers_are_told_of_scores_and_not_of_maps_or_features(tmp_path: Path, shape: list[int], cost: float | None, said: bool) -> None:
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", ports[:1], ports[1:])
+    for name in ("model.onnx", "model.int8.onnx"):
+        onnx.save(helper.make_model(graph), tmp_path / name)
+    held = {**NOTES, "measured_cost": cost}
+    made = Artifact(tmp_path / "model.int8.onnx", "onnx", "digest", (Made("quantize", {}, "source", None, {}, 0, held),))
+    assert ("answers unchanged" in quantized_text(made, tmp_path / "model.onnx", "data.npz")) == said

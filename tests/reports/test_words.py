@@ -14,7 +14,7 @@ ERROR = Delta("mean_squared_error", "cpu", 1, "", "lower", 0.5, 0.6, -0.2, -0.3,
     ("delta", "words"),
     [
         (TIME, "2.00× as fast (1.92 to 2.08)"),
-        (replace(TIME, gain=-1.0, low=-1.2, high=-0.9, verdict="worse"), "0.50× as fast (0.45 to 0.53): slower"),
+        (replace(TIME, gain=-1.0, low=-1.2, high=-0.9, verdict="worse"), "2.00× as slow (1.90 to 2.20)"),
         (replace(TIME, gain=0.0, low=-0.02, high=0.01, verdict="undecided"), "too close to tell (0.98 to 1.01)"),
         (replace(TIME, gain=0.0, low=-0.002, high=0.001, verdict="same"), "too close to tell (1.00 to 1.00)"),
         (replace(TIME, metric="throughput", unit="1/s", better="higher"), "1.50× as much (1.48 to 1.52)"),
