@@ -13,13 +13,14 @@ from optkit.formats.onnx import load_model, model_size, save_model
 from optkit.formats.onnx_simplify import free_constant_inputs
 from optkit.passes import Job
 from optkit.passes.quantize import JUDGED, split
-from optkit.pruning.graph.prune import Measure, Pruned, Pruner, Setting, Wishes
+from optkit.pruning.graph.prune import MOST, Measure, Pruned, Pruner, Setting, Wishes
 from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched
 from optkit.quantization.fidelity import Fidelity, Reference
 from optkit.quantization.prepare import Prepared, prepare, same_answers
 from optkit.quantization.race import Feed, race
 from optkit.quantization.recognise import already_quantized
+from optkit.quantization.watch import Feeds
 from optkit.runtimes import full_feeds, open_session
 from optkit.stats.interval import Interval
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from optkit.passes.prune_channels import PruneChannels
 
 HALF = 0.5
-SAMPLES = 256
-"""Examples that are learned from at most."""
 FEW = 32
 TRIES = 5
 """Of sizes, until one takes the time that is wished."""
@@ -65,8 +64,8 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     times = race([source.path, target], feeds[:4], seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)
     _tell(job, pruner, pruned, fidelity, times[1])
     job.note("importance", importance)
-    job.note("remarks", _remarks(prepared, learned, pruned))
-    job.note("calibrated_on", len(learned))
+    job.note("remarks", _remarks(prepared, pruner.examples, pruned))
+    job.note("calibrated_on", len(pruner.examples))
 
 
 def _importance(asked: "PruneChannels", source: Artifact) -> Literal["least_squares", "magnitude"]:
@@ -83,7 +82,7 @@ def _examples(source: Artifact, job: Job) -> tuple[Examples, Examples]:
     if job.examples is None:
         what = "channels of an ONNX model are chosen by what examples show"
         raise DataError(what, where=str(source.path), hint="give calibration examples; they need no labels")
-    return split(job.examples, SAMPLES, JUDGED)
+    return split(job.examples, MOST, JUDGED)
 
 
 def _prepared(model: ir.Model, feeds: list[Feed], threads: int) -> Prepared:
@@ -149,7 +148,7 @@ def _tell(job: Job, pruner: Pruner, pruned: Pruned, fidelity: Fidelity, time: In
     job.note("measured_in", "ONNX Runtime")
 
 
-def _remarks(prepared: Prepared, learned: Examples, pruned: Pruned) -> list[str]:
+def _remarks(prepared: Prepared, learned: Feeds, pruned: Pruned) -> list[str]:
     found = list(prepared.remarks)
     if short := pruned.refitted.short_of_rows:
         layers = f"{len(short)} layer{'s' if len(short) > 1 else ''} ({short[0]}{', …' if len(short) > 1 else ''})"

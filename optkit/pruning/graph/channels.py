@@ -51,6 +51,7 @@ class Channels:
         self._pairs.append((numbers.reshape(-1), np.zeros(numbers.size, np.int64)))
 
     def freeze_value(self, value: ir.Value) -> None:
+        """All its channels stay."""
         for numbers in self.of.get(value, {}).values():
             self.freeze(numbers)
 

@@ -51,7 +51,7 @@ class Groups:
 
 
 def find_groups(model: ir.Model, exclude: Sequence[str] = (), steady: Mapping[str, Sequence[int | None]] | None = None) -> Groups:
-    """The groups of the main graph. Nodes that `exclude` (patterns of names or operators) covers keep their channels.
+    """The groups of the main graph. Nodes that `exclude` (patterns of names or operators) covers keep the channels that they give.
 
     `steady` gives sizes that were the same on all examples (see `sizes`), for where the graph does not tell them.
 
@@ -60,7 +60,9 @@ def find_groups(model: ir.Model, exclude: Sequence[str] = (), steady: Mapping[st
     channels = Channels(steady=steady or {})
     for node in model.graph:
         rule = _rule(node)
-        handled = rule(node, channels) if rule is not None and not _held(node, exclude) else set()
+        handled = rule(node, channels) if rule is not None else set()
+        if _held(node, exclude):
+            channels.freeze_value(node.outputs[0])
         for place, value in enumerate(node.inputs):
             if value is not None and constant_tensor(value) is None:
                 for axis, numbers in channels.axes(value).items():

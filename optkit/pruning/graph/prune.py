@@ -21,6 +21,13 @@ from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import constant_tensor
 from optkit.quantization.watch import Feeds, open_watched
 
+WORK = 1e12
+"""Multiply-accumulates that running examples through the model may take while weights are solved again: about a minute of one core."""
+LEARNED = 5e10
+"""Those of one run over the examples; large models learn from fewer."""
+MOST, FEWEST = 256, 32
+"""Examples that are learned from; there may be less."""
+
 Measure = Literal["channels", "macs", "parameters"]
 
 
@@ -36,7 +43,7 @@ class Wishes:
     importance: Literal["least_squares", "magnitude"] = "least_squares"
     limits: Limits = field(default_factory=Limits)
     exclude: tuple[str, ...] = ()
-    """Names of nodes that stay as they are."""
+    """Patterns of layers whose output channels stay."""
     refit: bool = True
 
 
@@ -67,6 +74,8 @@ class Pruner:
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
         self.model, self.examples, self.reference, self.wishes, self.setting = model, examples, reference, wishes, setting
         self.feed = one_feed(model, examples)
+        self.size = self._size(model)
+        self.examples = examples.spread(int(np.clip(LEARNED / max(self.size.macs, 1), FEWEST, MOST)))
         self.groups = find_groups(model, wishes.exclude, steady_sizes(model, examples, setting.threads))
         if not self.groups.families:
             raise nothing_prunable(model, wishes.exclude)
@@ -76,7 +85,6 @@ class Pruner:
             kept = f"multiples of {wishes.limits.round_to} channels stay"
             what = f"its layers are too narrow: {kept}, and the widest that may shrink has {widest}"
             raise NothingPaid(what, hint="set a smaller round_to")
-        self.size = self._size(model)
 
     def _compete(self) -> list[Competitor]:
         wishes, threads, progress = self.wishes, self.setting.threads, self.setting.progress
@@ -115,14 +123,9 @@ class Pruner:
             amounts = _channels(self.groups, families)
             return amounts, amounts.left([0] * len(families))
         if measure == "parameters":
-            held = {
-                str(v.name): float(t.size)
-                for v in self.model.graph.initializers.values()
-                if (t := constant_tensor(v)) is not None and t.dtype in FLOATS
-            }
-            return Saving(self.groups, families, {n: s for n, s in held.items() if n in self.groups.axes}), float(
-                self.size_of_model().parameters
-            )
+            tensors = {str(v.name): constant_tensor(v) for v in self.model.graph.initializers.values()}
+            held = {n: float(t.size) for n, t in tensors.items() if t is not None and t.dtype in FLOATS and n in self.groups.axes}
+            return Saving(self.groups, families, held), float(self.size.parameters)
         macs = macs_by_node(self.model, observed_shapes(self.model, self.feed, self.setting.threads))
         weights: dict[str, float] = {}
         for node in self.model.graph:
@@ -152,7 +155,7 @@ class Pruner:
                 self.groups,
                 removed,
                 self.examples,
-                exclude=self.wishes.exclude,
+                most_stages=max(1, int(WORK / (max(self.size.macs, 1) * len(self.examples)))),
                 threads=self.setting.threads,
                 progress=self.setting.progress,
                 limit=self.setting.max_memory,

@@ -6,7 +6,6 @@ the weights that are there; how strongly is chosen by holding each half of the e
 little rather than something wrong.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +42,17 @@ def refit(
     removed: Array,
     examples: Feeds,
     *,
-    exclude: Sequence[str] = (),
+    most_stages: int = 256,
     threads: int,
     progress: Progress,
     limit: int | None = None,
 ) -> Refitted:
-    """Change the weights of `pruned` in place."""
-    stages = _stages(pruned, original, exclude)
+    """Change the weights of `pruned` in place.
+
+    Every stage is a run over the examples; with fewer of them than layers behind each other, neighbours are solved together, each from
+    what it reads before its neighbours change.
+    """
+    stages = _fewer(_stages(pruned, original), most_stages)
     short: list[str] = []
     done = 0
     for number, stage in enumerate(stages):
@@ -66,7 +69,7 @@ def refit(
     return Refitted(done, tuple(short))
 
 
-def _stages(pruned: ir.Model, original: ir.Model, exclude: Sequence[str]) -> list[list[ir.Node]]:
+def _stages(pruned: ir.Model, original: ir.Model) -> list[list[ir.Node]]:
     """Layers in the order of the graph; those that do not read each other's results together. Layers before the first change stay."""
     twins = {str(n.name): n for n in original.graph}
     above: dict[ir.Value, set[str]] = {}
@@ -76,7 +79,7 @@ def _stages(pruned: ir.Model, original: ir.Model, exclude: Sequence[str]) -> lis
         before = set().union(*(above.get(v, set()) for v in node.inputs if v is not None))
         moved = any(v in changed for v in node.inputs if v is not None)
         twin = twins.get(str(node.name))
-        if moved and twin is not None and _solvable(node) and node.name not in exclude:
+        if moved and twin is not None and _solvable(node):
             if not stages or before & {str(n.name) for n in stages[-1]}:
                 stages.append([])
             stages[-1].append(node)
@@ -87,6 +90,12 @@ def _stages(pruned: ir.Model, original: ir.Model, exclude: Sequence[str]) -> lis
             if moved or shrunk:
                 changed.add(value)
     return stages
+
+
+def _fewer(stages: list[list[ir.Node]], most: int) -> list[list[ir.Node]]:
+    """Neighbours joined, evenly."""
+    parts = np.array_split(np.arange(len(stages)), max(1, min(most, len(stages))))
+    return [[node for place in part for node in stages[place]] for part in parts if len(part)]
 
 
 def _shape(value: ir.Value | None) -> tuple[int, ...] | None:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_ir.passes.common import ShapeInferencePass
+
 from optkit.pruning.graph.cut_out import put
 from optkit.pruning.graph.groups import Groups, weight_axes
 from optkit.quantization.watch import open_watched

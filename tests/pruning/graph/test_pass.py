@@ -1,0 +1,88 @@
+"""The pass `prune_channels` on ONNX files: what it writes and says, and what it refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from optkit.artifact import Artifact
+from optkit.datasets import Examples
+from optkit.errors import DataError, NothingPaid, OptkitError, UsageError
+from optkit.formats import read_artifact
+from optkit.passes import Job
+from optkit.passes.prune_channels import PruneChannels
+
+X = np.random.default_rng(0).normal(size=(64, 3, 6, 6)).astype(np.float32)
+
+
+@pytest.fixture
+def source(net: Any, tmp_path: Path) -> Artifact:
+    made = net()
+    wide = made.conv("x", 3, 16, 3)
+    path = tmp_path / "model.onnx"
+    pooled = made.add("Flatten", made.add("GlobalAveragePool", made.conv(wide, 16, 24)))
+    ir.save(made.model(made.add("Gemm", pooled, made.weight(24, 5))), path)
+    return read_artifact(path)
+
+
+def prune(source: Artifact, target: str = "pruned.onnx", rows: int = 64, **parameters: Any) -> tuple[Path, dict[str, Any]]:
+    job = Job(source, Examples("x.npz", {"x": X[:rows]}) if rows else None)
+    path = source.path.with_name(target)
+    PruneChannels(**parameters).run(source, path, job)
+    return path, job.notes
+
+
+def test_it_shrinks_and_says_what_went(source: Artifact) -> None:
+    path, notes = prune(source, ratio=0.4)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert notes["parameters"] == [sum(int(np.prod(t.dims)) for t in onnx.load(p).graph.initializer) for p in (source.path, path)]
+    assert notes["macs"][1] < notes["macs"][0]
+    assert notes["importance"] == "least_squares"
+    assert notes["measured_sqnr"] > notes["measured_sqnr_before_refit"]
+    assert set(notes["kept"]) | set(notes["left whole"]) == {"Conv_0", "Conv_2"}
+    assert len(notes["measured_ratio"]) == 3
+
+
+def test_the_same_bytes_again(source: Artifact) -> None:
+    assert prune(source, "a.onnx", macs=0.6)[0].read_bytes() == prune(source, "b.onnx", macs=0.6)[0].read_bytes()
+
+
+def test_few_examples_are_told(source: Artifact) -> None:
+    assert any("8 examples are few" in remark for remark in prune(source, rows=8, ratio=0.4)[1]["remarks"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "said"),
+    [
+        ({"exclude": ("head*",)}, UsageError, "matches no layer"),
+        ({"exclude": ("Conv*",)}, NothingPaid, "no channels can be removed"),
+        ({"importance": "taylor"}, UsageError, "needs a PyTorch model"),
+        ({"ratio": 0.95}, UsageError, "more than may go"),
+        ({"round_to": 64}, NothingPaid, "too narrow"),
+        ({"rows": 0}, DataError, "chosen by what examples show"),
+    ],
+)
+def test_refusals(source: Artifact, parameters: dict[str, Any], error: type[OptkitError], said: str) -> None:
+    with pytest.raises(error, match=said) as refused:
+        prune(source, **parameters)
+    assert refused.value.hint
+
+
+def test_a_quantized_model_is_refused(net: Any, tmp_path: Path) -> None:
+    made = net()
+    scale, zero = made.constant(np.float32(0.1)), made.constant(np.uint8(0))
+    rounded = made.add("DequantizeLinear", made.add("QuantizeLinear", "x", scale, zero), scale, zero)
+    ir.save(made.model(made.conv(made.conv(rounded, 3, 16), 16, 4)), tmp_path / "model.onnx")
+    with pytest.raises(UsageError, match="quantized already"):
+        prune(read_artifact(tmp_path / "model.onnx"))
+
+
+def test_a_model_without_layers_is_refused(net: Any, tmp_path: Path) -> None:
+    made = net()
+    ir.save(made.model(made.add("Relu", "x")), tmp_path / "model.onnx")
+    with pytest.raises(NothingPaid, match="no convolutions"):
+        prune(read_artifact(tmp_path / "model.onnx"))
