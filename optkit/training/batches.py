@@ -76,6 +76,6 @@ def _tensor(name: str, array: Array, source: str) -> "torch.Tensor":
     import torch
 
     try:
-        return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(np.require(array, requirements=["C", "W"]))
     except TypeError as error:
         raise DataError(f"{name!r} holds {array.dtype}, which PyTorch does not take", where=source, hint="give numbers") from error

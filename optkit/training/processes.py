@@ -86,7 +86,7 @@ class Together:
         import torch
 
         for tensor in tensors:
-            torch.distributed.broadcast(tensor, 0)
+            torch.distributed.broadcast(tensor.detach(), 0)  # the same numbers, and nothing that gradients go through
 
 
 def gather_team(device: str) -> Team:

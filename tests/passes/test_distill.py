@@ -1,5 +1,8 @@
 """Students learn from PyTorch and ONNX teachers, in recipes and on the command line; what does not fit is told at once."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +282,20 @@ def test_the_command_refuses_in_two_lines(folder: Path) -> None:
         found = CliRunner().invoke(main, ["distill", *words, "--data", "data.npz"])
         assert isinstance(found.exception, OptkitError | SystemExit)
         assert says in f"{found.output}{found.exception}"
+
+
+@pytest.mark.slow
+def test_two_processes_follow_one_recipe_and_the_first_writes(folder: Path) -> None:
+    pytest.importorskip("accelerate")
+    data = examples()
+    np.savez("data.npz", image=data.arrays["image"], labels=np.asarray(data.labels))
+    (folder / "recipe.yaml").write_text(RECIPE.format(factory=FACTORY, teacher="teacher.safetensors"))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "optkit"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPTKIT_CACHE": str(folder / "cache")}
+    for again in ("", "--force"):  # the second time every step is taken from the cache
+        words = ["run", "recipe.yaml", "-o", "out", *filter(None, [again])]
+        done = subprocess.run([*launch, *words], env=environment, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("written: out/Net.onnx") == 1
+        assert "processes: 2" in done.stdout.replace("\n", " ")
+    assert sorted(file.name for file in (folder / "out").iterdir()) == ["Net.onnx", "report.html", "report.json", "report.md"]

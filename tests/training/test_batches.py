@@ -65,6 +65,13 @@ def test_augmenting_that_fails_is_told(augment: Any, says: str) -> None:
         make_batch(EXAMPLES, np.array([0]), "cpu", augment)
 
 
+def test_arrays_that_may_not_be_written_to_are_left_alone() -> None:
+    image = np.frombuffer(bytes(range(8)), np.uint8).reshape(2, 2, 2)
+    batch = make_batch(Examples("made", {"x": image}, whole=True), np.array([1]), "cpu")
+    batch.inputs["x"].zero_()
+    assert image[1].tolist() == [[4, 5], [6, 7]]
+
+
 def test_text_is_refused() -> None:
     words = Examples("made", {"x": np.array(["a", "b"])})
     with pytest.raises(DataError, match="which PyTorch does not take"):

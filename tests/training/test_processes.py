@@ -97,6 +97,7 @@ def test_two_processes_train_one_module(script: Path, tmp_path: Path, kind: str)
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
+    assert "autograd" not in done.stderr
     first, second = (result(tmp_path / "two", rank) for rank in (0, 1))
     assert first["processes"] == second["processes"] == 2
     assert all(torch.equal(second["net"][name], tensor) for name, tensor in first["net"].items()), "both hold one module"
