@@ -34,7 +34,12 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 output_option = click.option("--output", metavar="NAME", help="The output that carries the answer, where a model has several.")
 time_option = click.option(
-    "--time", "seconds", type=SECONDS, default="10s", show_default=True, help="Time for timing, for each device, batch size and number of threads."
+    "--time",
+    "seconds",
+    type=SECONDS,
+    default="10s",
+    show_default=True,
+    help="Time for timing, for each device, batch size and number of threads.",
 )
 precision_option = click.option(
     "--precision", type=RATIO, metavar="SHARE", help="Stop timing as soon as the ratio of times is known to this, such as 1%."
@@ -47,6 +52,13 @@ process_option = click.option(
 samples_option = click.option("--samples", type=click.IntRange(1), help="Use at most so many examples, evenly spaced.")
 by_option = click.option(
     "--by", multiple=True, metavar="COLUMN", help="Also show which part of the data paid: by label, or by a column of it. Repeatable."
+)
+factories_option = click.option(
+    "--factory",
+    "factories",
+    multiple=True,
+    metavar="NAME",
+    help="What makes the network of a .safetensors file: module:callable, code that you trust. Repeat it for several.",
 )
 markdown_option = click.option("--markdown", type=FILE, help="Also write the report as Markdown, for a pull request.")
 html_option = click.option("--html", type=FILE, help="Also write the report as one HTML file that opens offline.")
@@ -68,6 +80,7 @@ def measuring_options(command: Decorated) -> Decorated:
             samples_option,
             by_option,
             synthetic_option,
+            factories_option,
             seed_option,
             json_option,
             markdown_option,
@@ -79,15 +92,22 @@ def measuring_options(command: Decorated) -> Decorated:
 
 
 def measure_report(
-    models: Sequence[Path], devices: Sequence[str], quiet: bool, verbose: bool, limits: "Limits | None" = None, **asked: Any
+    models: Sequence[Path],
+    devices: Sequence[str],
+    quiet: bool,
+    verbose: bool,
+    limits: "Limits | None" = None,
+    factories: Sequence[str] = (),
+    **asked: Any,
 ) -> "Report":
     """Measure and compare, with progress on stderr."""
     from optkit.formats import read_artifact
+    from optkit.formats.torch_origin import trusting
     from optkit.prove import prove
 
     words = [word.strip() for device in devices for word in device.split(",") if word.strip()]
     artifacts = [read_artifact(path) for path in models]
-    with progress_display(quiet) as progress:
+    with trusting(*factories), progress_display(quiet) as progress:
         report = prove(artifacts, asked.pop("data"), devices=words, limits=limits, progress=progress, **asked)
     for each in report.measurements:
         say(_told(each), verbose)
