@@ -9,6 +9,7 @@ from optkit.errors import MissingLibrary
 # extra → the module whose presence shows that it is installed
 EXTRAS = {
     "torch": "torch",
+    "llm": "neural_compressor",
     "search": "optuna",
     "cluster": "ray",
     "openvino": "onnxruntime_ep_openvino",

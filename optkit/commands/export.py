@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 @click.option("--weights", type=FILE, help="A .safetensors file or a state dict, where MODEL is a factory.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=TYPE", help="What it takes: image=float32[N,3,224,224]. Repeatable.")
 @data_option
+@click.option(
+    "--with-past", is_flag=True, help="A decoder of transformers with its key-value cache: inputs past_key_values.N.…, outputs present.N.…"
+)
 @click.option("--opset", type=click.IntRange(18, 23), default=20, show_default=True, help="Version of the ONNX operators.")
 @seed_option
 @force_option
@@ -72,7 +75,7 @@ def _export(model: str, output: Path, given: dict[str, Any]) -> "Artifact":
         if examples is not None and not is_file:
             learn_inputs(path, examples)
         data = {"calibration": examples} if examples is not None else None
-        step = ExportOnnx(opset=given["opset"])
+        step = ExportOnnx(opset=given["opset"], with_past=given["with_past"])
         return optimize(
             read_artifact(path), [step], target=output, examples=data, seed=given["seed"], progress=progress, force=given["force"]
         )

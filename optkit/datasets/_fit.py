@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from optkit.datasets._examples import Array, Examples
+from optkit.decoder import is_cache
 from optkit.errors import DataError
 
 BESIDE = ("labels", "groups")
@@ -30,6 +31,7 @@ def fit_examples(
     """Examples out of arrays that fit `inputs`, in the order of the inputs. Raises DataError with two lines where they do not fit."""
     if not arrays:
         raise DataError("it holds no array", where=source, hint=f"give one array per model input: {_names(inputs)}")
+    inputs = _to_be_given(arrays, inputs)
     found, labels, groups, columns = check_arrays(source, arrays, inputs)
     whole = _whole(source, found, inputs)
     fitted = {port.name: _cast(source, port, found[port.name]) for port in inputs}
@@ -46,6 +48,7 @@ def check_arrays(
 
     Columns are arrays of one value per example whose names resemble nothing that is wanted. Raises DataError.
     """
+    inputs = _to_be_given(arrays, inputs)
     found = {name: np.asarray(array) for name, array in arrays.items()}
     names = {port.name for port in inputs}
     labels, groups = (found.pop(name) if name in found and name not in names else None for name in BESIDE)
@@ -53,6 +56,11 @@ def check_arrays(
     _check_names(source, found, inputs)
     _check_lengths(source, found | columns, labels, groups)
     return found, labels, groups, columns
+
+
+def _to_be_given(arrays: Mapping[str, Any], inputs: Sequence[Input]) -> list[Input]:
+    """All inputs but the parts of a decoder's cache that have no array: they are empty."""
+    return [port for port in inputs if port.name in arrays or not is_cache(port)]
 
 
 def _columns(found: Mapping[str, Array], names: set[str]) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from optkit.datasets._examples import Array, Examples
 from optkit.datasets._fit import Input, dtype_of, fit_examples, is_float
+from optkit.decoder import is_cache
 from optkit.errors import DataError
 
 ROWS = 16
@@ -30,6 +31,7 @@ def synthetic(inputs: Sequence[Input], count: int = 64, seed: int = 0) -> Exampl
         if port.dtype == UNKNOWN:
             hint = "give examples, or say in the recipe what it takes: model: {inputs: {NAME: 'float32[N, 3, 224, 224]'}}"
             raise DataError(f"nothing says what the input {port.name!r} takes", where="--synthetic", hint=hint)
+    inputs = [port for port in inputs if not is_cache(port)]
     whole = any(not port.shape or (isinstance(port.shape[0], int) and port.shape[0] > 1) for port in inputs)
     random = np.random.default_rng(seed)
     arrays = {port.name: _values(port, (count, *_sizes(port, inputs, whole)), random) for port in inputs}

@@ -35,23 +35,48 @@ def export(model: TorchModel, feed: Mapping[str, Array], dynamic: Mapping[str, M
 
     module = model.module.eval() if _can_be_told(model.module) else model.module
     given = {name: torch.from_numpy(_rows(array, 0 in dynamic.get(name, {}))) for name, array in feed.items()}
+    with without_cache(module), torch.no_grad():
+        exported = exported_program(
+            module,
+            kwargs=given,
+            dynamic_shapes={name: _dimensions(dynamic.get(name, {})) for name in given} if any(dynamic.values()) else None,
+            output_names=list(_outputs(module, given, model)),
+            opset=opset,
+        )
+    save_exported(exported, target)
+
+
+def exported_program(module: "torch.nn.Module", *, opset: int, args: tuple[Any, ...] = (), **said: Any) -> ir.Model:
+    """The module as a graph that onnxscript has optimized; `said` goes to torch.onnx.export. Raises ModelError with what PyTorch says."""
+    import torch
+
     with _quiet(), torch.no_grad():
         try:
-            program = torch.onnx.export(
-                module,
-                (),
-                kwargs=given,
-                dynamo=True,
-                dynamic_shapes={name: _dimensions(dynamic.get(name, {})) for name in given} if any(dynamic.values()) else None,
-                opset_version=opset,
-                output_names=list(_outputs(module, given, model)),
-                verbose=False,
-            )
+            program = torch.onnx.export(module, args, dynamo=True, optimize=True, opset_version=opset, verbose=False, **said)
         except Exception as error:  # the exporter wraps whatever the user's code made it do
             raise _not_exported(error) from error
-    exported: ir.Model = program.model
-    _forget_notes(exported)
-    save_model(exported, target)
+    model: ir.Model = program.model
+    return model
+
+
+def save_exported(model: ir.Model, target: Path) -> None:
+    """Write what was exported, without PyTorch's notes."""
+    _forget_notes(model)
+    save_model(model, target)
+
+
+@contextlib.contextmanager
+def without_cache(module: "torch.nn.Module") -> Iterator[None]:
+    """A decoder of transformers gives its key-value cache back as well, which is no tensor, unless it is told not to."""
+    config = getattr(module, "config", None)
+    before = getattr(config, "use_cache", None)
+    if before:
+        config.use_cache = False  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        if before:
+            config.use_cache = before  # type: ignore[union-attr]
 
 
 def _outputs(module: "torch.nn.Module", given: "Mapping[str, torch.Tensor]", model: TorchModel) -> tuple[str, ...]:

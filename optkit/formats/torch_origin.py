@@ -158,9 +158,24 @@ def _from_library(library: str, name: str, arguments: dict[str, Any]) -> Any:
             return timm.create_model(name, **{"pretrained": False, **arguments})
         import transformers
 
+        transformers.utils.logging.disable_progress_bar()
         kind = getattr(transformers, arguments.pop("class", "AutoModel"))
         return kind.from_pretrained(name, **{"local_files_only": True, **arguments})
-    except ImportError as error:
-        raise UsageError(f"{library} is not installed", where=f"{library}:{name}", hint=f"pip install {library}") from error
     except Exception as error:  # neither library has an error of its own
+        if _of_torchvision(error):
+            hint = "install both from one index, such as PyTorch's own for CPUs"
+            hint += "; or pip uninstall torchvision, which transformers does not need for text" if library == "transformers" else ""
+            what = f"{library} cannot be loaded: the torchvision here was built for another PyTorch"
+            raise UsageError(what, where=f"{library}:{name}", hint=hint) from error
+        if isinstance(error, ModuleNotFoundError) and error.name == library:
+            raise UsageError(f"{library} is not installed", where=f"{library}:{name}", hint=f"pip install {library}") from error
         raise UsageError(f"{library} cannot make it: {error}", where=f"{library}:{name}", hint="check the name and `arguments`") from error
+
+
+def _of_torchvision(error: BaseException | None) -> bool:
+    """Whether it comes of a torchvision whose operators PyTorch could not load."""
+    while error is not None:
+        if "torchvision::" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

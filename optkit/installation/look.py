@@ -21,6 +21,7 @@ from optkit.runtimes.onnxruntime import open_onnx
 
 GIVES = {
     "torch": "PyTorch passes",
+    "llm": "quantize_weights_torch",
     "search": "trying many recipes",
     "cluster": "trying them on many machines",
     "openvino": "--device openvino",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from optkit.decoder import with_empty_cache
 from optkit.errors import DataError, ModelError, OptkitError
 from optkit.runtimes import Port
 from optkit.runtimes._bound import Bound
@@ -37,9 +38,9 @@ class OnnxSession:
         """Answer one batch; named outputs only, or all. Raises DataError when the feed does not fit, ModelError when the model fails."""
         names = self._known(outputs) if outputs else self._names
         try:
-            answers = self.raw.run(names, _arrays(feed))
+            answers = self.raw.run(names, self._arrays(feed))
         except Exception as error:  # ONNX Runtime's errors have no common ancestor
-            raise self._explained(error, feed) from error
+            raise self._explained(error, self._arrays(feed)) from error
         return {name: as_array(answer) for name, answer in zip(names, answers, strict=True)}
 
     def bind(self, feed: Mapping[str, Array]) -> Callable[[], None]:
@@ -47,7 +48,7 @@ class OnnxSession:
 
         Where a value cannot be bound (text, sequences) the call passes it each time. Raises as `run` does: the feed is tried once.
         """
-        arrays = _arrays(feed)
+        arrays = self._arrays(feed)
         if not all(port.dtype in _BINDABLE for port in self.inputs + self.outputs) or mismatch(self.inputs, arrays):
             self.run(arrays)
             return lambda: self.raw.run(self._names, arrays) and None
@@ -69,6 +70,10 @@ class OnnxSession:
     def end_profile(self) -> Path:
         """Stop profiling and name the JSON file that holds it; only where the session was opened with `profile`."""
         return Path(self.raw.end_profiling())
+
+    def _arrays(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Scalars that numpy hands out are no arrays, and ONNX Runtime takes nothing else; a cache that is not given is empty."""
+        return {name: np.asarray(array) for name, array in with_empty_cache(self.inputs, feed).items()}
 
     def _known(self, outputs: Sequence[str]) -> list[str]:
         for name in outputs:
@@ -149,11 +154,6 @@ def _not_loaded(model: Path | bytes, where: str, provider: Provider, error: Exce
     place = "" if provider.word == "cpu" else f" on {provider.word}"
     hint = "custom operators cannot be loaded; ONNX's own and ONNX Runtime's can" if "registered" in str(error) else _EXPORT
     return ModelError(f"ONNX Runtime cannot load it{place}: {cause(error)}", where=where, hint=hint)
-
-
-def _arrays(feed: Mapping[str, Array]) -> dict[str, Array]:
-    """Scalars that numpy hands out are no arrays, and ONNX Runtime takes nothing else."""
-    return {name: np.asarray(array) for name, array in feed.items()}
 
 
 def cause(error: Exception) -> str:

@@ -1,0 +1,46 @@
+"""Decoders with a key-value cache: inputs called past_key_values.N.key and .value, which are empty before the first token.
+
+Examples need not hold them: without them a decoder reads each example from its beginning.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+CACHE = re.compile(r"past_key_values\.\d+\.(key|value)")
+AXES = 4
+"""Rows, heads, tokens of the past, size of a head."""
+
+
+class Takes(Protocol):
+    """An input of a model: numpy dtype name, a dimension is a size, a name or None."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int | str | None, ...]: ...
+
+
+def is_cache(port: Takes) -> bool:
+    """Whether an input is a part of a key-value cache that may be empty: its rows and its past vary, nothing else does."""
+    if not CACHE.fullmatch(port.name) or len(port.shape) != AXES:
+        return False
+    return [isinstance(size, int) for size in port.shape] == [False, True, False, True]
+
+
+def with_empty_cache(ports: Iterable[Takes], given: Mapping[str, Any]) -> "Mapping[str, Any]":
+    """`given` arrays, with empty ones for those parts of a cache that have none; rows as the first array has."""
+    lacking = [port for port in ports if port.name not in given and is_cache(port)]
+    if not lacking or not given:
+        return given
+    import numpy as np
+
+    rows = np.shape(next(iter(given.values())))[:1]
+    return {**given, **{port.name: np.zeros((*rows, port.shape[1], 0, port.shape[3]), port.dtype) for port in lacking}}
