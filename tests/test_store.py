@@ -86,3 +86,14 @@ def test_the_place_may_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_place() == tmp_path / "optkit"
+
+
+def test_what_interrupted_steps_left_is_counted_and_cleared(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    place = store.unfinished("key")
+    assert not place.exists()
+    place.mkdir(parents=True)
+    (place / "training.pt").write_bytes(b"12345")
+    assert store.entries() == ()
+    assert store.clear() == 5
+    assert not place.exists()

@@ -14,7 +14,7 @@ WHOLE = """\
 model: m.onnx
 data:
   calibration: c.npz[:64]
-  evaluation: mine.data:evaluation
+  evaluation: "mine.data:evaluation[:64]"
 passes:
   - shrink
   - shrink:
@@ -50,7 +50,7 @@ def test_every_key_reaches_its_place(tmp_path: Path) -> None:
     file.write_text(WHOLE, encoding="utf-8")
     recipe = read_recipe(file)
     assert recipe.model == tmp_path / "m.onnx"
-    assert recipe.data == Data(calibration=str(tmp_path / "c.npz[:64]"), evaluation="mine.data:evaluation")
+    assert recipe.data == Data(calibration=str(tmp_path / "c.npz[:64]"), evaluation="mine.data:evaluation[:64]")
     assert recipe.measure == Measure(("cpu", "openvino"), (8,), 2, 0.25, ("top1",), "logits")
     assert recipe.gate == Limits(max_drop=0.01, min_speedup=1.5, max_size=0.5, min_agreement=0.99, strict=True)
     assert (recipe.seed, recipe.output) == (3, tmp_path / "out")
