@@ -22,6 +22,7 @@ CACHES = 16_000_000
 """Bytes of weights that servers' caches hold; of larger models they are read from memory for each inference."""
 KINDS = {"convolution": ("Conv",), "product": ("MatMul", "Gemm"), "attention": ("Attention",)}
 OUTER = ("If", "Loop", "Scan")
+MOST_RECORDING = 5e-6
 LEAST = 0.25
 """Of its time as recorded, that an operator takes at least when nobody records it."""
 PLACED = 10
@@ -50,8 +51,8 @@ def roofline(found: Inspection, peaks: Peaks, feed: Mapping[str, Array] | None =
     # on a busy machine a whole inference is disturbed nearly always, and an operator seldom: their medians add up to less
     undisturbed = min(1.0, (busy + profile.between) / profile.seconds) if profile.seconds else 1.0
     whole = (profile.unrecorded or profile.seconds) * undisturbed
-    shared, recording = shared_out(costs, profile, peaks.float32, bandwidth), recording_cost(profile, whole)
-    times = [max(seconds - recording * cost.times, seconds * LEAST) for cost, seconds in zip(costs, shared, strict=True)]
+    shared, (recording, scale) = shared_out(costs, profile, peaks.float32, bandwidth), unrecorded_of(profile, whole)
+    times = [max(seconds - recording * cost.times, seconds * LEAST) * scale for cost, seconds in zip(costs, shared, strict=True)]
     slowest = sorted(zip(costs, times, strict=True), key=lambda each: -each[1])
     kernels = [cost.kernel for cost, _ in slowest if cost.kernel is not None]
     integers: Mapping[Kernel, float] = {}
@@ -81,12 +82,16 @@ def _bound(placed: Sequence[Placed], overhead: bool) -> Bound:
     return "overhead" if overhead else max(spent, key=lambda bound: spent[bound])
 
 
-def recording_cost(profile: Profile, whole: float) -> float:
-    """Seconds that being recorded adds to the call of an operator; what it adds to those inside others stands with the outer ones."""
-    excess = sum(row.seconds for row in profile.operators) - whole
-    outer = sum(row.seconds for row in profile.operators if row.operator in OUTER)
-    calls = sum(row.calls for row in profile.operators if row.operator not in OUTER)
-    return max(0.0, excess - outer) / calls if calls else 0.0
+def unrecorded_of(profile: Profile, whole: float) -> tuple[float, float]:
+    """What to take from recorded times: seconds from each call, and then the factor that makes them add up to an inference.
+
+    Being recorded costs each call some microseconds; what it costs those inside other operators stands with the outer ones.
+    """
+    inner = [row for row in profile.operators if row.operator not in OUTER]
+    busy, calls = sum(row.seconds for row in inner), sum(row.calls for row in inner)
+    cost = min(MOST_RECORDING, max(0.0, busy - whole) / calls) if calls else 0.0
+    left = busy - cost * calls
+    return cost, min(1.0, whole / left) if left > 0 else 1.0
 
 
 def costs_of(path: Path, work: Work) -> Iterator[Cost]:

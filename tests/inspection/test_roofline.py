@@ -14,7 +14,7 @@ from optkit.inspection.integers import Beside, integer_seconds
 from optkit.inspection.peaks import measure_peaks
 from optkit.inspection.predict import predict, roof_seconds
 from optkit.inspection.profile import made_up_examples, profile_model
-from optkit.inspection.roofline import costs_of, recording_cost, roofline, shared_out
+from optkit.inspection.roofline import costs_of, roofline, shared_out, unrecorded_of
 from optkit.inspection.under_roof import Cost, Kernel, Peaks, Placed, Prediction
 
 PEAKS = Peaks(float32=1e10, int8=4e10, float16=None, bandwidth=1e9, cached=1e11)
@@ -159,13 +159,14 @@ def test_kernels_tell_shapes_and_what_leaves_integers(tmp_path: Path) -> None:
     assert min(timed.values()) > 0
 
 
-def test_what_recording_costs_is_taken_out_of_every_call() -> None:
+def test_what_recording_costs_is_taken_out_of_every_call_and_the_rest_of_all_alike() -> None:
     from optkit.inspection import OperatorTime
 
     rows = (OperatorTime("If", "CPU", 1, 1e-4, 0.2), OperatorTime("Conv", "CPU", 10, 4e-4, 0.8))
     profile = Profile("cpu", 1, 5, "made-up inputs", 6e-4, rows, 0.0)
-    assert recording_cost(profile, 2e-4) == pytest.approx((5e-4 - 2e-4 - 1e-4) / 10)
-    assert recording_cost(profile, 9e-4) == 0
+    assert unrecorded_of(profile, 9e-4) == (0, 1)
+    assert unrecorded_of(profile, 3.8e-4) == pytest.approx((2e-6, 1))
+    assert unrecorded_of(profile, 1e-4) == pytest.approx((5e-6, 1e-4 / 3.5e-4))
 
 
 def test_a_roof_is_the_higher_of_both() -> None:
