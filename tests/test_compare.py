@@ -7,7 +7,7 @@ import pytest
 
 from optkit.artifact import Artifact
 from optkit.compare import Comparison, Delta, compare, compare_all
-from optkit.measure import Machine, Measurement
+from optkit.measure import Conditions, Machine, Measurement
 from optkit.samples import Better, Samples
 
 MACHINE = Machine("Linux", "a CPU", 2, (), {"onnxruntime": "1.0"})
@@ -247,3 +247,12 @@ def test_a_mean_that_few_examples_make_is_told_of() -> None:
     found = [compare(first, measured(scores(after, "mean_absolute_error", "lower", unit=""), name="b")) for after in (some, few)]
     assert "make most of the difference" not in warned(found[0])
     assert "about 2 of 200 examples make most of the difference in mean_absolute_error of b" in warned(found[1])
+
+
+def test_a_small_difference_of_models_opened_once_is_undecided_and_said_to_be() -> None:
+    for openings, verdict in ((1, "undecided"), (20, "better")):
+        conditions = Conditions(20, 10.0, 0.0, 0.0, None, openings)
+        models = [measured(latency(seed, scale), name=str(seed), conditions=conditions) for seed, scale in ((0, 1.0), (1, 0.95))]
+        found = compare(*models)
+        assert by_metric(found)["latency_median"].verdict == verdict
+        assert any("take too long to open" in warned.what for warned in found.warnings) == (openings == 1)

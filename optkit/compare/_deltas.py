@@ -15,7 +15,7 @@ from optkit.stats.interval import Interval, Z, chance_of
 from optkit.stats.order import runs_needed
 from optkit.stats.paired import mean_difference, median_difference, summary_difference
 from optkit.stats.proportions import FEW_DISCORDANT, mcnemar, right_and_wrong, share
-from optkit.stats.ratio import at_typical_speed, ratio_of_quantiles
+from optkit.stats.ratio import allowing_for_luck, at_typical_speed, ratio_of_quantiles
 from optkit.stats.summaries import PLAIN, Summary, make_summary, summarize
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ in pages and arenas. Scores and sizes have none: every example and byte counts."
 FIDELITY_BAND = 0.001
 COUNTED = ("agreement", "finite")
 """Fidelity that is a count of examples; others are 1 only where answers are identical, which says nothing of how far off they could be."""
+SAME_QUERIES = ("throughput", "cpu_time")
+"""What is read off the queries that latency is read off."""
 QUANTILES = (("latency_median", 0.5), ("latency_p90", 0.9), ("latency_p99", 0.99))
 
 
@@ -59,10 +61,11 @@ def deltas_of(before: "Measurement", after: "Measurement", seed: int) -> tuple[D
     """All differences, in the order in which the samples were taken."""
     firsts = {samples.metric: samples for samples in before.samples}
     busy, found = is_busy(before.conditions), []
+    openings = before.conditions.openings if before.conditions is not None else None
     for second in after.samples:
         first = firsts.get(second.metric) or _perfect(second)
         if first is not None:
-            found += [_delta(each, second, after.device, after.batch) for each in _differences(first, second, seed, busy)]
+            found += [_delta(each, second, after.device, after.batch) for each in _differences(first, second, seed, busy, openings)]
     fallen = fall_back_delta(before, after)
     return tuple(replace(each, threads=after.threads) for each in (*found, *([] if fallen is None else [fallen])))
 
@@ -85,11 +88,11 @@ def rounds_of(samples: Samples) -> list[Array]:
     return np.split(by_round, np.cumsum(counts)[:-1]) if len(numbers) else []
 
 
-def _differences(first: Samples, second: Samples, seed: int, busy: bool) -> Iterator[_Found]:
+def _differences(first: Samples, second: Samples, seed: int, busy: bool, openings: int | None) -> Iterator[_Found]:
     if second.paired_by == "example":
         yield _scores(first, second, seed)
     elif second.paired_by == "round":
-        yield from _rounds(first, second, seed, busy)
+        yield from _rounds(first, second, seed, busy, openings)
     else:
         before, after = first.values[0], second.values[0]
         gain = _gain(Interval(after - before, after - before, after - before), before, second.better)
@@ -154,18 +157,18 @@ def is_finite(samples: Samples) -> bool:
     return bool(np.isfinite(samples.values).all()) and all(np.isfinite(row).all() for row in samples.parts)
 
 
-def _rounds(first: Samples, second: Samples, seed: int, busy: bool) -> Iterator[_Found]:
+def _rounds(first: Samples, second: Samples, seed: int, busy: bool, openings: int | None) -> Iterator[_Found]:
     if second.metric != "latency":
-        yield _quantile(second.metric, 0.5, first, second, seed)
+        yield _quantile(second.metric, 0.5, first, second, seed, openings if second.metric in SAME_QUERIES else None)
         return
     runs = min(len(first.values), len(second.values))
     hit = waited(first, second, busy)
     for name, at in QUANTILES:
         if at == 0.5 or (runs >= runs_needed(at) and name.removeprefix("latency_") not in hit):
-            yield _quantile(name, at, first, second, seed)
+            yield _quantile(name, at, first, second, seed, openings)
 
 
-def _quantile(name: str, at: float, first: Samples, second: Samples, seed: int) -> _Found:
+def _quantile(name: str, at: float, first: Samples, second: Samples, seed: int, openings: int | None) -> _Found:
     before, after = rounds_of(first), rounds_of(second)
     method = "block bootstrap over rounds"
     # what slows a machine down does not change how much memory a model takes, and it is what the slowest queries are made of
@@ -174,7 +177,7 @@ def _quantile(name: str, at: float, first: Samples, second: Samples, seed: int) 
         method += ", at the machine's typical speed"
     x, y = (float(np.quantile(np.concatenate(rounds), at, method="averaged_inverted_cdf")) for rounds in (before, after))
     if x > 0 and np.isfinite(x) and np.isfinite(y):
-        gain = _faster(ratio_of_quantiles(before, after, at, seed), second.better)
+        gain = _faster(allowing_for_luck(ratio_of_quantiles(before, after, at, seed), openings), second.better)
     else:
         gain = _gain(Interval(y - x, y - x, y - x), x, second.better)
     return _Found(name, x, y, gain, method, len(after))

@@ -13,6 +13,7 @@ from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
 from optkit.samples import Samples, kind_of
 from optkit.stats.drift import spread, trend, wander
 from optkit.stats.power import rounded_up
+from optkit.stats.ratio import LUCK
 
 if TYPE_CHECKING:
     from optkit.measure import Measurement
@@ -131,6 +132,9 @@ def _conditions(timed: "Measurement", place: str) -> Iterator[Warned]:
     found = timed.conditions
     if found is None:
         return
+    if found.openings == 1:
+        what = f"models take too long to open to be opened anew for every round {place}"
+        yield Warned(what, f"chance alone may make one faster by {LUCK:.0%}, which the intervals allow for; a longer --time reopens them")
     longer = "the intervals allow for it" if found.seconds >= LONG else f"the intervals allow for it; --time {LONG:.0f}s narrows them"
     if found.others > MUCH_OTHERS:
         yield Warned(f"other programs used {found.others:.0%} of the machine while models were timed {place}", longer)

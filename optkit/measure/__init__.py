@@ -44,6 +44,8 @@ class Conditions:
     """Share that the host of a virtual machine took."""
     slowest_clock: float | None
     """The processors' slowest clock relative to the fastest; None where the system does not tell."""
+    openings: int | None = None
+    """How often each model was opened: once for every round, or once for all where opening takes too long. None in older reports."""
 
 
 @dataclass(frozen=True)

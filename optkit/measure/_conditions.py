@@ -27,7 +27,7 @@ class Watch:
         if clock:
             self.clocks.append(clock)
 
-    def found(self, rounds: int) -> Conditions:
+    def found(self, rounds: int, openings: int) -> Conditions:
         took, after = time.perf_counter() - self.start, psutil.cpu_times()
         capacity = max(took * (os.cpu_count() or 1), 1e-9)
         busy = _busy(after) - _busy(self.before)
@@ -38,6 +38,7 @@ class Watch:
             others=min(1.0, max(0.0, busy - self._own()) / capacity),
             stolen=min(1.0, max(0.0, stolen) / capacity),
             slowest_clock=min(self.clocks) / max(self.clocks) if self.clocks else None,
+            openings=openings,
         )
 
     def _own(self) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optkit.stats.interval import CONFIDENCE, Interval
-from optkit.stats.ratio import ratio_of_medians
+from optkit.stats.ratio import allowing_for_luck, ratio_of_medians
 
 Rounds = Sequence[Sequence[np.ndarray[Any, np.dtype[Any]]]]
 
@@ -35,13 +35,17 @@ class Wish:
         return precise and (self.limit is None or _decided(ratio, self.limit, rounds))
 
 
-def enough(wish: Wish, seed: int) -> Callable[[Rounds], bool] | None:
-    """Whether the rounds so far tell it of every model after the first; None where nothing is wished, so that all time is used."""
+def enough(wish: Wish, seed: int, openings: Callable[[], int]) -> Callable[[Rounds], bool] | None:
+    """Whether the rounds so far tell it of every model after the first; None where nothing is wished, so that all time is used.
+
+    `openings` says how often the models were opened so far.
+    """
     if not wish:
         return None
 
     def is_enough(times: Rounds) -> bool:
-        return all(wish.fulfilled(ratio_of_medians(times[0], each, seed), len(each)) for each in times[1:])
+        ratios = (allowing_for_luck(ratio_of_medians(times[0], each, seed), openings()) for each in times[1:])
+        return all(wish.fulfilled(ratio, len(times[0])) for ratio in ratios)
 
     return is_enough
 

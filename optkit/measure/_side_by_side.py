@@ -124,10 +124,10 @@ class _OnDevice:
             watch.look()
             told(what, done, total)
 
-        stop = enough(asked.wish, asked.seed)
+        stop = enough(asked.wish, asked.seed, lambda: lanes[0].openings)
         cpu = CpuTime(lanes, progress)
         times = time_rounds(lanes, seconds=asked.seconds, seed=asked.seed, enough=stop, progress=cpu)
-        return times, cpu.per_query(times), watch.found(len(times[0]))
+        return times, cpu.per_query(times), watch.found(len(times[0]), lanes[0].openings)
 
     def _lane(self, number: int, feeds: Sequence[Feed], threads: int) -> Lane:
         """A model of its own process where others in this one would disturb it."""

@@ -34,6 +34,11 @@ class Lane(Protocol):
         """CPU seconds that all threads of the model's process took in all blocks so far."""
         ...
 
+    @property
+    def openings(self) -> int:
+        """How often it was opened to be timed."""
+        ...
+
     def open(self) -> float:
         """Open the model and warm it up; the seconds of one query, roughly."""
         ...
@@ -59,12 +64,14 @@ class Here:
         self.clock: Clock = clock
         self.calls: Calls = ()
         self.cpu = 0.0
+        self.openings = 0
 
     @property
     def feeds(self) -> int:
         return len(self.calls)
 
     def open(self) -> float:
+        self.openings += 1
         self.calls = self.opener()
         return warm_up(self.calls[0])
 

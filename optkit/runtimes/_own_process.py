@@ -25,6 +25,7 @@ class OwnProcess:
         self.model = model
         self._count = 0
         self.cpu = 0.0
+        self.openings = 0
         self._folder = tempfile.TemporaryDirectory(prefix="optkit-")
         stored, self._errors = Path(self._folder.name) / "feeds.npz", Path(self._folder.name) / "stderr"
         store_feeds(stored, feeds)
@@ -52,8 +53,10 @@ class OwnProcess:
         """Wait until the libraries are loaded: that is no part of opening a model, and happens once."""
         self.open()
         self.close()
+        self.openings = 0
 
     def open(self) -> float:
+        self.openings += 1
         found = self._ask({"do": "open"})
         self._count = int(found["feeds"])
         return float(found["once"])

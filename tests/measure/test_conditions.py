@@ -12,7 +12,7 @@ def test_what_models_compute_is_not_called_others() -> None:
     start = time.process_time()
     while time.process_time() - start < 0.2:
         watch.look()
-    found = watch.found(6)
+    found = watch.found(6, 6)
     assert found.rounds == 6
     assert 0 <= found.others <= 1
     assert 0 <= found.stolen <= 1
@@ -25,7 +25,7 @@ def test_another_program_shows_and_a_models_process_does_not() -> None:
     try:
         others, ours = Watch(list), Watch(lambda: [busy.pid])
         time.sleep(0.4)
-        assert others.found(1).others > ours.found(1).others
+        assert others.found(1, 1).others > ours.found(1, 1).others
     finally:
         busy.kill()
         busy.wait()

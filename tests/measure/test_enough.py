@@ -32,13 +32,13 @@ def test_what_is_enough(wish: Wish, ratio: Interval, known: bool) -> None:
 
 
 def test_without_a_wish_all_time_is_used() -> None:
-    assert enough(Wish(), 0) is None
+    assert enough(Wish(), 0, lambda: 6) is None
 
 
 def test_every_model_must_be_known() -> None:
     dice = np.random.default_rng(0)
     quiet, loud = rounds(dice, 0.5, 9, 0.001), rounds(dice, 0.5, 9, 0.3)
-    stop = enough(Wish(precision=0.02), 0)
+    stop = enough(Wish(precision=0.02), 0, lambda: 6)
     assert stop is not None
     assert stop(quiet)
     assert not stop([*quiet, loud[1]])
@@ -47,7 +47,7 @@ def test_every_model_must_be_known() -> None:
 def test_looking_often_finds_no_more_by_chance_than_looking_once() -> None:
     """At the limit itself, in 400 runs, whatever is claimed too often is claimed too often without looking early as well."""
     dice, wrong, at_once, runs = np.random.default_rng(1), 0, 0, 400
-    stop = enough(Wish(limit=1.0), 0)
+    stop = enough(Wish(limit=1.0), 0, lambda: 6)
     assert stop is not None
     for _ in range(runs):
         times = rounds(dice, 1.0, 30)
@@ -61,6 +61,12 @@ def test_looking_often_finds_no_more_by_chance_than_looking_once() -> None:
 
 
 def test_a_large_difference_is_known_early() -> None:
-    stop = enough(Wish(limit=1.0), 0)
+    stop = enough(Wish(limit=1.0), 0, lambda: 6)
     assert stop is not None
     assert stop(rounds(np.random.default_rng(2), 0.6, LOOKS[0]))
+
+
+def test_models_opened_once_may_differ_by_chance() -> None:
+    times = rounds(np.random.default_rng(3), 0.95, LOOKS[0], 0.001)
+    known = [enough(Wish(limit=1.0), 0, lambda opened=opened: opened) for opened in (1, LOOKS[0])]  # type: ignore[misc]
+    assert [stop is not None and stop(times) for stop in known] == [False, True]

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optkit.stats import ratio
-from optkit.stats.ratio import at_typical_speed, ratio_of_medians, ratio_of_quantiles
+from optkit.stats.interval import Interval
+from optkit.stats.ratio import allowing_for_luck, at_typical_speed, ratio_of_medians, ratio_of_quantiles
 
 
 def times(seed: int, rounds: int, k: int, scale: float = 1.0) -> np.ndarray:
@@ -120,3 +121,10 @@ def test_few_rounds_of_equal_models_are_hardly_ever_told_apart() -> None:
         found = ratio_of_medians(heavy[0], heavy[1], seed)
         apart += not found.low <= 1 <= found.high
     assert apart <= 20
+
+
+def test_one_opening_has_the_luck_of_one_opening() -> None:
+    found = Interval(0.95, 0.94, 0.96)
+    assert allowing_for_luck(found, 6) == allowing_for_luck(found, None) == found
+    once = allowing_for_luck(found, 1)
+    assert (once.value, once.low, once.high) == pytest.approx((0.95, 0.94 * 0.93, 0.96 * 1.07))
