@@ -40,7 +40,7 @@ def margins_of(truth: Array) -> list[Margins]:
 
 def _margins(values: Array) -> Margins:
     rows, step = _spread(values)
-    known = np.isfinite(rows).all(axis=-1)
+    known = np.asarray(np.isfinite(rows).all(axis=-1))
     rows = rows[known].astype(np.float64)
     first, second = np.argpartition(-rows, 1, axis=-1)[:, :2].T if len(rows) else np.zeros((2, 0), np.int64)
     each = np.arange(len(rows))

@@ -24,6 +24,9 @@ THROUGH = frozenset(
 )
 """One tensor that is scaled goes in and comes out scaled; other operands (a slope, a gate, a constant factor) stay as they are."""
 
+IMAGE = 4
+"""Dimensions: example, channel, row, column."""
+
 
 @dataclass(frozen=True)
 class Channels:
@@ -92,9 +95,34 @@ def scalable_layer(node: ir.Node) -> bool:
     return own and (bias is None or constant_tensor(bias) is not None)
 
 
+def is_seam(node: ir.Node) -> bool:
+    """A product with, or quotient by, a constant of its own for every channel: its outputs can have any factors, whatever its inputs."""
+    if not is_standard(node) or node.op_type not in ("Mul", "Div") or node.inputs[1] is None:
+        return False
+    held = constant_tensor(node.inputs[1])
+    if held is None or held.dtype != ir.DataType.FLOAT or len(node.inputs[1].uses()) != 1:
+        return False
+    shape = list(held.shape.numpy())
+    return shape[-3:] == [held.size, 1, 1] and held.size > 1 and len(shape) <= _rank(node.inputs[0]) == IMAGE
+
+
+def passes_factors(node: ir.Node) -> bool:
+    """Whether there is a rule for factors to pass through, or to be taken in by, a node."""
+    return _rule(node) is not None
+
+
+def _seam(node: ir.Node, ties: Ties) -> bool:
+    tensor = constant_tensor(node.inputs[1])
+    assert tensor is not None
+    ties.begin(node.outputs[0], -3, tensor.size)
+    return True
+
+
 def _rule(node: ir.Node) -> "Callable[[ir.Node, Ties], bool] | None":
     if not is_standard(node):
         return None
+    if is_seam(node):
+        return _seam
     if node.op_type in THROUGH:
         return _through
     return RULES.get(node.op_type)

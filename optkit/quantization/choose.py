@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from optkit.errors import DataError, NothingPaid
 from optkit.quantization.calibrate import all_within_reach, calibrate
-from optkit.quantization.candidates import candidates
+from optkit.quantization.candidates import STORED, candidates
 from optkit.quantization.compress import compressible
 from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
 from optkit.quantization.equalize import equalize_on
@@ -24,8 +24,9 @@ from optkit.quantization.polish import polish
 from optkit.quantization.prepare import Prepared, prepare_checked, same_answers
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision, too_small_or_wide
 from optkit.quantization.refine import refine, without_slow
+from optkit.quantization.scaled import scaled, scaled_bench
 from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
-from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.trial import LARGE, Bench, Trial
 from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Progress, Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
@@ -69,19 +70,21 @@ def choose(
         bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge, wishes.hopeless)
         if wishes.effort == "high" and calibration is not None:
             _try_alike_channels(bench, treatments, prepared, calibration, wishes, setting)
-        trials = _compete(bench, treatments, wishes, setting.progress)
+        trials = _compete(bench, treatments, wishes, setting, calibration)
         best, trials = _decided(bench, trials, wishes, setting, target)
         if best.ratio is not None and best.ratio.high > 1 + TIE:  # not shown to be no slower: measure the winner alone, for longer
             sure = bench.time([best], 2 * wishes.seconds)[0]
             trials = [sure if t is best else t for t in trials]
             best = decide(trials, bench, wishes)
+        bench = bench.of(best)
         if wishes.effort == "high" and calibration is not None:
             better = polish(bench, best, calibration, wishes, setting)
             best, trials = better, [better if t is best else t for t in trials]
         _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(bench.model, best.treatment)
-        remarks = (*prepared.remarks, *learned.remarks, *_of_result(bench, best, target, wishes, calibrated=calibration is not None))
+        seen = _of_result(bench, best, target, wishes, calibrated=calibration is not None)
+        remarks = (*prepared.remarks, *learned.remarks, *seen, *of_simplifying(best, trials))
         return Choice(best, tuple(trials), remarks, bench.failures, used, ways)
 
 
@@ -96,6 +99,15 @@ def _of_result(bench: Bench, best: Trial, target: Path, wishes: Wishes, *, calib
             "hold the result against others with optkit compare"
         )
     return found
+
+
+def of_simplifying(best: Trial, trials: Sequence[Trial]) -> list[str]:
+    """A sentence where the graph's simplification, not its integers, gives most of the speed: what only stores integers shows it."""
+    plain = next((t for t in trials if t.treatment == STORED), None)
+    if plain is None or time_ratio(plain) >= FASTER or 1 - time_ratio(plain) < (1 - time_ratio(best)) / 2:
+        return []
+    share = "all" if not best.treatment.ways else "most"
+    return [f"{share} of the speed comes from simplifying the graph: computing in float32 it takes {time_ratio(plain):.2f} of the time"]
 
 
 def _decided(bench: Bench, trials: list[Trial], wishes: Wishes, setting: Setting, target: Path) -> tuple[Trial, list[Trial]]:
@@ -173,8 +185,8 @@ def refuse_hopeless(model: ir.Model) -> None:
         )
 
 
-def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, progress: Progress) -> list[Trial]:
-    built = []
+def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, setting: Setting, calibration: Feeds | None) -> list[Trial]:
+    built, progress = [], setting.progress
     for done, treatment in enumerate(treatments):
         progress("building variants", done, len(treatments))
         built.append(bench.attempt(treatment))
@@ -182,12 +194,22 @@ def _compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, prog
     computing = [t for t in trials if t.treatment.ways and t.ratio is not None]
     fastest = min(computing, key=time_ratio, default=None)
     if fastest is None:
-        return trials
+        return [*trials, *_mended(bench, trials, wishes, progress)]
     if wishes.scored:
         return [*trials, *_quicker(bench, fastest, wishes)[0]]
     bench.drop_files(trials, [fastest, *(t for t in trials if t.good and not _beaten(t, trials))])
-    more = _improve(bench, fastest, [t for t in computing if t.good], wishes, progress)
-    return _timed_again(bench, trials, more, wishes) if more else trials
+    more = _improve(bench, fastest, [t for t in computing if t.good], wishes, setting, calibration)
+    trials = _timed_again(bench, trials, more, wishes) if more else trials
+    return [*trials, *_mended(bench, trials, wishes, progress)]
+
+
+def _mended(bench: Bench, trials: Sequence[Trial], wishes: Wishes, progress: Progress) -> list[Trial]:
+    """Where nothing is good: 8-bit storage without the layers to blame, those first that give most for their bytes."""
+    stored = next((t for t in trials if not t.treatment.ways), None)
+    if stored is None or wishes.scored or any(t.good for t in trials) or bench.size > LARGE:
+        return []
+    sizes = {str(n.name): float(weight_of(n).size) for n in weighted_nodes(bench.model)}  # type: ignore[union-attr]
+    return bench.time([t for t in refine(bench, stored, wishes.floor, sizes, progress) if t.good], wishes.seconds)
 
 
 def _timed_again(bench: Bench, trials: Sequence[Trial], more: Sequence[Trial], wishes: Wishes) -> list[Trial]:
@@ -197,13 +219,19 @@ def _timed_again(bench: Bench, trials: Sequence[Trial], more: Sequence[Trial], w
     return [timed.get(t.path, t) for t in (*trials, *more)]
 
 
-def _improve(bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes, progress: Progress) -> list[Trial]:
+def _improve(
+    bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes, setting: Setting, calibration: Feeds | None
+) -> list[Trial]:
     """More variants of the fastest: without the layers that integers slow down, and, where it loses too much, without those to blame."""
     more, saved = _quicker(bench, fastest, wishes)
     fastest = min([fastest, *more], key=time_ratio)
-    if not fastest.good and time_ratio(fastest) < FASTER and not _near(fastest, faithful):
-        more += refine(bench, fastest, wishes.floor, saved, progress)
-    return more
+    if fastest.good or time_ratio(fastest) >= FASTER or _near(fastest, faithful):
+        return more
+    bench.scaled = other = scaled_bench(bench, fastest.treatment, calibration, wishes.ranges, setting)
+    start = other.attempt(scaled(fastest.treatment)) if other is not None else None
+    if other is not None and start is not None:
+        more += refine(other, start, wishes.floor, saved, setting.progress)
+    return more if any(t.good for t in more) else more + refine(bench, fastest, wishes.floor, saved, setting.progress)
 
 
 def _quicker(bench: Bench, fastest: Trial, wishes: Wishes) -> tuple[list[Trial], dict[str, float]]:

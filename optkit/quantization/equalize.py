@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.channel_ranges import ChannelRange, Progress, channel_ranges
-from optkit.quantization.channel_ties import Ties, find_ties, scalable_layer
+from optkit.quantization.channel_ties import Ties, find_ties, is_seam, scalable_layer
 from optkit.quantization.graphs import add_constant, constant_array, prune_unused
 from optkit.quantization.insert_static import output_of
 from optkit.quantization.operators import attribute, channel_axis
@@ -188,6 +188,8 @@ def _apply(model: ir.Model, ties: Ties, factors: Array) -> None:
     for node in model.graph:
         if scalable_layer(node) and node.outputs[0] in ties.of:
             _scale_layer(model.graph, node, ties, factors)
+        elif is_seam(node):
+            _scale_seam(model.graph, node, ties, factors)
         elif node.op_type == "Add":
             for place, value in enumerate(node.inputs):
                 array = constant_array(value)
@@ -197,6 +199,19 @@ def _apply(model: ir.Model, ties: Ties, factors: Array) -> None:
                     if (divisor != 1).any():
                         scaled = array / divisor.reshape(-1, *[1] * (-channels.axis - 1))
                         node.replace_input_with(place, add_constant(model.graph, f"{value.name}_equalized", scaled.astype(array.dtype)))
+
+
+def _scale_seam(graph: ir.Graph, node: ir.Node, ties: Ties, factors: Array) -> None:
+    source, value = node.inputs[0], node.inputs[1]
+    array = constant_array(value)
+    assert source is not None
+    assert value is not None
+    assert array is not None
+    taken = factors[ties.groups(source)] if source in ties.of else np.ones(1)
+    change = (taken / factors[ties.groups(node.outputs[0])]).reshape(-1, 1, 1)
+    if (change != 1).any():
+        scaled = array * change if node.op_type == "Mul" else array / change
+        node.replace_input_with(1, add_constant(graph, f"{value.name}_equalized", scaled.astype(array.dtype)))
 
 
 def _scale_layer(graph: ir.Graph, node: ir.Node, ties: Ties, factors: Array) -> None:

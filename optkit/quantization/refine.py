@@ -1,19 +1,22 @@
 """Give the nodes that cost the most fidelity back to float until a variant is faithful enough, at the least cost in time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from optkit.quantization.operators import weight_of
 from optkit.quantization.room import room
 from optkit.quantization.sensitivity import noise_by_node
-from optkit.quantization.treatment import Treatment
+from optkit.quantization.treatment import Treatment, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
 
 LEAST_SHARE = 0.05
 """Of the typical saving: what a layer counts as saving when it saves nothing."""
 
 WORTH_TRYING = 0.05
+WHOLE_SHARE = 0.1
+"""Of all weights, that may go back to float32 in the file with the layers that do."""
 MARGIN = 2.0
 """dB of room. A variant that is cut to fit on a few examples would just scrape past on those, and fail on others."""
 
@@ -21,7 +24,9 @@ Progress = Callable[[str, int, int], None]
 
 
 def refine(bench: Bench, start: Trial, floor: float | None, saved: Mapping[str, float], progress: Progress) -> list[Trial]:
-    """Variants of `start` with more nodes in float, among them the one with the fewest that is good; at most 2 + log2(nodes).
+    """Variants of `start` with more nodes in float, among them the one with the fewest that is good.
+
+    These are at most 2 + log2(nodes). Small layers keep their weights in float32 too.
 
     Good is what has room to spare (see room.py; `floor` as there), or keeps the drop allowed where that decides. The first guess is
     what does if noise adds up.
@@ -34,7 +39,7 @@ def refine(bench: Bench, start: Trial, floor: float | None, saved: Mapping[str, 
     tried: dict[int, Trial] = {}
     guess = max(1, _predicted(order, noise, room(start.fidelity, floor) - MARGIN))
     while low < high and len(tried) < 2 + len(order).bit_length():
-        trial = bench.attempt(_without(start.treatment, order[:guess], guess))
+        trial = bench.attempt(_without(bench, start.treatment, order[:guess]))
         if trial is not None and trial.drop is None:
             trial = replace(trial, good=room(trial.fidelity, floor) >= MARGIN)
         if trial is not None and trial.good:
@@ -56,9 +61,16 @@ def without_slow(start: Trial, saved: Mapping[str, float], total: float) -> Trea
     return replace(start.treatment, name=f"{start.treatment.name}, {len(slow)} slow layers in float", ways=left)
 
 
-def _without(treatment: Treatment, nodes: list[str], count: int) -> Treatment:
+def _without(bench: Bench, treatment: Treatment, nodes: Sequence[str]) -> Treatment:
+    """The same with nodes in float; where layers compute in integers, those that hold many weights are still stored in 8 bits."""
+    sizes = {str(n.name): weight_of(n).size for n in weighted_nodes(bench.model)}  # type: ignore[union-attr]
+    light, room_left = set(nodes), sum(sizes.values()) * (WHOLE_SHARE if treatment.ways else 1.0)
+    for name in sorted(nodes, key=lambda n: sizes.get(n, 0)):
+        room_left -= sizes.get(name, 0)
+        if room_left < 0:
+            light.discard(name)
     smaller = treatment.without(nodes)
-    return replace(smaller, name=f"{treatment.name}, {count} layers in float")
+    return replace(smaller, whole=treatment.whole | light, name=f"{treatment.name}, {len(nodes)} layers in float")
 
 
 def _predicted(order: list[str], noise: Mapping[str, float], spare: float) -> int:

@@ -58,6 +58,8 @@ class Treatment:
     """Weights in a group, where any are in groups."""
     ends: bool = False
     """Elementwise nodes that lead to no integer layer compute in integers too."""
+    whole: frozenset[str] = frozenset()
+    """Layers whose weights stay as they are, float32 in the file too."""
 
     def without(self, nodes: Iterable[str]) -> "Treatment":
         """The same, with some nodes left as they were."""
@@ -94,6 +96,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     if treatment.smooth:
         divided = divide_inputs(made.graph, [n for n, w in ways.items() if w is Way.DYNAMIC], learned.smoothing)
         learned = _learned_of_divided(learned, divided)
+    whole = {str(n.inputs[WEIGHT_INPUT].name) for n in weighted_nodes(made) if n.name in treatment.whole}  # type: ignore[union-attr]
     weights, stored = rounded_weights(made, treatment, ways, learned)
     static = {n for n, w in ways.items() if w in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
     if static:
@@ -107,7 +110,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     prune_unused(made)
     if treatment.compress:
         compress_tables(made)
-        compress_weights(made, given=stored)
+        compress_weights(made, whole, given=stored)
         prune_unused(made)
     forget_shapes(made)
     return made
@@ -132,6 +135,8 @@ def rounded_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Wa
         for node in graph:
             name = str(node.name)
             if weight_of(node) is None or ways.get(name) is Way.GROUPS or (name not in ways and not treatment.compress):
+                continue
+            if name not in ways and name in treatment.whole:
                 continue
             value = node.inputs[WEIGHT_INPUT]
             means = learned.means.get(source_of(node))

@@ -64,8 +64,14 @@ class Bench:
         self.failures: dict[str, str] = {}
         self.unfused: set[str] = set()
         """Nodes that ONNX Runtime does not compute in integers where they are."""
+        self.scaled: Bench | None = None
+        """The same with channels of alike range (scaled.py), where that was tried."""
         self._count = 0
         self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None or can_be_recurrent(n)}
+
+    def of(self, trial: Trial) -> "Bench":
+        """The bench whose graph a trial was made from: this one, or the one with scaled channels."""
+        return self.scaled if self.scaled is not None and trial.path.parent == self.scaled.folder else self
 
     def is_weighted(self, name: str) -> bool:
         """Whether the node of that name has a weight (others only pass values on)."""

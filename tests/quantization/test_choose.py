@@ -15,7 +15,9 @@ from optkit.datasets import Examples
 from optkit.errors import DataError, NothingPaid
 from optkit.formats.onnx import load_model
 from optkit.quantization import trial as trials
-from optkit.quantization.choose import Choice, choose, count_ways, refuse_hopeless
+from optkit.quantization.candidates import STORED
+from optkit.quantization.choose import Choice, choose, count_ways, of_simplifying, refuse_hopeless
+from optkit.quantization.fidelity import Fidelity
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 from optkit.quantization.trial import Bench, Trial
@@ -298,3 +300,17 @@ def test_counts_of_a_treatment_are_of_what_computes() -> None:
     model = read("(float[N,40] x) => (float[N,40] y) { a = MatMul(x, w) r = Relu(a) y = MatMul(r, w) }", w=draw(40, 40))
     assert count_ways(model, Treatment("one", {"a": Way.DYNAMIC})) == {"MatMul": {"dynamic": 1, "float": 1}}
     assert count_ways(model, Treatment("stored")) == {"MatMul": {"float": 2}}
+
+
+@pytest.mark.parametrize(
+    ("best", "plain", "says"),
+    [(0.5, 0.7, "most of the speed"), (0.5, 0.8, ""), (0.9, 0.99, ""), (0.7, None, "all of the speed")],
+)
+def test_speed_that_comes_from_simplifying_is_not_credited_to_integers(best: float, plain: float | None, says: str) -> None:
+    def timed(treatment: Treatment, time: float) -> Trial:
+        return Trial(treatment, Path(treatment.name), 1, Fidelity(40, 1.0), True, None, Interval(time, time, time))
+
+    stored = timed(STORED, best if plain is None else plain)
+    winner = stored if plain is None else timed(Treatment("static", {"c": Way.STATIC}), best)
+    said = " ".join(of_simplifying(winner, [winner, stored]))
+    assert (says in said) if says else not said
