@@ -2,7 +2,7 @@
 
 import shlex
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ WIDTH = 100
 def pruned_text(made: Artifact, original: Path, data: str | None) -> str:
     """Size, parameters, multiplications and time, before and after: each says something else."""
     notes = made.lineage[-1].notes
-    rows = [("size", _shrunk(model_size(original), model_size(made.path), show_bytes))]
-    rows += [(word, _shrunk(*notes[name], _count)) for word, name in (("weights", "parameters"), ("MACs", "macs")) if name in notes]
+    rows = [("size", _shrunk((model_size(original), model_size(made.path)), show_bytes))]
+    rows += [(word, _shrunk(notes[name], _count)) for word, name in (("weights", "parameters"), ("MACs", "macs")) if name in notes]
     if "measured_compressed" in notes:
-        rows.append(("gzip", _shrunk(*notes["measured_compressed"], show_bytes)))
+        rows.append(("gzip", _shrunk(notes["measured_compressed"], show_bytes)))
     if "sparsity" in notes:
         rows.append(("zeros", "{:.1%} → {:.1%} of the weights".format(*notes["sparsity"])))
     if ratio := notes.get("measured_ratio"):
@@ -33,12 +33,13 @@ def pruned_text(made: Artifact, original: Path, data: str | None) -> str:
     return "\n".join([str(made.path), *(_row(name, value) for name, value in rows)])
 
 
-def _shrunk(before: float, after: float, show: Any) -> str:
+def _shrunk(numbers: Sequence[int], show: Callable[[int], str]) -> str:
+    before, after = numbers
     return f"{show(before)} → {show(after)}, {after / before:.1%}" if before else show(after)
 
 
-def _count(number: float) -> str:
-    return f"{int(number):,}"
+def _count(number: int) -> str:
+    return f"{number:,}"
 
 
 def _time(ratio: Sequence[float], notes: Mapping[str, Any]) -> str:

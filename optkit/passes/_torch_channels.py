@@ -14,6 +14,7 @@ from optkit.passes._made_up import made_up_for
 from optkit.pruning.channels import Asked, Outcome, prune_channels
 from optkit.pruning.cost import cost_of
 from optkit.pruning.feeds import inputs_for
+from optkit.pruning.importance import Importance
 from optkit.runtimes.torch import TorchSession
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def prune_torch_channels(asked: "PruneChannels", source: Artifact, target: Path,
     model = load_torch(source.path)
     examples = _examples(model, source, job)
     inputs = inputs_for(model.module, next(iter(examples.feeds(TRACED))))
-    importance = "magnitude" if asked.importance == "auto" else asked.importance
+    importance: Importance = asked.importance if asked.importance in ("taylor", "batch_norm_scale") else "magnitude"
     if importance == "taylor":
         gather_gradients(model, job.examples)
     before = cost_of(model.module, inputs)

@@ -32,7 +32,7 @@ def weights_in(model: ir.Model, exclude: Sequence[str] = ()) -> dict[str, Weight
     `exclude` has patterns of node names, initializer names or operators. Raises UsageError for one that matches nothing.
     """
     nodes = [node for graph in model.graphs() for node in graph if node.domain in ("", "ai.onnx")]
-    found, named, users = {}, {}, dict[str, set[str]]()
+    found, named, users = dict[str, Weight](), dict[str, str](), dict[str, set[str]]()
     for number, node in enumerate(nodes):
         axis = _input_axis(node)
         value = node.inputs[1] if axis is not None and len(node.inputs) > 1 else None

@@ -109,7 +109,7 @@ def test_a_measured_target_asks_the_measure(nets: Path) -> None:
 
     def latency(module: Any) -> float:
         seen.append(sum(each.numel() for each in module.parameters()))
-        return seen[-1] / 12_000
+        return float(seen[-1]) / 12_000
 
     module = net("Net")
     prune_channels(module, IMAGE, asked(target=("latency", 0.5), round_to=1), latency)

@@ -13,7 +13,7 @@ FLOATS = st.floats(-8, 8, width=32)
 
 
 @given(arrays(np.float32, (3, 8), elements=FLOATS), st.sampled_from([0, 1]))
-def test_exactly_two_of_every_four_along_the_axis_stay_and_they_are_the_largest(weight: np.ndarray, turned: int) -> None:  # type: ignore[type-arg]
+def test_exactly_two_of_every_four_along_the_axis_stay_and_they_are_the_largest(weight: np.ndarray, turned: int) -> None:
     mask = two_of_four(weight.T if turned else weight, 0 if turned else 1)
     rows, kept = (weight, mask.T if turned else mask)
     for start in (0, 4):
