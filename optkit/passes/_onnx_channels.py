@@ -93,7 +93,8 @@ def _prepared(model: ir.Model, feeds: list[Feed], threads: int) -> Prepared:
 def _size_for(share: float, pruner: Pruner, original: Path, feeds: list[Feed], job: Job) -> float:
     """The share of multiply-accumulates that must go so that a run takes `share` of the original's time, measured."""
     tried: dict[float, float] = {}
-    left = share
+    least = round(1.0005 - pruner.most(), 3)
+    left = max(share, least)
     with TemporaryDirectory(prefix="optkit-") as folder:
         path = Path(folder) / "tried.onnx"
         for number in range(TRIES):
@@ -102,7 +103,7 @@ def _size_for(share: float, pruner: Pruner, original: Path, feeds: list[Feed], j
             job.progress("timing sizes", number + 1, TRIES)
             if share * (1 - NEAR) <= tried[left] <= share:
                 break
-            following = _following(tried, share)
+            following = max(_following(tried, share), least)
             if following in tried:
                 break
             left = following

@@ -25,6 +25,8 @@ WORK = 1e12
 """Multiply-accumulates that running examples through the model may take while weights are solved again: about a minute of one core."""
 LEARNED = 5e10
 """Those of one run over the examples; large models learn from fewer."""
+PROBED = 4e9
+"""Those of trying one family's removal out."""
 MOST, FEWEST = 256, 32
 """Examples that are learned from; there may be less."""
 
@@ -93,7 +95,10 @@ class Pruner:
             limit = self.setting.max_memory
             readers = find_readers(self.model, self.groups, self.examples, threads=threads, progress=progress, limit=limit)
         orders = find_orders(self.model, self.groups, readers, progress=progress)
-        return find_competitors(self.model, self.groups, orders, readers, self.reference, wishes.limits, threads=threads, progress=progress)
+        feeds = int(np.clip(PROBED / max(self.size.macs, 1), 2, 16))
+        return find_competitors(
+            self.model, self.groups, orders, readers, self.reference, wishes.limits, feeds=feeds, threads=threads, progress=progress
+        )
 
     def choose(self, ratio: float) -> Array:
         """The units to remove. Raises UsageError where so much cannot go."""
@@ -103,10 +108,15 @@ class Pruner:
         fixed = total - saving.left([0] * len(self.competitors))
         gone = allocate(self.competitors, saving, lambda gone: fixed + saving.left(gone) <= (1 - ratio) * total)
         if gone is None:
-            most = 1 - (fixed + saving.left([c.steps[-1] for c in self.competitors])) / total
+            most = self.most()
             what = f"a ratio of {ratio:g} of the {self.wishes.measure} is more than may go: {int(most * 100) / 100:g} at most"
             raise UsageError(what, hint=f"ask for less, or for a smaller round_to; {self._stays()}")
         return removed_units(self.competitors, gone)
+
+    def most(self) -> float:
+        """The largest share of what is counted that may go."""
+        saving, total = self._saving()
+        return (saving.left([0] * len(self.competitors)) - saving.left([c.steps[-1] for c in self.competitors])) / total
 
     def _stays(self) -> str:
         return f"layers keep {self.wishes.limits.least_kept:.0%} of their channels, and what is tied to inputs, outputs and norms stays"
@@ -138,14 +148,17 @@ class Pruner:
         macs = macs_by_node(model, observed_shapes(model, self.feed, self.setting.threads))
         return Size(count_parameters(model), sum(macs.values()))
 
-    def prune(self, ratio: float) -> "Pruned":
-        """A smaller model with the weights as they were, and solved again unless that is not wished."""
+    def cut(self, ratio: float) -> tuple[ir.Model, Array]:
+        """A smaller model with the weights as they were, and the units that went."""
         removed = self.choose(ratio)
         if not len(removed):
-            raise NothingPaid(
-                f"a ratio of {ratio:g} takes nothing away: channels go in steps", hint="ask for more, or set a smaller round_to"
-            )
-        made = cut_out(self.model, self.groups, removed)
+            what = f"a ratio of {ratio:g} takes nothing away: channels go in steps of {self.wishes.limits.round_to}"
+            raise NothingPaid(what, hint="ask for more, or set a smaller round_to")
+        return cut_out(self.model, self.groups, removed), removed
+
+    def prune(self, ratio: float) -> "Pruned":
+        """A smaller model with the weights that stay solved again, unless that is not wished."""
+        made, removed = self.cut(ratio)
         plain = self.reference.compare(open_watched(made, self.setting.threads)).sqnr
         done = Refitted(0)
         if self.wishes.refit:

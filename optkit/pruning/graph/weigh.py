@@ -24,8 +24,6 @@ BYTES_AT_ONCE = 1 << 29
 """Of moments; layers with more are done in several runs over the examples."""
 PROBED = 0.5
 """Share of a family's steps that is taken out to see how much that shows."""
-FEEDS = 8
-"""That it is seen on."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +92,18 @@ def find_competitors(
     reference: Reference,
     limits: Limits,
     *,
+    feeds: int,
     threads: int,
     progress: Progress,
 ) -> list[Competitor]:
-    """Each family with how much the errors of its layers show at the outputs: tried out, half of it removed and solved again."""
+    """Each family with how much the errors of its layers show at the outputs: half of it removed, solved again, tried on `feeds` examples."""
     found = []
     for number, (family, order) in enumerate(zip(groups.families, orders, strict=True)):
         steps = tuple(n for n in steps_of(family, limits.round_to, limits.least_kept) if n < len(order.cost))
         weight = 1.0
         if len(steps) > 1:
             count = steps[max(1, round(PROBED * (len(steps) - 1)))]
-            noise = _noise(model, groups, order.units[:count], family, readers, reference, threads)
+            noise = _noise(model, groups, order.units[:count], family, readers, reference, feeds, threads)
             weight = noise / max(float(order.cost[count]), 1e-9)
         found.append(Competitor(family, order, weight, steps))
         progress("weighing layers", number + 1, len(groups.families))
@@ -112,7 +111,14 @@ def find_competitors(
 
 
 def _noise(
-    model: ir.Model, groups: Groups, gone: Array, family: Family, readers: Mapping[str, Reader], reference: Reference, threads: int
+    model: ir.Model,
+    groups: Groups,
+    gone: Array,
+    family: Family,
+    readers: Mapping[str, Reader],
+    reference: Reference,
+    feeds: int,
+    threads: int,
 ) -> float:
     """At the outputs, relative to what varies in them, with these units gone and the layers that read them solved again."""
     made = cut_out(model, groups, gone)
@@ -132,7 +138,7 @@ def _noise(
         assert value.dtype is not None
         put(value, weight_from_rows(node, rows[None], shape).astype(value.dtype.numpy()))
     try:
-        sqnr = reference.compare(open_watched(made, threads), FEEDS).sqnr
+        sqnr = reference.compare(open_watched(made, threads), feeds).sqnr
     except OptkitError:
         return np.inf
     return float(10 ** (-sqnr / 10)) if np.isfinite(sqnr) else np.inf

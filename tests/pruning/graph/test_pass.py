@@ -12,10 +12,16 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, NothingPaid, OptkitError, UsageError
 from optkit.formats import read_artifact
-from optkit.passes import Job
+from optkit.passes import Job, _onnx_channels
 from optkit.passes.prune_channels import PruneChannels
+from optkit.stats.interval import Interval
 
 X = np.random.default_rng(0).normal(size=(64, 3, 6, 6)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _short_races(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_onnx_channels, "SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -86,3 +92,17 @@ def test_a_model_without_layers_is_refused(net: Any, tmp_path: Path) -> None:
     ir.save(made.model(made.add("Relu", "x")), tmp_path / "model.onnx")
     with pytest.raises(NothingPaid, match="no convolutions"):
         prune(read_artifact(tmp_path / "model.onnx"))
+
+
+def test_a_size_is_searched_that_takes_the_time_wished(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(models: list[Path], *given: Any, **more: Any) -> list[Interval]:
+        sizes = [sum(int(np.prod(t.dims)) for t in onnx.load(m).graph.initializer) for m in models]
+        return [Interval(size / sizes[0], size / sizes[0], size / sizes[0]) for size in sizes]
+
+    monkeypatch.setattr(_onnx_channels, "race", timed)
+    notes = prune(source, latency=0.5, round_to=1)[1]
+    assert 0.4 < notes["measured_ratio"][0] <= 0.5
+    assert notes["measured_trials"][-1]["time"] == pytest.approx(notes["measured_ratio"][0], abs=0.05)
+    monkeypatch.setattr(_onnx_channels, "race", lambda models, *a, **k: [Interval(1, 1, 1)] * len(models))
+    with pytest.raises(NothingPaid, match="no size takes 1%"):
+        prune(source, latency=0.01, round_to=1)
