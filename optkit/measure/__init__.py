@@ -95,11 +95,12 @@ def measure(
 
     `metrics` None measures what suits the labels and the answers, with the fidelity metrics; `output` then names the output that
     carries the answer where there are several. `meters` are words of that family, all by default. `seconds` is the time given to the
-    interleaved timing of one device, batch size and number of threads, half of which is added for cold starts. `threads` 0 leaves the number to the
-    runtime; of several numbers, answers are those of the first. With `precision` (half the width of the interval of the time ratio, relative) or `least_speedup` (a limit that the ratio is
-    to be held against) timing ends as soon as that is known. `own_process` runs each model in a process of its own, None where two
-    in one would disturb each other: where PyTorch is one of the runtimes. In the result all models of one device, number of threads and batch
-    size follow each other, in the order given.
+    interleaved timing of one device, batch size and number of threads, half of which is added for cold starts. `threads` 0 leaves
+    the number to the runtime; of several numbers, answers are those of the first. With `precision` (half the width of the interval
+    of the time ratio, relative) or `least_speedup` (a limit that the ratio is to be held against) timing ends as soon as that is
+    known. `own_process` runs each model in a process of its own, None where two in one would disturb each other: where PyTorch is
+    one of the runtimes. In the result all models of one device, number of threads and batch size follow each other, in the order
+    given.
 
     Raises UsageError for a device that is not there, ModelError for a model that does not load or run or whose reference answers
     are NaN, and DataError for examples that do not fit a model.
