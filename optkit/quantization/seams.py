@@ -29,9 +29,12 @@ def add_seams(model: ir.Model) -> ir.Model:
             before.setdefault(source, []).append(node)
     for layer in layers:
         value = output_of(layer)
-        stopped = [n for n in dict.fromkeys(value.consumers()) if _stops(n, made.graph, {})]
-        if stopped and _fixed(value, ties) and not value.is_graph_output() and all(n.graph is made.graph for n in stopped):
-            _redirect(value, stopped, _seam(made.graph, value, _sizes(layer)[0], "Div"))
+        readers = list(dict.fromkeys(value.consumers()))
+        stopped = {n for n in readers if _stops(n, made.graph, {})}
+        if stopped and _fixed(value, ties) and not value.is_graph_output() and all(n.graph is made.graph for n in readers):
+            # what belongs to an activation reads the same as the rest of it: ONNX Runtime knows GELU by that
+            others = [n for n in readers if n in stopped or not (scalable_layer(n) or n.op_type == "Add")]
+            _redirect(value, others, _seam(made.graph, value, _sizes(layer)[0], "Div"))
     for value, nodes in before.items():
         _redirect(value, nodes, _seam(made.graph, value, _sizes(nodes[0])[1], "Mul"))
     return made

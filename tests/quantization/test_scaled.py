@@ -6,13 +6,14 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.formats.onnx import load_model
 from optkit.quantization.calibrate import calibrate
 from optkit.quantization.scaled import scaled, scaled_bench
 from optkit.quantization.treatment import Treatment, Way
 from optkit.quantization.trial import Bench
 from optkit.quantization.wishes import Setting, Wishes
 
-from .tiny import draw, examples, operators, read, saved
+from .tiny import draw, examples, fused, operators, read, saved
 
 IMAGES = draw(12, 3, 6, 6, seed=5)
 SPREAD = np.array([0.02, 0.02, 0.02, 0.02, 0.1, 30], np.float32).reshape(-1, 1, 1, 1)
@@ -47,6 +48,8 @@ def test_small_channels_beside_large_ones_survive(tmp_path: Path) -> None:
     assert after.fidelity.sqnr > before.fidelity.sqnr + 6
     assert (bench.of(before), bench.of(after)) == (bench, other)
     assert operators(other.model)["Mul"] > operators(bench.model)["Mul"]
+    made = fused(load_model(after.path), tmp_path)
+    assert (made["Gelu"], made["QLinearConv"]) == (1, 2)
 
 
 @pytest.mark.parametrize("treatment", [Treatment("stored"), Treatment("dynamic", {"c": Way.DYNAMIC})])
