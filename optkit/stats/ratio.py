@@ -16,7 +16,7 @@ FEW = 9
 """Rounds. From here on the sign test's interval would leave the extremes out."""
 LUCK = 0.07
 """How much two openings of one file may differ in speed, for as long as they last: where their memory happens to lie decides it. Of 38
-pairs of sessions of one 42 MB file, each pair timed for 5 s on a busy machine, half differed by over 1.4 % and one in twenty by over 6.7 %."""
+pairs of sessions of one 42 MB file, each timed for 5 s on a busy machine, half differed by over 1.4 % and one in twenty by over 6.7 %."""
 MOST_VALUES = 20_000
 """More are thinned within their round: evenly spaced order statistics stand for the rest."""
 
