@@ -58,7 +58,7 @@ def _convolution(node: ir.Node, channels: Channels, out_axis: int) -> Handled:
     return {(0, 1)}
 
 
-def _fewer_groups(first: np.ndarray) -> Callable[[ir.Node, Kept], None]:  # type: ignore[type-arg]
+def _fewer_groups(first: np.ndarray) -> Callable[[ir.Node, Kept], None]:
     def change(node: ir.Node, kept: Kept) -> None:
         node.attributes["group"] = ir.AttrInt64("group", int(kept(first).sum()))
 

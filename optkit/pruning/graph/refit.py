@@ -201,7 +201,7 @@ def _odd_bias(node: ir.Node) -> bool:
     return shape is None or made is None or out is None or shape != (made[out],)
 
 
-def _set_bias(model: ir.Model, node: ir.Node, where: tuple[ir.Node, int], rest: Array, dtype: np.dtype) -> None:  # type: ignore[type-arg]
+def _set_bias(model: ir.Model, node: ir.Node, where: tuple[ir.Node, int], rest: Array, dtype: np.dtype) -> None:
     """`rest` is what the layer's outputs lack on average without any bias; an addition behind a MatMul keeps what it had, too."""
     holder, place = where
     held = constant_array(holder.inputs[place]) if len(holder.inputs) > place else None

@@ -61,7 +61,7 @@ def count_places(node: ir.Node, value: Array) -> int:
     """How many outputs (of a ConvTranspose: inputs) there are per channel, given what the node reads."""
     if node.op_type == "Conv":
         return len(value) * prod(_geometry(node, value.shape[2:])[1])
-    return value.size // value.shape[1 if node.op_type == "ConvTranspose" else -1]
+    return int(value.size) // int(value.shape[1 if node.op_type == "ConvTranspose" else -1])
 
 
 def _patches(node: ir.Node, value: Array, places: Array) -> Array:

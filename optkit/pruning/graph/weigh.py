@@ -96,7 +96,7 @@ def find_competitors(
     threads: int,
     progress: Progress,
 ) -> list[Competitor]:
-    """Each family with how much the errors of its layers show at the outputs: half of it removed, solved again, tried on `feeds` examples."""
+    """Each family with how much the errors of its layers show at the outputs: half of it removed, on `feeds` examples."""
     found = []
     for number, (family, order) in enumerate(zip(groups.families, orders, strict=True)):
         steps = tuple(n for n in steps_of(family, limits.round_to, limits.least_kept) if n < len(order.cost))
@@ -131,7 +131,7 @@ def _noise(
         shape, held = shape_of(value), groups.axes[str(value.name)]  # type: ignore[union-attr]
         out = weight_axes(node)[1]
         rows = refitted(reader, gone)
-        if out in held:
+        if out is not None and out in held:
             rows = rows[~np.isin(held[out], gone)]
         assert shape is not None
         assert value is not None
