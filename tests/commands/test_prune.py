@@ -1,0 +1,59 @@
+"""`optkit prune` and `optkit compare --factory`: a PyTorch file and what came of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from optkit.cli import main
+from optkit.formats.torch_origin import Origin, TensorInput, trusting
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torch_pruning")
+pytestmark = pytest.mark.slow
+
+NETS = """
+import torch
+from torch import nn
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(12, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
+"""
+FACTORY = "optkit_command_nets:net"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "optkit_command_nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from optkit_command_nets import net  # type: ignore[import-not-found]
+
+    from optkit.formats.torch import TorchModel, save_torch
+
+    with trusting(FACTORY):
+        save_torch(TorchModel(net(), Origin(FACTORY, inputs=(TensorInput("input", "float32", ("batch", 12)),))), tmp_path / "m.safetensors")
+    dice = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", input=dice.standard_normal((60, 12)).astype(np.float32), labels=dice.integers(0, 3, 60))
+    return tmp_path
+
+
+def said_by(*words: str) -> tuple[int, str]:
+    found = CliRunner().invoke(main, [*words])
+    return found.exit_code, " ".join((found.output + found.stderr).split())
+
+
+def test_a_pytorch_file_is_pruned_and_compared_with_its_original(folder: Path) -> None:
+    code, said = said_by("prune", "m.safetensors", "--data", "data.npz", "--factory", FACTORY, "--no-cache")
+    assert code == 0, said
+    assert "time" in said
+    assert "MACs" in said
+    assert (folder / "m.pruned.safetensors").is_file()
+    asked = ("compare", "m.safetensors", "m.pruned.safetensors", "--data", "data.npz", "--time", "0.2s")
+    code, said = said_by(*asked)
+    assert (code, f"--factory {FACTORY}" in said) == (2, True), "a file alone runs no code, and the hint says what does"
+    code, said = said_by(*asked, "--factory", FACTORY)
+    assert code == 0, said
+    assert "m.pruned.safetensors" in said
