@@ -49,8 +49,8 @@ def integer_seconds(kernels: Iterable[Kernel], peaks: Peaks, beside: Beside, dev
     shares: dict[Kernel, list[float]] = {kernel: [] for kernel in calls}
     for _ in range(TURNS):
         for kernel, call in calls.items():
-            model = _timed(beside.call)
-            shares[kernel].append(_timed(call) / model)
+            whole = _timed(beside.call)
+            shares[kernel].append(_timed(call) / whole)
     return {kernel: max(median(each) * beside.seconds - peaks.run, peaks.call) for kernel, each in shares.items()}
 
 

@@ -109,7 +109,10 @@ class _OnDevice:
             paths, first = [model.path for model in self.models], [fitted(feeds[0], ports) for ports in self.inputs]
             fresh = cold_starts(paths, first, self.device, threads, asked.seconds * COLD_SHARE, told)
         sizes = [(model_size(each.path), compressed_size(each.path) if "file" in wanted else None) for each in self.models]
-        readings = [Readings(batch, *size, *run) for size, *run in zip(sizes, cpu, rounds, fresh, strict=True)]
+        readings = [
+            Readings(batch, size, packed, spent, times, starts)
+            for (size, packed), spent, times, starts in zip(sizes, cpu, rounds, fresh, strict=True)
+        ]
         return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings], conditions
 
     def _time(self, feeds: Sequence[Feed], threads: int, told: Progress) -> tuple[list[list[Array]], list[list[float]], Conditions]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from optkit.errors import UsageError
 from optkit.needs import need
-from optkit.runtimes._lanes import Calls, timed_block, warm_up
+from optkit.runtimes._lanes import Calls, warm_up
 from optkit.scenarios import Candidate, Figure, Outcome, Progress, Traffic
 from optkit.scenarios.server import IN_TIME, LONGEST, LOWER, TIMINGS, TRIES, Queue, rate_to_start, runner
 from optkit.stats.order import runs_needed
@@ -59,9 +59,7 @@ class LoadGenerator:
         calls = _opened(model, min(model.batches))
         settings = self._settings("SingleStream", traffic)
         settings.min_query_count = FEWEST
-        settings.single_stream_expected_latency_ns = max(
-            1, round(float(timed_block(calls[0], TIMINGS, time.perf_counter).min()) / AMPLE * 1e9)
-        )
+        settings.single_stream_expected_latency_ns = max(1, round(warm_up(calls[0]) / AMPLE * 1e9))
 
         def send(queries: list[Any]) -> None:
             for query in queries:
@@ -214,9 +212,9 @@ def _opened(model: Candidate, batch: int) -> Calls:
 def _latencies(log: Log, n: int) -> list[Figure]:
     found = {share: log.get(f"result_{float(share):.2f}_percentile_latency_ns") for share in LATENCIES}
     return [
-        Figure(f"latency_{name}", "s", float(found[share]) / 1e9, None, None, n)
-        for share, name in LATENCIES.items()
-        if found[share] is not None and n >= runs_needed(float(share) / 100)
+        Figure(f"latency_{LATENCIES[share]}", "s", float(value) / 1e9, None, None, n)
+        for share, value in found.items()
+        if value is not None and n >= runs_needed(float(share) / 100)
     ]
 
 
