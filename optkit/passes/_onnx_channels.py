@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 HALF = 0.5
 FEW = 32
+"""Examples below which chance has a say."""
+LITTLE = 10.0
+"""dB at the outputs."""
 TRIES = 5
 """Of sizes, until one takes the time that is wished."""
 NEAR = 0.05
@@ -64,7 +67,7 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     times = race([source.path, target], feeds[:4], seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)
     _tell(job, pruner, pruned, fidelity, times[1])
     job.note("importance", importance)
-    job.note("remarks", _remarks(prepared, pruner.examples, pruned))
+    job.note("remarks", _remarks(prepared, pruner.examples, pruned, fidelity))
     job.note("calibrated_on", len(pruner.examples))
 
 
@@ -149,11 +152,13 @@ def _tell(job: Job, pruner: Pruner, pruned: Pruned, fidelity: Fidelity, time: In
     job.note("measured_in", "ONNX Runtime")
 
 
-def _remarks(prepared: Prepared, learned: Feeds, pruned: Pruned) -> list[str]:
+def _remarks(prepared: Prepared, learned: Feeds, pruned: Pruned, fidelity: Fidelity) -> list[str]:
     found = list(prepared.remarks)
     if short := pruned.refitted.short_of_rows:
         layers = f"{len(short)} layer{'s' if len(short) > 1 else ''} ({short[0]}{', …' if len(short) > 1 else ''})"
         found.append(f"{layers} saw fewer rows than it has weights per output: held near the weights it had; more examples teach more")
     if len(learned) < FEW:
-        found.append(f"{len(learned)} examples are few to choose channels by: give {FEW} or more")
+        found.append(f"channels were chosen by few examples ({len(learned)}): give {FEW} or more")
+    if fidelity.sqnr < LITTLE:
+        found.append(f"little is left of the answers ({max(fidelity.sqnr, 0.0):.0f} dB): take fewer channels out, or train what is left")
     return found

@@ -58,7 +58,7 @@ def test_the_same_bytes_again(source: Artifact) -> None:
 
 
 def test_few_examples_are_told(source: Artifact) -> None:
-    assert any("8 examples are few" in remark for remark in prune(source, rows=8, ratio=0.4)[1]["remarks"])
+    assert any("by few examples (8)" in remark for remark in prune(source, rows=8, ratio=0.4)[1]["remarks"])
 
 
 @pytest.mark.parametrize(
