@@ -61,9 +61,8 @@ def prove(
 
     `data` is what `--data` takes, or examples that are read already; `samples` uses at most so many of them, evenly spaced. Without
     `metrics`, what suits the labels, and fidelity. `seconds` is the time for each device, batch size and number of
-    `threads`. With `layers`,
-    it is also told at which layers the models part, and where their time goes. `by` names what to look at parts of the examples by:
-    `label`, or columns of the data.
+    `threads`. With `layers`, it is also told at which layers the models part, and where their time goes. `by` names what to look at
+    parts of the examples by: `label`, or columns of the data.
     With `precision` (half the interval of the time ratio), or limits that hold speed against something, timing ends as soon as that is
     known. `own_process`: see `measure`.
     Raises UsageError, DataError or ModelError when something does not fit, before anything is timed where that can be known.
@@ -72,12 +71,11 @@ def prove(
 
     stored = None if limits is None or limits.baseline is None else read_baseline(limits.baseline)
     models = _with_lineage(models, 2 if stored is None else 1)
-    first = threads if isinstance(threads, int) else threads[0]
-    examples = examples_for(data, open_session(models[0].path, threads=first).inputs, synthetic, models[0], seed, samples)
+    examples = examples_for(data, open_session(models[0].path).inputs, synthetic, models[0], seed, samples)
     wanted = _metrics(metrics or (() if stored is None else stored_metrics(stored)), output, limits)
     _check_limits(limits, wanted, examples, devices)
     slices = slices_by(by, examples, wanted)
-    more = _layers(models, examples, first, seconds, devices[0], progress) if layers else {}
+    more = _layers(models, examples, threads if isinstance(threads, int) else threads[0], seconds, devices[0], progress) if layers else {}
     measurements = measure(
         models,
         examples,
