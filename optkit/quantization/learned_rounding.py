@@ -111,7 +111,7 @@ def learn_rounding(node: ir.Node, weight: Array, moments: Array, *, portable: bo
     rows = as_rows(node, weight).astype(np.float64)
     steps = [scale, wider] if (wider != scale).any() else [scale]
     parts = [(rows / s[:, None]).reshape(len(moments), -1, rows.shape[1]) for s in steps]
-    learned = _in_order(np.concatenate(parts, axis=1), moments, paired)
+    learned = round_in_order(np.concatenate(parts, axis=1), moments, paired)
     tries = [(as_rows(node, fallback), wider)]
     tries += [(part.reshape(rows.shape), s) for part, s in zip(np.split(learned, len(steps), axis=1), steps, strict=True)]
     errors = np.stack([row_errors(rows - integers * s.astype(np.float64)[:, None], moments) for integers, s in tries])
@@ -136,24 +136,30 @@ def from_rows(node: ir.Node, rows: Array, shape: tuple[int, ...]) -> Array:
     return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), 0, axis))
 
 
-def _in_order(rows: Array, moments: Array, paired: bool) -> Array:
-    """GPTQ of rows [group, output, K] in steps of their scales, all side by side; returns int16."""
+def round_in_order(rows: Array, moments: Array, paired: bool, near: Array | None = None) -> Array:
+    """GPTQ of rows [group, output, K] in steps of their scales, all side by side; returns int16.
+
+    `paired` holds pairs within what fits 16 bits; `near` are integers from which none may move by more than 1.
+    """
     work = np.ascontiguousarray(rows)
     count = work.shape[2]
     spread = _spread(moments)
     integers = np.zeros(work.shape, np.int16)
+    least, most = (-127, 127) if near is None else (np.maximum(near - 1, -127), np.minimum(near + 1, 127))
     for start in range(0, count, BLOCK):
         end = min(start + BLOCK, count)
         errors = np.zeros((*work.shape[:2], end - start))
         for k in range(start, end):
-            wanted = work[..., k]
+            low, high = (least, most) if near is None else (least[..., k], most[..., k])
+            wanted = np.clip(work[..., k], low, high)
             if paired and k % 2:
-                integers[..., k] = _beside(wanted, integers[..., k - 1])
+                found = _beside(wanted, integers[..., k - 1])
             elif paired and k + 1 < count:
-                integers[..., k] = _first_of_two(wanted, work[..., k + 1])
+                found = _first_of_two(wanted, work[..., k + 1])
             else:
-                integers[..., k] = np.clip(np.rint(wanted), -127, 127)
-            errors[..., k - start] = (wanted - integers[..., k]) / spread[:, k, k, None]
+                found = np.rint(wanted)
+            integers[..., k] = np.clip(found, low, high)
+            errors[..., k - start] = (work[..., k] - integers[..., k]) / spread[:, k, k, None]
             work[..., k + 1 : end] -= errors[..., k - start, None] * spread[:, None, k, k + 1 : end]
         work[..., end:] -= errors @ spread[:, start:end, end:]
     return integers
@@ -198,4 +204,4 @@ def _portions(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
     return [p for p in portions if p]
 
 
-__all__ = ["Rounded", "as_rows", "from_rows", "learn_rounding", "round_weights", "row_errors"]
+__all__ = ["Rounded", "as_rows", "from_rows", "learn_rounding", "round_in_order", "round_weights", "row_errors"]

@@ -82,7 +82,7 @@ def patch_moments(
             if value is None or not value.size:
                 continue
             real = value.astype(np.float32, copy=False)
-            rows = _patches(node, real, draw) if node.op_type == "Conv" else _some(real.reshape(1, -1, real.shape[-1]), draw)
+            rows = some_rows(node, _shape(node), real, draw)[0]
             times, count, total, squares, low, high = sums.get(key, (0, 0, 0, 0, 0, 0))
             ends = (real.min(axis=_rows_of(node, real)), real.max(axis=_rows_of(node, real)))
             sums[key] = (
@@ -116,16 +116,21 @@ def _reading(node: ir.Node) -> tuple[object, ...]:
     return (source, _shape(node)[1:], *settings)
 
 
-def _some(rows: Array, draw: np.random.Generator) -> Array:
-    """[group, at most POSITIONS, K]"""
-    if rows.shape[1] <= POSITIONS:
-        return rows
-    return rows[:, draw.choice(rows.shape[1], POSITIONS, replace=False)]
+def some_rows(node: ir.Node, shape: Sequence[int], value: Array, draw: np.random.Generator) -> tuple[Array, tuple[Any, ...]]:
+    """At most POSITIONS of what single outputs are sums of, [group, position, K], and the index of those outputs.
+
+    `shape` is the weight's. The index is of the layer's output with its channels moved to the end.
+    """
+    if node.op_type == "Conv":
+        return _patches(node, shape, value, draw)
+    count = int(np.prod(value.shape[:-1]))
+    chosen = np.sort(draw.choice(count, min(count, POSITIONS), replace=False))
+    return value.reshape(1, -1, value.shape[-1])[:, chosen], np.unravel_index(chosen, value.shape[:-1])
 
 
-def _patches(node: ir.Node, value: Array, draw: np.random.Generator) -> Array:
+def _patches(node: ir.Node, shape: Sequence[int], value: Array, draw: np.random.Generator) -> tuple[Array, tuple[Any, ...]]:
     """Some patches of the input as rows, split by group."""
-    shape, rank = _shape(node), value.ndim - 2
+    rank = value.ndim - 2
     kernel = shape[2:]
     dilations, strides = _integers(node, "dilations", rank, 1), _integers(node, "strides", rank, 1)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
@@ -139,7 +144,7 @@ def _patches(node: ir.Node, value: Array, draw: np.random.Generator) -> Array:
     found = padded[(batch[:, None], slice(None), *where)]  # [position, tap, channel]
     groups = int(attribute(node, "group", 1))
     split = found.reshape(*found.shape[:2], groups, -1).transpose(2, 0, 1, 3)
-    return np.ascontiguousarray(split).reshape(groups, len(chosen), -1)
+    return np.ascontiguousarray(split).reshape(groups, len(chosen), -1), (batch, *places)
 
 
 def _pads(node: ir.Node, size: Sequence[int], reach: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:

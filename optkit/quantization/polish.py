@@ -76,7 +76,7 @@ def _divide(bench: Bench, treatment: Treatment, examples: Feeds, setting: Settin
     found = measured_divisions(
         bench.original, bench.model, held, examples, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
     )
-    return learned if found == held else replace(learned, smoothing={**learned.smoothing, **found})
+    return learned if all(found[name] is held[name] for name in held) else replace(learned, smoothing={**learned.smoothing, **found})
 
 
 def _fit_ranges(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:

@@ -1,0 +1,50 @@
+"""Take outlier channels out of what matrix products read, so that one scale serves what is left."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from optkit.artifact import Artifact
+from optkit.passes import Job, Pass
+from optkit.passes._bytes import Bytes
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from optkit.datasets import Examples
+
+
+class SmoothActivations(Pass):
+    """Outlier channels of a float model are divided into the weights, or go apart in float; the answers stay. Before quantize_dynamic."""
+
+    draws: ClassVar[str | tuple[str, ...] | None] = "calibration"
+
+    samples: int = Field(32, ge=1, description="Calibration examples to look at the channels on at most, evenly spaced.")
+    by_outputs: bool = Field(True, description="Choose between ways to divide by what each does to the outputs, not by a formula alone.")
+    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy, such as 2GB; None sets no limit.")
+
+    def run(self, source: Artifact, target: Path, job: Job) -> None:
+        """Raises NothingPaid where no division is worth its time, or the answers would change."""
+        from optkit.passes._same import rewrite_same
+
+        def divide(model: "ir.Model", examples: "Examples") -> "tuple[ir.Model, int]":
+            from optkit.quantization.divide import divide_inputs
+            from optkit.quantization.graphs import prune_unused, share_names
+            from optkit.quantization.insert_dynamic import can_be_dynamic
+            from optkit.quantization.measured_divisions import measured_divisions
+            from optkit.quantization.smooth import find_smoothing
+
+            few = examples.spread(self.samples)
+            found = find_smoothing(model, few, threads=job.threads, progress=job.progress, limit=self.max_memory)
+            if found and self.by_outputs:
+                found = measured_divisions(
+                    source.path, model, found, few, threads=job.threads, progress=job.progress, limit=self.max_memory
+                )
+            made = model.clone()
+            share_names(made)
+            done = divide_inputs(made.graph, [str(n.name) for n in made.graph if can_be_dynamic(n)], found)
+            prune_unused(made)
+            return made, len(done)
+
+        rewrite_same(source, target, job, divide, "no channels of what matrix products read are worth dividing")
