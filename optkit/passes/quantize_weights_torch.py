@@ -47,8 +47,10 @@ class QuantizeWeightsTorch(Pass):
     symmetric: bool = Field(False, description="No zero points: a little smaller, a little less faithful.")
     rounds: int = Field(200, ge=1, description="Of AutoRound's training, for each block.")
     exclude: tuple[str, ...] = Field((), description="Layers to leave in float: patterns of names, such as *.lm_head or *.0.*.")
-    activations: Literal["float", "int8"] = Field(
-        "float", description="What weights are multiplied by: floats, as the algorithm takes them, or, faster, int8 in groups of their own."
+    activations: Literal["auto", "float", "int8"] = Field(
+        "auto",
+        description="What weights meet: float, as the algorithm takes them, or, faster, int8 in groups of their own; "
+        "auto takes int8 for 8-bit weights, which are slow with float.",
     )
     samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
     min_sqnr: float | None = Field(
@@ -108,7 +110,7 @@ class QuantizeWeightsTorch(Pass):
             save_model(made, target)
             job.progress("checking the integers", 0, 0)
             job.note("checked on", check(rounded, asked, dynamic, self.with_past, target, job))
-            if self.activations == "int8":
+            if self.activations == "int8" or (self.activations == "auto" and self.bits == 8):
                 made, _ = take_over(graph, layers, INT8_ACTIVATIONS)
                 save_model(made, target)
         self._judge(model, made, judging, target, job)

@@ -3,11 +3,13 @@
 import contextlib
 import io
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -46,15 +48,19 @@ class Asked:
 def load_library(algorithm: Algorithm, wanted_by: str) -> Any:
     """`neural_compressor.torch.quantization`, which must be there in whole. Raises MissingLibrary with what to install."""
     need("llm", wanted_by)
+    if algorithm == "auto_round" and find_spec("auto_round") is None:
+        raise MissingLibrary(
+            f"{wanted_by} with algorithm: auto_round needs auto-round, which is not installed", hint="pip install auto-round"
+        )
     try:
         with quiet():
+            from neural_compressor.torch import quantization
+
             if algorithm == "auto_round":
                 from neural_compressor.torch.algorithms import autoround  # noqa: F401
-            from neural_compressor.torch import quantization
-    except (ImportError, NameError) as error:  # it goes on without auto-round until it needs it
-        lacking = "auto-round" if algorithm == "auto_round" and "auto_round" in str(error) else "a part of neural-compressor"
-        command = "pip install auto-round" if lacking == "auto-round" else "pip install 'optkit[llm]'"
-        raise MissingLibrary(f"{wanted_by} needs {lacking}, which is not there: {error}", hint=command) from error
+    except ImportError as error:
+        command = "pip install auto-round" if algorithm == "auto_round" else "pip install 'optkit[llm]'"
+        raise MissingLibrary(f"{wanted_by} cannot load neural-compressor: {error}", hint=command) from error
     return quantization
 
 
@@ -90,7 +96,7 @@ def _converted(library: Any, module: "torch.nn.Module", asked: Asked, calibrate:
     if asked.algorithm == "awq":
         config = library.AWQConfig(**wanted, absorb_layer_dict=absorbing(module, calibrate))
     elif asked.algorithm == "gptq":
-        config = library.GPTQConfig(**wanted)
+        config = library.GPTQConfig(**wanted, model_path=os.curdir)  # what is no folder it would look for on the network
     else:
         config = library.RTNConfig(**wanted)
     if asked.algorithm == "auto_round":

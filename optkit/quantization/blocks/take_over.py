@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def take_over(model: ir.Model, layers: Mapping[str, Blocked], level: int) -> tuple[ir.Model, dict[str, Blocked]]:
     """The graph with MatMulNBits for the products that read what `layers` (by any name) stand for, and those layers by name of the node.
 
-    `model` is not changed. `level` is ONNX Runtime's accuracy level. Raises ModelError where a layer is not in the graph exactly as it
+    `model` is not changed. `level` is ONNX Runtime's accuracy level, for 8-bit weights too. Raises ModelError where a layer is not in the graph exactly as it
     stands for, or is not held there exactly as it was chosen.
     """
     made = model.clone()
@@ -37,6 +37,8 @@ def take_over(model: ir.Model, layers: Mapping[str, Blocked], level: int) -> tup
     insert_packed(made, [w for w in weights if w.name in blocked], blocked, level)
     prune_unused(made)
     forget_shapes(made)
+    for node in (node for graph in all_graphs(made) for node in graph if node.op_type == "MatMulNBits"):
+        node.attributes["accuracy_level"] = ir.AttrInt64("accuracy_level", level)
     check_held(made, taken)
     return made, taken
 
