@@ -24,6 +24,7 @@ from optkit.quantization.polish import polish
 from optkit.quantization.prepare import Prepared, prepare_checked, same_answers
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision, too_small_or_wide
 from optkit.quantization.refine import refine, without_slow
+from optkit.quantization.room import room
 from optkit.quantization.scaled import scaled, scaled_bench
 from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
 from optkit.quantization.trial import LARGE, Bench, Trial
@@ -229,9 +230,9 @@ def _improve(
         return more
     bench.scaled = other = scaled_bench(bench, fastest.treatment, calibration, wishes.ranges, setting)
     start = other.attempt(scaled(fastest.treatment)) if other is not None else None
-    if other is not None and start is not None:
-        more += refine(other, start, wishes.floor, saved, setting.progress)
-    return more if any(t.good for t in more) else more + refine(bench, fastest, wishes.floor, saved, setting.progress)
+    if other is not None and start is not None and room(start.fidelity, wishes.floor) > room(fastest.fidelity, wishes.floor):
+        return more + refine(other, start, wishes.floor, saved, setting.progress)
+    return more + refine(bench, fastest, wishes.floor, saved, setting.progress)
 
 
 def _quicker(bench: Bench, fastest: Trial, wishes: Wishes) -> tuple[list[Trial], dict[str, float]]:
