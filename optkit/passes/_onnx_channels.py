@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 HALF = 0.5
 FEW = 32
 """Examples below which chance has a say."""
+LEAST = 3.0
+"""dB at the outputs."""
 LITTLE = 10.0
 """dB at the outputs."""
 TRIES = 5
@@ -135,6 +137,9 @@ def _check(source: Artifact, target: Path, pruner: Pruner, pruned: Pruned, fidel
     if not fidelity.finite or not fidelity.varies:
         said = "its outputs are not finite" if not fidelity.finite else "its outputs do not depend on the input any more"
         raise NothingPaid(f"of the pruned model nothing is left: {said}", where=str(source.path), hint="take fewer channels out")
+    if fidelity.sqnr < LEAST:
+        what = f"the pruned model answers otherwise: {fidelity.sqnr:.1f} dB, and half of what varies in the outputs is noise at 3 dB"
+        raise NothingPaid(what, where=str(source.path), hint="take fewer channels out, or prune the PyTorch model and train it on")
     if pruned.size.parameters >= pruner.size.parameters or model_size(target) >= model_size(source.path):
         raise NothingPaid("the pruned model is not smaller", where=str(source.path), hint="take more channels out, or leave the pass out")
 

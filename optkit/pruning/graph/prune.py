@@ -168,7 +168,7 @@ class Pruner:
                 self.groups,
                 removed,
                 self.examples,
-                most_stages=max(1, int(WORK / (max(self.size.macs, 1) * len(self.examples)))),
+                work=int(WORK / max(self.size.macs, 1)),
                 threads=self.setting.threads,
                 progress=self.setting.progress,
                 limit=self.setting.max_memory,

@@ -24,6 +24,8 @@ RIDGES = (0.001, 0.01, 0.1, 1.0)
 """Of the mean variance of the inputs."""
 LARGEST = 4608
 """Weights per output; the moments have that many squared elements."""
+FEWEST = 16
+"""Examples for a stage; large inputs hold many rows each."""
 REFITTED = frozenset({"Conv", "Gemm", "MatMul"})
 
 
@@ -42,17 +44,18 @@ def refit(
     removed: Array,
     examples: Feeds,
     *,
-    most_stages: int = 256,
+    work: int,
     threads: int,
     progress: Progress,
     limit: int | None = None,
 ) -> Refitted:
     """Change the weights of `pruned` in place.
 
-    Every stage is a run over the examples; with fewer of them than layers behind each other, neighbours are solved together, each from
-    what it reads before its neighbours change.
+    Every stage is a run over examples: of `work`, the number of examples for all stages together, each gets its share. Layers behind each
+    other are never solved at once, for both would make up for the same error.
     """
-    stages = _fewer(_stages(pruned, original), most_stages)
+    stages = _stages(pruned, original)
+    examples = examples.spread(max(FEWEST, work // max(len(stages), 1)))
     short: list[str] = []
     done = 0
     for number, stage in enumerate(stages):
@@ -90,12 +93,6 @@ def _stages(pruned: ir.Model, original: ir.Model) -> list[list[ir.Node]]:
             if moved or shrunk:
                 changed.add(value)
     return stages
-
-
-def _fewer(stages: list[list[ir.Node]], most: int) -> list[list[ir.Node]]:
-    """Neighbours joined, evenly."""
-    parts = np.array_split(np.arange(len(stages)), max(1, min(most, len(stages))))
-    return [[node for place in part for node in stages[place]] for part in parts if len(part)]
 
 
 def _shape(value: ir.Value | None) -> tuple[int, ...] | None:

@@ -58,7 +58,7 @@ def test_the_same_bytes_again(source: Artifact) -> None:
 
 
 def test_few_examples_are_told(source: Artifact) -> None:
-    assert any("by few examples (8)" in remark for remark in prune(source, rows=8, ratio=0.4)[1]["remarks"])
+    assert any("by few examples (8)" in remark for remark in prune(source, rows=8, macs=0.9, round_to=1)[1]["remarks"])
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,12 @@ def test_refusals(source: Artifact, parameters: dict[str, Any], error: type[Optk
     with pytest.raises(error, match=said) as refused:
         prune(source, **parameters)
     assert refused.value.hint
+
+
+def test_what_answers_otherwise_is_refused(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_onnx_channels, "LEAST", 119.0)
+    with pytest.raises(NothingPaid, match="answers otherwise"):
+        prune(source, ratio=0.4)
 
 
 def test_a_quantized_model_is_refused(net: Any, tmp_path: Path) -> None:
