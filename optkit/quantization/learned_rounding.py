@@ -63,7 +63,7 @@ def round_weights(
     that goes with it. `portable` keeps pair sums within 16 bits.
     """
     chosen = [n for n in nodes if largest_patch(n) <= LARGEST_INPUT]
-    found: dict[str, tuple[Array, Array]] = {}
+    found: dict[str, Rounded] = {}
     for part in _portions(chosen):
         moments = patch_moments(model, part, examples, threads=threads, progress=progress, limit=limit)
         for node in part:
@@ -145,12 +145,13 @@ def round_in_order(rows: Array, moments: Array, paired: bool, near: Array | None
     count = work.shape[2]
     spread = _spread(moments)
     integers = np.zeros(work.shape, np.int16)
-    least, most = (-127, 127) if near is None else (np.maximum(near - 1, -127), np.minimum(near + 1, 127))
+    low, high = np.array(-127), np.array(127)
     for start in range(0, count, BLOCK):
         end = min(start + BLOCK, count)
         errors = np.zeros((*work.shape[:2], end - start))
         for k in range(start, end):
-            low, high = (least, most) if near is None else (least[..., k], most[..., k])
+            if near is not None:
+                low, high = np.maximum(near[..., k] - 1, -127), np.minimum(near[..., k] + 1, 127)
             wanted = np.clip(work[..., k], low, high)
             if paired and k % 2:
                 found = _beside(wanted, integers[..., k - 1])

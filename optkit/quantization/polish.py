@@ -13,7 +13,7 @@ from optkit.quantization.affine import Grid
 from optkit.quantization.calibrate import EXAMPLES_FOR_MEANS
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_static import tensors_to_observe
-from optkit.quantization.learned_rounding import round_weights
+from optkit.quantization.learned_rounding import Rounded, round_weights
 from optkit.quantization.means import channel_means
 from optkit.quantization.measured_divisions import measured_divisions
 from optkit.quantization.output_ranges import ranges_by_output
@@ -109,7 +109,7 @@ def _round(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting
     ways = consistent_ways(bench.model, treatment)
     nodes = weighted_nodes(bench.model)
     grids = used_grids(bench.model, treatment, bench.learned)
-    found = {}
+    found: dict[str, Rounded] = {}
     for chosen, divisions, computes in (
         (_those(nodes, lambda n: ways.get(n) in (Way.STATIC, Way.STATIC_FLOAT_OUT)), {}, True),
         (_those(nodes, lambda n: ways.get(n) is Way.DYNAMIC), bench.learned.smoothing if treatment.smooth else {}, True),

@@ -170,7 +170,7 @@ def _shift(layer: IntegerLayer, shift: Array) -> bool:
     if layer.bias_scale is None:
         if held.dtype != np.float32 or held.size != shift.size:
             return False
-        after = (held + shift.reshape(held.shape)).astype(np.float32)
+        after: Array = (held + shift.reshape(held.shape)).astype(np.float32)
     else:
         steps = np.clip(np.rint(held.reshape(-1) + shift / layer.bias_scale.astype(np.float64)), -(2**31) + 1, 2**31 - 1)
         after = steps.astype(np.int32).reshape(held.shape)
