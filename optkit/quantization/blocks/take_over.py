@@ -19,8 +19,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def take_over(model: ir.Model, layers: Mapping[str, Blocked], level: int) -> tuple[ir.Model, dict[str, Blocked]]:
     """The graph with MatMulNBits for the products that read what `layers` (by any name) stand for, and those layers by name of the node.
 
-    `model` is not changed. `level` is ONNX Runtime's accuracy level, for 8-bit weights too. Raises ModelError where a layer is not in the graph exactly as it
-    stands for, or is not held there exactly as it was chosen.
+    `model` is not changed. `level` is ONNX Runtime's accuracy level, for 8-bit weights too. Raises ModelError where the floats of a layer
+    are not in the graph exactly, or its integers are not held there exactly.
     """
     made = model.clone()
     share_names(made)
