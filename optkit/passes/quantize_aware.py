@@ -18,10 +18,10 @@ from optkit.passes._trains import TrainingPass, recipe_folder
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    import torch
 
     from optkit.datasets import Examples
     from optkit.training import TrainingOutcome
-    from optkit.training.graph.module import GraphModule
     from optkit.training.learning_from import LearningFrom
     from optkit.training.teachers import Remembering
 
@@ -149,7 +149,7 @@ class QuantizeAware(TrainingPass):
         assert job.examples is not None
         return Remembering(teacher, job.examples)
 
-    def _loss(self, module: "GraphModule", teacher: "Remembering", job: Job) -> "LearningFrom":
+    def _loss(self, module: "torch.nn.Module", teacher: "Remembering", job: Job) -> "LearningFrom":
         from optkit.training.learning_from import LearningFrom, Mix
         from optkit.training.losses import label_loss
 

@@ -4,29 +4,39 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-    from optkit.training.graph.module import GraphModule
+    import torch
 
 __all__ = ["is_quantized", "make_trainable", "put_back"]
 
 
-def make_trainable(model: "ir.Model", *, learn_ranges: bool, portable: bool) -> "GraphModule":
-    """A module that answers as the graph does, rounding where it rounds. `model` is not changed.
+def make_trainable(model: "ir.Model", *, learn_ranges: bool, portable: bool) -> "torch.nn.Module":
+    """A module that answers as the graph does, rounding where it rounds: a dict of outputs. `model` is not changed.
 
     Its int8 weights and int32 biases, the float weights that layers read, and with `learn_ranges` all scales can be trained; with
     `portable` the products of weights stay within what every CPU adds. Raises ModelError for operators that PyTorch cannot follow.
     """
-    from optkit.training.graph.module import GraphModule
+    import torch
 
-    return GraphModule(model, learn_ranges=learn_ranges, portable=portable)
+    from optkit.training.graph.module import Graph
+
+    class GraphModule(torch.nn.Module):  # type: ignore[misc]  # made here, since PyTorch is imported only where it is used
+        def __init__(self, graph: Graph) -> None:
+            super().__init__()
+            self.graph = graph
+            for name, tensor in graph.tensors().items():
+                self.register_parameter(name, tensor)
+
+        def forward(self, *inputs: torch.Tensor, **named: torch.Tensor) -> dict[str, torch.Tensor]:
+            return self.graph.answer(inputs, named)
+
+    return GraphModule(Graph(model, learn_ranges=learn_ranges, portable=portable))
 
 
-def put_back(module: "GraphModule") -> "ir.Model":
-    """The graph that a module was made from, with what it learned: the very integers and scales that it computed with."""
+def put_back(module: "torch.nn.Module") -> "ir.Model":
+    """The graph that `make_trainable` was given, with what it learned: the very integers and scales that it computed with."""
     from optkit.training.graph.putting_back import put_back as put
 
-    made: ir.Model = put(module)
-    return made
+    return put(module.graph)
 
 
 def is_quantized(model: "ir.Model") -> bool:

@@ -6,55 +6,46 @@ within the range has gradient 1, what is cut off 0. Scales learn as in Esser et 
 """
 
 import math
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from optkit.quantization.saturation import LARGEST_PAIR
 
-
-class _FakeQuantize(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed here
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor, low: float, high: float, paired: bool) -> torch.Tensor:
-        integers = round_to(x, scale, low, high, paired)
-        ctx.save_for_backward(x, scale, integers if ctx.needs_input_grad[1] else None)
-        ctx.range = low, high
-        return integers * scale
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, scale, integers = ctx.saved_tensors
-        low, high = ctx.range
-        steps = x / scale
-        rounded = steps.round()
-        inside = (rounded >= low) & (rounded <= high)
-        to_scale = None
-        if ctx.needs_input_grad[1]:
-            to_scale = (gradient * torch.where(inside, integers - steps, integers)).sum_to_size(scale.shape)
-        return gradient * inside if ctx.needs_input_grad[0] else None, to_scale, None, None, None
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Parameter
 
 
-def fake_quantize(x: torch.Tensor, scale: torch.Tensor, low: float, high: float, *, paired: bool = False) -> torch.Tensor:
+def fake_quantize(x: "Tensor", scale: "Tensor", low: float, high: float, *, paired: bool = False) -> "Tensor":
     """x on the grid of `scale` (broadcast to x), integers within [low, high]; with gradients for x and scale.
 
     `paired`: x is [rows, K] and neighbours along K are pulled in where a CPU could not add their products in 16 bits (`pull_in`).
     """
-    made: torch.Tensor = _FakeQuantize.apply(x, scale, low, high, paired)
-    return made
+    steps = x / scale
+    integers = with_gradient_of(steps.detach().round(), steps).clamp(low, high)
+    if paired:
+        integers = with_gradient_of(pull_in(integers.detach(), steps.detach()), integers)
+    return integers * scale
 
 
-def round_to(x: torch.Tensor, scale: torch.Tensor, low: float, high: float, paired: bool = False) -> torch.Tensor:
+def round_to(x: "Tensor", scale: "Tensor", low: float, high: float, paired: bool = False) -> "Tensor":
     """The integers, as floats."""
     steps = x / scale
-    integers = steps.round().clamp_(low, high)
+    integers = steps.round().clamp(low, high)
     return pull_in(integers, steps) if paired else integers
 
 
-def pull_in(integers: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+def with_gradient_of(value: "Tensor", source: "Tensor", share: float = 1.0) -> "Tensor":
+    """Exactly `value`; backwards it is a share of `source`."""
+    return value + (source - source.detach()) * share if source.requires_grad else value
+
+
+def pull_in(integers: "Tensor", steps: "Tensor") -> "Tensor":
     """Weights [rows, K] whose neighbours 2i, 2i + 1 of one sign do not exceed LARGEST_PAIR together (see quantization/saturation.py).
 
     A pair that is too large goes to the nearest point to `steps`, the weights before rounding, that is not.
     """
+    import torch
+
     odd = integers.shape[1] % 2
     ints, real = (torch.nn.functional.pad(each, (0, odd)) if odd else each for each in (integers, steps))
     (first, second), (a, b) = ((each[:, 0::2], each[:, 1::2]) for each in (ints, real))
@@ -66,36 +57,26 @@ def pull_in(integers: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     return torch.stack([left, right], 2).reshape(len(ints), -1)[:, : integers.shape[1]]
 
 
-class _Slowed(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed here
-    """The same, with a smaller gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, factor: float) -> torch.Tensor:
-        ctx.factor = factor
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return gradient * ctx.factor, None
-
-
-class Scale(torch.nn.Module):  # type: ignore[misc]
+class Scale:
     """A scale that may be learned, as the logarithm of how it changed: one step changes every scale by the same share.
 
     Unless it `grows` it stays below its start: where values end at a bound of a Clip, a wider grid would bring the Clip back.
     """
 
-    start: torch.Tensor
+    def __init__(self, start: "Tensor", *, learned: bool, grows: bool = True) -> None:
+        import torch
 
-    def __init__(self, start: torch.Tensor, *, learned: bool, grows: bool = True) -> None:
-        super().__init__()
-        self.register_buffer("start", start.clone(), persistent=False)
-        self.change = torch.nn.Parameter(torch.zeros_like(start)) if learned else None
+        self.start: Parameter = torch.nn.Parameter(start.clone(), requires_grad=False)
+        self.change: Parameter | None = torch.nn.Parameter(torch.zeros_like(start)) if learned else None
         self.grows = grows
 
-    def forward(self, numbers: int = 1) -> torch.Tensor:
+    def __call__(self, numbers: int = 1) -> "Tensor":
         """The scale for a tensor of so many numbers: its gradient is a sum over all of them, which LSQ divides by √(numbers · 127)."""
         if self.change is None:
             return self.start
-        change: torch.Tensor = _Slowed.apply(self.change, 1 / math.sqrt(numbers * 127))
+        change = with_gradient_of(self.change.detach(), self.change, 1 / math.sqrt(numbers * 127))
         return self.start * (change if self.grows else change.clamp(max=0)).exp()
+
+    def tensors(self) -> "dict[str, Parameter]":
+        """All that it holds, by name."""
+        return {"scale": self.start} | ({} if self.change is None else {"change": self.change})

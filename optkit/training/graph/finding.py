@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import torch
 
 from optkit.errors import ModelError
 from optkit.quantization.graphs import constant_array, constant_tensor
@@ -28,7 +27,7 @@ class Quantizers:
     weights: dict[ir.Node, Weight] = field(default_factory=dict)
     biases: dict[ir.Node, Bias] = field(default_factory=dict)
 
-    def parts(self) -> list[torch.nn.Module]:
+    def parts(self) -> list[Activation | Weight | Bias]:
         """Each once, in the order of the graph."""
         return list(dict.fromkeys([*self.activations.values(), *self.weights.values(), *self.biases.values()]))
 
@@ -60,6 +59,8 @@ def _take_quantize(found: Quantizers, node: ir.Node, learned: bool) -> None:
     if before is not None and before in found.activations.values() and _same_grid(node, maker):
         found.passing[node] = before
         return
+    import torch
+
     low, high = RANGES[zero.dtype.name]
     clipped = node.inputs[0].producer() if node.inputs[0] is not None else None
     grows = clipped is None or clipped.op_type != "Clip"
@@ -115,6 +116,8 @@ def _weighted_reader(node: ir.Node) -> ir.Node | None:
 
 
 def _weight(node: ir.Node, reader: ir.Node, learned: bool, portable: bool) -> Weight:
+    import torch
+
     integers, scale = constant_array(node.inputs[0]), constant_array(node.inputs[1])
     assert integers is not None
     assert scale is not None
@@ -126,6 +129,8 @@ def _weight(node: ir.Node, reader: ir.Node, learned: bool, portable: bool) -> We
 
 def _take_bias(found: Quantizers, node: ir.Node) -> None:
     """Where the input and the weight are quantized the bias has the scale of both together, whatever they become."""
+    import torch
+
     maker = node.inputs[2].producer() if node.inputs[2] is not None else None
     before, weight = (value.producer() if value is not None else None for value in node.inputs[:2])
     if maker is None or maker.op_type != "DequantizeLinear" or before not in found.passing or weight not in found.weights:

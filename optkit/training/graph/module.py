@@ -1,20 +1,22 @@
 """An ONNX graph, run node by node in PyTorch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
-import torch
 
 from optkit.errors import ModelError
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import is_standard
 from optkit.training.graph.finding import Quantizers, find_quantizers
 from optkit.training.graph.floats import learnable_floats
-from optkit.training.graph.operators import OPERATORS, Attributes
+from optkit.training.graph.operators import OPERATORS
 from optkit.training.graph.operators.attributes import attributes_of
 from optkit.training.graph.operators.elementwise import torch_dtype
+
+if TYPE_CHECKING:
+    import torch
 
 OLDEST = 13
 """The operator set that the operators are those of, or newer."""
@@ -34,23 +36,29 @@ class _Step:
     done_with: tuple[ir.Value, ...] = ()
 
 
-class GraphModule(torch.nn.Module):  # type: ignore[misc]
-    """Takes the graph's inputs, in order or by name; gives a dict of its outputs."""
+class Graph:
+    """The nodes of a graph as steps, and the tensors that they compute with: those are Parameters, which keep their place when moved."""
 
     def __init__(self, model: ir.Model, *, learn_ranges: bool, portable: bool) -> None:
-        super().__init__()
+        import torch
+
         self.model = model.clone()
         self.model.graph.sort()
         _refuse(self.model)
         self.quantizers: Quantizers = find_quantizers(self.model.graph, learn_ranges=learn_ranges, portable=portable)
-        self.parts = torch.nn.ModuleList(self.quantizers.parts())
-        self.learned = learnable_floats(self.model.graph)
-        self.floats = torch.nn.ParameterList(_tensor(value) for value in self.learned)
-        self._fixed: dict[ir.Value, str] = {}
+        self.floats = {value: torch.nn.Parameter(_tensor(value)) for value in learnable_floats(self.model.graph)}
+        self._fixed: dict[ir.Value, torch.nn.Parameter] = {}
         self._small: dict[ir.Value, torch.Tensor] = {}
         self._steps = self._plan()
 
-    def forward(self, *inputs: torch.Tensor, **named: torch.Tensor) -> dict[str, torch.Tensor]:
+    def tensors(self) -> "dict[str, torch.nn.Parameter]":
+        """All that it computes with, by names without dots; what is not to be trained requires no gradient."""
+        found = {f"part_{i}_{name}": each for i, part in enumerate(self.quantizers.parts()) for name, each in part.tensors().items()}
+        found |= {f"float_{i}": each for i, each in enumerate(self.floats.values())}
+        return found | {f"fixed_{i}": each for i, each in enumerate(self._fixed.values())}
+
+    def answer(self, inputs: "Sequence[torch.Tensor]", named: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+        """Its outputs by name, for inputs in order or by name. Raises ModelError where one is missing or a node fails."""
         values = self._given(inputs, named)
         for step in self._steps:
             answer = _asked(step, [None if each is None else values[each] for each in step.inputs])
@@ -59,26 +67,23 @@ class GraphModule(torch.nn.Module):  # type: ignore[misc]
                 values.pop(value, None)
         return {str(value.name): values[value] for value in self.model.graph.outputs}
 
-    def _given(self, inputs: Sequence[torch.Tensor], named: dict[str, torch.Tensor]) -> dict[ir.Value, torch.Tensor]:
+    def _given(self, inputs: "Sequence[torch.Tensor]", named: "Mapping[str, torch.Tensor]") -> "dict[ir.Value, torch.Tensor]":
         ports = [value for value in self.model.graph.inputs if not value.is_initializer()]
-        given = {str(port.name): each for port, each in zip(ports, inputs, strict=False)} | named
+        given = {str(port.name): each for port, each in zip(ports, inputs, strict=False)} | dict(named)
         missing = [str(port.name) for port in ports if str(port.name) not in given]
         if missing:
             raise ModelError(f"the model takes {', '.join(missing)}, which the data lacks", hint=f"it has {', '.join(given) or 'nothing'}")
         values = {port: given[str(port.name)].to(torch_dtype(port.dtype or ir.DataType.FLOAT)) for port in ports}
-        values |= self._small
-        values |= {value: getattr(self, name) for value, name in self._fixed.items()}
-        values |= dict(zip(self.learned, self.floats, strict=True))
-        return values
+        return values | self._small | self._fixed | self.floats
 
     def _plan(self) -> tuple[_Step, ...]:
-        graph, known, steps = self.model.graph, dict[ir.Value, torch.Tensor](), list[_Step]()
-        learned = set(self.learned)
+        graph, steps = self.model.graph, list[_Step]()
+        known: dict[ir.Value, torch.Tensor] = {}
         for node in graph:
             step = self._step(node)
             computed = [each for each in step.inputs if each is not None]
             for value in computed:
-                if value not in known and value not in learned and constant_array(value) is not None:
+                if value not in known and value not in self.floats and constant_array(value) is not None:
                     known[value] = _tensor(value)
             free = step.inputs == tuple(node.inputs) and node.op_type != "Shape"
             if free and all(value in known for value in computed) and node not in self.quantizers.activations:
@@ -99,18 +104,17 @@ class GraphModule(torch.nn.Module):  # type: ignore[misc]
         attributes, operator = attributes_of(node), OPERATORS[node.op_type]
         return _Step(node, lambda *given: operator(attributes, *given), inputs)
 
-    def _hold(self, steps: Sequence[_Step], known: dict[ir.Value, torch.Tensor]) -> None:
+    def _hold(self, steps: Sequence[_Step], known: "dict[ir.Value, torch.Tensor]") -> None:
         """Constants that are read while it runs; those that a shape is made of stay on the CPU."""
+        import torch
+
         read = dict.fromkeys(value for step in steps for value in step.inputs if value is not None)
         for value in [*read, *self.model.graph.outputs]:
             tensor = known.get(value)
-            if tensor is None or value in self._fixed:
-                continue
-            if tensor.numel() <= SMALL and not tensor.is_floating_point():
+            if tensor is not None and tensor.numel() <= SMALL and not tensor.is_floating_point():
                 self._small[value] = tensor
-            else:
-                self._fixed[value] = f"fixed_{len(self._fixed)}"
-                self.register_buffer(self._fixed[value], tensor, persistent=False)
+            elif tensor is not None:
+                self._fixed[value] = torch.nn.Parameter(tensor, requires_grad=False)
 
 
 def _refuse(model: ir.Model) -> None:
@@ -125,7 +129,9 @@ def _refuse(model: ir.Model) -> None:
             raise ModelError(f"it cannot be trained: {word} (node {node.name!r}) has no counterpart in PyTorch here", hint=hint)
 
 
-def _asked(step: _Step, arguments: list[torch.Tensor | None]) -> tuple[torch.Tensor, ...]:
+def _asked(step: _Step, arguments: "list[torch.Tensor | None]") -> "tuple[torch.Tensor, ...]":
+    import torch
+
     try:
         answer = step.answer(*arguments)
     except NotImplementedError as error:
@@ -150,14 +156,13 @@ def _with_ends(steps: Sequence[_Step], kept: set[ir.Value]) -> tuple[_Step, ...]
     return tuple(reversed(ended))
 
 
-def _the_same(x: torch.Tensor) -> torch.Tensor:
+def _the_same(x: "torch.Tensor") -> "torch.Tensor":
     return x
 
 
-def _tensor(value: ir.Value) -> torch.Tensor:
+def _tensor(value: ir.Value) -> "torch.Tensor":
+    import torch
+
     array = constant_array(value)
     assert array is not None
     return torch.from_numpy(array.copy())
-
-
-__all__ = ["Attributes", "GraphModule"]

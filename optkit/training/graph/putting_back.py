@@ -1,30 +1,34 @@
 """What a graph learned as a module, written into the graph."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
-import torch
 
 from optkit.quantization.graphs import prune_unused, shared_constant
 from optkit.quantization.saturation import fit_pairs
-from optkit.training.graph.module import GraphModule
+from optkit.training.graph.module import Graph
 from optkit.training.graph.quantizers import Weight
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Place = tuple[ir.Node, int]
 
 
-def put_back(module: GraphModule) -> ir.Model:
-    """The graph with the integers, scales and floats that the module holds. The module stays as it is."""
+def put_back(learned: Graph) -> ir.Model:
+    """The graph with the integers, scales and floats that it learned. What is given stays as it is."""
+    import torch
+
     with torch.no_grad():
-        return _with_numbers(module)
+        return _with_numbers(learned)
 
 
-def _with_numbers(module: GraphModule) -> ir.Model:
-    made = module.model.clone()
-    twin = dict(zip(module.model.graph, made.graph, strict=True))
-    parts = module.quantizers
+def _with_numbers(learned: Graph) -> ir.Model:
+    made = learned.model.clone()
+    twin = dict(zip(learned.model.graph, made.graph, strict=True))
+    parts = learned.quantizers
     numbers: dict[Place, Array] = {}
     for node, activation in (*parts.activations.items(), *parts.passing.items()):
         numbers[twin[node], 1] = _like(activation.scale(), node.inputs[1])
@@ -35,7 +39,7 @@ def _with_numbers(module: GraphModule) -> ir.Model:
         numbers[twin[node], 0], numbers[twin[node], 1] = bias.integers().numpy(), _like(bias.scale(), node.inputs[1])
     for (node, place), array in numbers.items():
         _write(made.graph, node, place, array, numbers)
-    for value, real in zip(module.learned, module.floats, strict=True):
+    for value, real in learned.floats.items():
         held = made.graph.initializers[str(value.name)]
         held.const_value = ir.tensor(real.detach().numpy(), name=held.name)
     prune_unused(made)
@@ -51,7 +55,7 @@ def _checked(node: ir.Node, weight: Weight) -> tuple[Array, Array]:
     return fit_pairs(reader, integers * weight.spread().numpy(), integers, scale)
 
 
-def _like(tensor: "torch.Tensor | Array", value: ir.Value | None) -> Array:
+def _like(tensor: "Tensor | Array", value: ir.Value | None) -> Array:
     """In the shape that the graph has it in."""
     assert value is not None
     assert value.const_value is not None

@@ -131,10 +131,6 @@ def _mish(_: Attributes, x: "Tensor") -> "Tensor":
     return torch.nn.functional.mish(x)
 
 
-def _swish(at: Attributes, x: "Tensor") -> "Tensor":
-    return x * (at.get("alpha", 1.0) * x).sigmoid()
-
-
 def _softplus(_: Attributes, x: "Tensor") -> "Tensor":
     import torch
 
@@ -203,7 +199,6 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "HardSwish": _hard_swish,
     "Gelu": _gelu,
     "Mish": _mish,
-    "Swish": _swish,
     "Softplus": _softplus,
     "Softsign": lambda _, x: x / (1 + x.abs()),
     "ThresholdedRelu": _thresholded,
