@@ -13,7 +13,7 @@ from optkit.errors import ModelError
 from optkit.metrics import find_metric
 from optkit.passes._onnx_teacher import OnnxTeacher
 from optkit.training.answering import answer_with
-from optkit.training.batches import make_batch
+from optkit.training.batches import Batch, make_batch
 from optkit.training.holding_out import hold_out
 from optkit.training.teachers import Teacher
 from optkit.training.validating import Judge, Loss, choose_metric
@@ -56,8 +56,8 @@ class HeldOut:
         return {name: self._numbers(model, loss) for name, model in models.items()}
 
     def better(self, found: Mapping[str, Numbers]) -> bool:
-        """Whether `after` is better than `before`: by the metric where one was asked for, then by the loss."""
-        before, after = found["before"], found["after"]
+        """Whether `trained` is better than `static`: by the metric where one was asked for, then by the loss."""
+        before, after = found["static"], found["trained"]
         name = next((each for each in after if each != "loss"), None) if self.metric not in (None, "loss") else None
         if name is not None and before[name] != after[name]:
             return (after[name] > before[name]) == (find_metric(str(self.metric), self.output).better == "higher")
@@ -78,7 +78,7 @@ def check_alike(module: "torch.nn.Module", path: Path, examples: Examples) -> fl
     signal = noise = 0.0
     for rows in np.arange(len(few)).reshape(-1, 1) if few.whole else [np.arange(len(few))]:
         batch = make_batch(few, rows, "cpu")
-        wanted, answers = asked(batch).outputs, answer_with(module.eval(), batch, learning=False)
+        wanted, answers = asked(batch).outputs, _answers(module, batch, asked.fixed)
         for name, value in wanted.items():
             if answers[name].shape != value.shape:
                 raise _unlike(f"{name!r} is {list(answers[name].shape)} in PyTorch, {list(value.shape)} in ONNX Runtime", asked.fixed)
@@ -89,6 +89,13 @@ def check_alike(module: "torch.nn.Module", path: Path, examples: Examples) -> fl
     if not found >= ALIKE:
         raise _unlike(f"PyTorch computes it otherwise than ONNX Runtime: {found:.1f} dB apart", asked.fixed)
     return round(found, 1)
+
+
+def _answers(module: "torch.nn.Module", batch: Batch, fixed: int | None) -> "Mapping[str, torch.Tensor]":
+    try:
+        return answer_with(module.eval(), batch, learning=False)
+    except ModelError as error:
+        raise error if fixed is None else _unlike(error.what, fixed) from error
 
 
 def _unlike(what: str, fixed: int | None) -> ModelError:

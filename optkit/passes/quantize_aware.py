@@ -10,10 +10,11 @@ from pydantic import Field, field_serializer
 
 from optkit.artifact import Artifact
 from optkit.errors import DataError, NothingPaid, UsageError
-from optkit.formats import digest_of, format_of
+from optkit.formats import format_of
 from optkit.passes import Job
 from optkit.passes._bytes import Bytes
 from optkit.passes._learned import tell
+from optkit.passes._networks import digest_of_any, load_file
 from optkit.passes._trains import TrainingPass, recipe_folder
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class QuantizeAware(TrainingPass):
     learning_rate: float = Field(1e-4, gt=0, allow_inf_nan=False, description="Its highest value: it rises to it, then falls as a cosine.")
     metric: str | None = Field(None, description="What epochs are chosen by. Default: the loss, which tells more apart than a score.")
     mixed_precision: Literal["auto", "no"] = Field("auto", description="Always no: 16 bits would round otherwise than the INT8 model does.")
-    learn_ranges: bool = Field(True, description="Train scales of activations and weights too; otherwise they stay as calibrated.")
+    learn_ranges: bool = Field(False, description="Train the scales of activations and weights too, instead of leaving them as calibrated.")
     label_share: float = Field(0.0, ge=0, le=1, description="Weight of the labels beside the float model's answers.")
     teacher: str | None = Field(
         None, description="Model whose answers are learned. Default: the float model that comes in, else what the chain started from."
@@ -72,7 +73,7 @@ class QuantizeAware(TrainingPass):
         return (*super().functions(), self.loss)
 
     def depends(self, original: str) -> Mapping[str, str]:
-        return {**super().depends(original), "teacher": original if self.teacher is None else digest_of(Path(self.teacher))}
+        return {**super().depends(original), "teacher": original if self.teacher is None else digest_of_any(Path(self.teacher))}
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Raises NothingPaid where a model that was INT8 before did not get better, ModelError where PyTorch cannot follow the graph."""
@@ -98,7 +99,7 @@ class QuantizeAware(TrainingPass):
             outcome = train(module, loss, examples, how, job, folder=recipe_folder())
             made = put_back(module)
             save_model(made, target)
-            asked = {"float": teacher.teacher, "before": OnnxTeacher(plain, job.threads), "after": OnnxTeacher(target, job.threads)}
+            asked = {"float": teacher.teacher, "static": OnnxTeacher(plain, job.threads), "trained": OnnxTeacher(target, job.threads)}
             found = held_out.compare(asked, loss)
         tell(outcome, job)
         job.note("held out, in ONNX Runtime", found)
@@ -132,7 +133,6 @@ class QuantizeAware(TrainingPass):
         return plain.edit(model, replace(job, examples=examples))
 
     def _teacher(self, source: Artifact, quantized: bool, job: Job) -> "Remembering":
-        from optkit.passes._networks import load_file
         from optkit.passes._onnx_teacher import OnnxTeacher
         from optkit.training.teachers import Remembering, Teacher, TorchTeacher
 
@@ -163,7 +163,8 @@ class QuantizeAware(TrainingPass):
 
     def _settle(self, quantized: bool, outcome: "TrainingOutcome", job: Job) -> None:
         """Training did not help: plain static INT8 is what is left, which is nothing new where it came in."""
-        what = f"{outcome.epochs[-1].number} epochs made nothing better on {outcome.held_out} examples held out"
+        epochs = outcome.epochs[-1].number
+        what = f"{epochs} epoch{'s' if epochs > 1 else ''} of training made nothing better on {outcome.held_out} examples held out"
         if quantized:
             raise NothingPaid(what, hint="lower learning_rate, train on more data, or leave quantize_aware out")
         job.note("remarks", [*job.notes.get("remarks", []), f"{what}: this is plain static INT8, as quantize_static makes it"])

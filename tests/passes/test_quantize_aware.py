@@ -43,19 +43,19 @@ def labelled(source: Artifact, count: int) -> Examples:
     return Examples(made.source, made.arrays, answered(source.path, made).argmax(1))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_what_static_int8_loses_is_restored(share: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("share", "learn_ranges"), [(0.0, False), (0.5, True)])
+def test_what_static_int8_loses_is_restored(share: float, learn_ranges: bool, tmp_path: Path) -> None:
     source = stored(convolutions(spread=6), tmp_path)
     job = Job(source, labelled(source, 400))
-    how = {**QUICK, "epochs": 3, "learning_rate": 0.003, "validation": 0.25, "label_share": share}
+    how = {**QUICK, "epochs": 3, "learning_rate": 0.003, "validation": 0.25, "label_share": share, "learn_ranges": learn_ranges}
     QuantizeAware(**how).run(source, tmp_path / "aware.onnx", job)
     numbers = job.notes["held out, in ONNX Runtime"]
     assert numbers["float"]["top1"] == 1.0
-    assert numbers["before"]["top1"] < 0.9, "the test is too easy: static INT8 loses nothing"
-    assert numbers["after"]["top1"] > numbers["before"]["top1"] + 0.05
-    assert numbers["after"]["loss"] < numbers["before"]["loss"] / 2
+    assert numbers["static"]["top1"] < 0.9, "the test is too easy: static INT8 loses nothing"
+    assert numbers["trained"]["top1"] > numbers["static"]["top1"] + 0.05
+    assert numbers["trained"]["loss"] < numbers["static"]["loss"] / 2
     assert job.notes["trained and shipped alike, dB"] > 40
-    assert numbers["after"]["loss"] == pytest.approx(job.notes["validation loss"]["after"], rel=0.01), "trained and shipped scores differ"
+    assert numbers["trained"]["loss"] == pytest.approx(job.notes["validation loss"]["after"], rel=0.01), "trained and shipped scores differ"
     assert overflowing(load_model(tmp_path / "aware.onnx")) == []
     assert job.notes["safe_on"] == ["x86-64", "arm64"]
 
@@ -77,14 +77,14 @@ def test_without_a_gain_plain_static_int8_is_what_is_left(tmp_path: Path) -> Non
     job = Job(source, examples)
     QuantizeAware(**IN_VAIN).run(source, tmp_path / "aware.onnx", job)
     assert any("this is plain static INT8" in each for each in job.notes["remarks"])
-    assert job.notes["held out, in ONNX Runtime"]["after"]["loss"] >= job.notes["held out, in ONNX Runtime"]["before"]["loss"]
+    assert job.notes["held out, in ONNX Runtime"]["trained"]["loss"] >= job.notes["held out, in ONNX Runtime"]["static"]["loss"]
     assert {node.op_type for node in load_model(tmp_path / "aware.onnx").graph} >= {"QuantizeLinear", "DequantizeLinear"}
 
 
 def test_without_a_gain_an_int8_model_is_nothing_new(tmp_path: Path) -> None:
     source, examples = stored(convolutions(), tmp_path), images(80)
     int8 = stored(QuantizeStatic().edit(load_model(source.path), Job(source, examples)), tmp_path, "int8.onnx")
-    with pytest.raises(NothingPaid, match="1 epochs made nothing better on 8 examples held out"):
+    with pytest.raises(NothingPaid, match="1 epoch of training made nothing better on 8 examples held out"):
         QuantizeAware(**IN_VAIN).run(int8, tmp_path / "aware.onnx", Job(source, examples))
     with pytest.raises(UsageError, match="nothing says which float model"):
         QuantizeAware(**QUICK).run(int8, tmp_path / "aware.onnx", Job(int8, examples))
@@ -112,6 +112,28 @@ def test_an_operator_without_counterpart_is_named_before_anything_is_trained(tmp
     source = stored(model, tmp_path)
     with pytest.raises(ModelError, match=r"cannot be trained: Hardmax \(node 'hardest'\)"):
         QuantizeAware(**QUICK).run(source, tmp_path / "aware.onnx", Job(source, images(80)))
+
+
+def test_a_model_of_one_batch_size_is_trained_in_larger_ones_or_refused(tmp_path: Path) -> None:
+    fixed, reshaped = convolutions(), convolutions()
+    for model in (fixed, reshaped):
+        model.graph.inputs[0].shape, model.graph.outputs[0].shape = ir.Shape([1, 3, 12, 12]), ir.Shape([1, 4])
+    flat = next(node for node in reshaped.graph if node.op_type == "Flatten")
+    shape = ir.val("shape", ir.DataType.INT64, [2], const_value=ir.tensor(np.array([1, 32], np.int64), name="shape"))
+    reshaped.graph.register_initializer(shape)
+    output, again = flat.outputs[0], ir.node("Reshape", [flat.inputs[0], shape], name="again")
+    reshaped.graph.insert_before(flat, again)
+    output.replace_all_uses_with(again.outputs[0])
+    reshaped.graph.remove(flat, safe=True)
+    for name, model in (("fixed", fixed), ("reshaped", reshaped)):
+        source = stored(model, tmp_path, f"{name}.onnx")
+        job = Job(source, images(40))
+        if name == "fixed":
+            QuantizeAware(**QUICK).run(source, tmp_path / "aware.onnx", job)
+            assert open_session(tmp_path / "aware.onnx").inputs[0].shape[0] == 1
+        else:
+            with pytest.raises(ModelError, match="batches of 1"):
+                QuantizeAware(**QUICK).run(source, tmp_path / "aware.onnx", job)
 
 
 def test_16_bits_are_no_choice() -> None:

@@ -1,5 +1,6 @@
 """A quantized graph as a module answers as ONNX Runtime does, before training and after, and keeps the portable rule."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from optkit.training.graph import is_quantized, make_trainable, put_back  # noqa
 
 from .small_models import convolutions, images, sentences, transformer  # noqa: E402
 
-MAKERS = {"convolutions": convolutions, "transformer": transformer}
-DATA = {"convolutions": images, "transformer": sentences}
+MAKERS: dict[str, Callable[[], ir.Model]] = {"convolutions": convolutions, "transformer": transformer}
+DATA: dict[str, Callable[[], Examples]] = {"convolutions": images, "transformer": sentences}
 
 
 @cache
