@@ -38,7 +38,7 @@ golden: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	@echo "installing optkit and what its tests need into .venv"
 	@rm -f $@; $(find-python); "$$python" -m venv .venv
-	@.venv/bin/pip install --quiet -c constraints.txt -e '.[dev,openvino,images,text,torch]'
+	@.venv/bin/pip install --quiet -c constraints.txt -e '.[dev,openvino,images,text,torch,llm]'
 	@touch $@
 
 SAMPLE := sample_models/fashion_cnn

@@ -93,7 +93,7 @@ def _decoder_class() -> Any:
     import torch
     from transformers import DynamicCache
 
-    class Decoder(torch.nn.Module):
+    class Decoder(torch.nn.Module):  # type: ignore[misc]
         """Takes and gives flat tensors; positions count what the mask keeps, so that shorter texts may be padded on their left."""
 
         def __init__(self, module: torch.nn.Module) -> None:

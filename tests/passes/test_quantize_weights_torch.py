@@ -22,6 +22,7 @@ from optkit.quantization.blocks.take_over import unpacked
 from optkit.quantization.graphs import constant_array
 
 torch = pytest.importorskip("torch")
+Module: Any = torch.nn.Module
 pytestmark = pytest.mark.slow
 LIBRARY = pytest.mark.skipif(
     any(find_spec(each) is None for each in ("neural_compressor", "cpuinfo", "prettytable", "transformers")),
@@ -120,7 +121,9 @@ def chosen_by_library(folder: Path, algorithm: str, bits: int, symmetric: bool) 
     from optkit.passes.quantize import split
 
     net = build(Origin("optkit_block_nets:Net")).eval()
-    config = {"rtn": RTNConfig, "gptq": GPTQConfig}[algorithm](bits=bits, group_size=32, use_sym=symmetric, model_path=".")
+    config = {"rtn": RTNConfig, "gptq": GPTQConfig}[algorithm](
+        bits=bits, group_size=32, use_sym=symmetric, **({"model_path": "."} if algorithm == "gptq" else {})
+    )
     prepared = prepare(net, config, example_inputs=torch.zeros(1))
     if algorithm != "rtn":
         with torch.no_grad():
@@ -195,7 +198,7 @@ def test_auto_round_says_what_to_install(folder: Path) -> None:
 def test_norms_whose_answer_goes_elsewhere_share_nothing() -> None:
     from optkit.quantization.blocks.absorbed import absorbing
 
-    class Block(torch.nn.Module):  # type: ignore[misc]
+    class Block(Module):  # type: ignore[misc]
         def __init__(self, before: bool) -> None:
             super().__init__()
             self.norm, self.up, self.down = torch.nn.LayerNorm(8), torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)
@@ -221,7 +224,7 @@ def test_norms_whose_answer_goes_elsewhere_share_nothing() -> None:
 def test_conv1d_of_transformers_becomes_linear() -> None:
     from optkit.quantization.blocks.neural_compressor import as_linear
 
-    class Conv1D(torch.nn.Module):  # type: ignore[misc]
+    class Conv1D(Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.nf = 5

@@ -73,6 +73,8 @@ def quantize_layers(module: "torch.nn.Module", asked: Asked, calibrate: Calibrat
     library = load_library(asked.algorithm, "quantize_weights_torch")
     as_linear(module)
     chosen = _layers(module, asked.exclude)
+    if not chosen:
+        return module, {}
     if asked.algorithm in IN_BLOCKS:
         _check_blocks(module)
     biases = {name: chosen[name].bias for name in chosen}
@@ -216,7 +218,7 @@ def _hide(module: "torch.nn.Module", chosen: Mapping[str, Any]) -> dict[str, Any
     """Put the other Linear layers out of the library's sight: it has no sure way of leaving one alone."""
     import torch
 
-    class Kept(torch.nn.Module):
+    class Kept(torch.nn.Module):  # type: ignore[misc]
         def __init__(self, linear: torch.nn.Linear) -> None:
             super().__init__()
             self.weight, self.bias = linear.weight, linear.bias
