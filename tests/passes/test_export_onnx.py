@@ -118,3 +118,12 @@ def test_a_recipe_goes_from_pytorch_to_int8_and_compares_both(folder: Path) -> N
     assert [step.by for step in made.model.lineage] == ["export_onnx", "quantize_static"]
     agreement = next(delta for delta in made.report.comparisons[0].deltas if delta.metric == "agreement")
     assert agreement.after > 0.8
+
+
+def test_weights_that_do_not_fit_into_one_file_lie_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optkit.formats.onnx.LARGEST_FILE", 10_000)
+    assert exported("optkit_export_nets:Net", "--data", "images.npz", "-o", "m.onnx") == (0, "")
+    assert (folder / "m.onnx.data").stat().st_size > 10_000 > (folder / "m.onnx").stat().st_size
+    from optkit.runtimes import open_session
+
+    assert open_session(folder / "m.onnx").run({"image": np.zeros((2, 1, 12, 12), np.float32)})["logits"].shape == (2, 5)
