@@ -36,7 +36,10 @@ def round_to(x: "Tensor", scale: "Tensor", low: float, high: float, paired: bool
 
 def with_gradient_of(value: "Tensor", source: "Tensor", share: float = 1.0) -> "Tensor":
     """Exactly `value`; backwards it is a share of `source`."""
-    return value + (source - source.detach()) * share if source.requires_grad else value
+    if not source.requires_grad:
+        return value
+    nothing = source - source.detach()
+    return value + (nothing if share == 1 else nothing * share)
 
 
 def pull_in(integers: "Tensor", steps: "Tensor") -> "Tensor":

@@ -12,7 +12,7 @@ import pytest
 from optkit.artifact import Artifact
 from optkit.datasets import Array, Examples
 from optkit.errors import ModelError
-from optkit.formats.onnx import save_model
+from optkit.formats.onnx import load_model, save_model
 from optkit.passes import Job
 from optkit.passes.quantize_static import QuantizeStatic
 from optkit.quantization.instruction_sets import overflowing
@@ -131,3 +131,37 @@ def test_integers_from_elsewhere_are_refused() -> None:
     node.replace_input_with(1, other)
     with pytest.raises(ModelError, match="no QuantizeLinear of the same scale"):
         make_trainable(model, learn_ranges=True, portable=True)
+
+
+def test_what_it_learned_is_in_its_state() -> None:
+    """What a checkpoint holds is enough to go on from."""
+    module, other = (make_trainable(quantized("transformer"), learn_ranges=True, portable=True) for _ in range(2))
+    shake(module)
+    other.load_state_dict(module.state_dict())
+    assert np.array_equal(asked(module, sentences()), asked(other, sentences()))
+    for name, value in put_back(module).graph.initializers.items():
+        twin = put_back(other).graph.initializers[name]
+        assert np.array_equal(value.const_value.numpy(), twin.const_value.numpy())  # type: ignore[union-attr]
+
+
+def test_graphs_that_onnx_runtime_quantized_can_be_trained(tmp_path: Path) -> None:
+    """int8 activations, weights per channel or per tensor: no grid of optkit's."""
+    tools = pytest.importorskip("onnxruntime.quantization")
+    save_model(convolutions(), tmp_path / "float.onnx")
+
+    class Reader(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            self.left = list(images().feeds(16))
+
+        def get_next(self) -> Any:
+            return self.left.pop() if self.left else None
+
+    kind = tools.QuantType.QInt8
+    for per_channel in (False, True):
+        tools.quantize_static(
+            tmp_path / "float.onnx", tmp_path / "int8.onnx", Reader(), per_channel=per_channel, activation_type=kind, weight_type=kind
+        )
+        module = make_trainable(load_model(tmp_path / "int8.onnx"), learn_ranges=True, portable=True)
+        assert len(module.graph.quantizers.weights) == 4
+        shake(module)
+        assert sqnr(answers(put_back(module), images(), tmp_path), asked(module, images())) > 40
