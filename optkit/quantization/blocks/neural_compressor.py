@@ -82,7 +82,7 @@ def quantize_layers(module: "torch.nn.Module", asked: Asked, calibrate: Calibrat
     with quiet():
         try:
             made = _converted(library, module, asked, calibrate)
-        except Exception as error:  # the library has no errors of its own
+        except (Exception, SystemExit) as error:  # the library has no errors of its own, and auto-round exits
             told = " ".join(str(error).split()) or type(error).__name__
             hint = "it knows networks of repeated blocks, as transformers has them; exclude what it cannot take, or algorithm: rtn"
             raise ModelError(f"neural-compressor's {NAMES[asked.algorithm]} does not take this network: {told[:300]}", hint=hint) from error
@@ -115,9 +115,13 @@ def _auto_rounded(
     library: Any, module: "torch.nn.Module", wanted: Mapping[str, Any], asked: Asked, calibrate: Calibrate
 ) -> "torch.nn.Module":
     """AutoRound trains, with gradients; it leaves float layers with their scales and zero points as attributes."""
+    rows, length = _text_sizes(calibrate)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         config = library.AutoRoundConfig(
             **wanted,
+            seqlen=length,
+            nsamples=rows,
+            batch_size=min(rows, 8),
             iters=asked.rounds,
             export_format="fake",
             output_dir=folder,
@@ -130,6 +134,17 @@ def _auto_rounded(
         calibrate(prepared)
         made: torch.nn.Module = library.convert(prepared)
     return made
+
+
+def _text_sizes(calibrate: Calibrate) -> tuple[int, int]:
+    """How many texts the examples are, and of how many tokens: AutoRound leaves out shorter ones than it is told."""
+    shapes: list[tuple[int, ...]] = []
+
+    def note(*args: Any, **named: Any) -> None:
+        shapes.append(tuple(next(iter((*args, *named.values()))).shape))
+
+    calibrate(note)
+    return sum(shape[0] for shape in shapes), shapes[0][1] if len(shapes[0]) > 1 else 1
 
 
 def _read_back(made: "torch.nn.Module", asked: Asked, biases: Mapping[str, Any]) -> dict[str, Blocked]:
