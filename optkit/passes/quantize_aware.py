@@ -36,7 +36,7 @@ class QuantizeAware(TrainingPass):
     paths: ClassVar[tuple[str, ...]] = ("teacher",)
 
     epochs: int = Field(5, ge=1, le=100_000, description="How often every training example is seen.")
-    learning_rate: float = Field(1e-4, gt=0, allow_inf_nan=False, description="Its highest value: it rises to it, then falls as a cosine.")
+    learning_rate: float = Field(5e-5, gt=0, allow_inf_nan=False, description="Its highest value: it rises to it, then falls as a cosine.")
     metric: str | None = Field(None, description="What epochs are chosen by. Default: the loss, which tells more apart than a score.")
     mixed_precision: Literal["auto", "no"] = Field("auto", description="Always no: 16 bits would round otherwise than the INT8 model does.")
     learn_ranges: bool = Field(False, description="Train the scales of activations and weights too, instead of leaving them as calibrated.")

@@ -131,6 +131,7 @@ CASES: list[tuple[str, dict[str, Any], Sequence[Array | None], Sequence[Array | 
     ("Slice", {}, [X], [whole(2), whole(1), whole(1)]),
     ("Gather", {"axis": 1}, [X], [whole(2, -1, 0)]),
     ("Gather", {"axis": 2}, [X], [np.array(-1, np.int64)]),
+    ("Gather", {"axis": 0}, [whole(5, 6, 7)], [np.array(1, np.int64)]),
     ("Gather", {}, [np.array([[1, 0], [1, 1]], np.int64)], []),  # its table is put in front below
     ("GatherElements", {"axis": 1}, [X, rng.integers(-3, 3, (2, 2, 4))], []),
     ("Squeeze", {}, [real(1, 3, 1)], [whole(0, -1)]),

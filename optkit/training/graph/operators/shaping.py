@@ -81,7 +81,7 @@ def _gather(at: Attributes, x: "Tensor", indices: "Tensor") -> "Tensor":
     places = indices.to(x.device).long()
     flat = places.reshape(-1)
     picked = x.index_select(axis, flat.where(flat >= 0, flat + x.shape[axis]))
-    return picked.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+    return picked.reshape((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
 
 
 def _gather_elements(at: Attributes, x: "Tensor", indices: "Tensor") -> "Tensor":
