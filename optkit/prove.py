@@ -10,6 +10,7 @@ from optkit.baseline import against, read_baseline, stored_metrics
 from optkit.compare import Comparison, Warned, compare_all, sliced, with_precision_wished
 from optkit.compare._fall_backs import fall_backs, is_cpu
 from optkit.errors import UsageError
+from optkit.formats.torch_compiled import is_compiled
 from optkit.gate import Limits, judge, limits_asked
 from optkit.inspection import Profile
 from optkit.inspection.audit import ProviderAudit, audit
@@ -118,11 +119,17 @@ def _report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         measurements=tuple(measurements),
         comparisons=tuple(comparisons),
-        verdict=judge(comparisons, limits) if limits is not None else None,
+        verdict=judge(_to_judge(comparisons, measurements), limits) if limits is not None else None,
         notes=(origin_of(examples),),
         data=DataUsed(examples.source, examples.digest, len(examples)),
         **more,
     )
+
+
+def _to_judge(comparisons: Sequence[Comparison], measurements: Sequence[Measurement]) -> list[Comparison]:
+    """All but those of what torch.compile ran, which is there to be seen beside the others."""
+    shown = {each.name for each in measurements if is_compiled(each.model.path)}
+    return [each for each in comparisons if each.after not in shown]
 
 
 def _title(measurements: Sequence[Measurement]) -> str:

@@ -60,6 +60,7 @@ factories_option = click.option(
     metavar="NAME",
     help="What makes the network of a .safetensors file: module:callable, code that you trust. Repeat it for several.",
 )
+compile_option = click.option("--compile", "compiled", is_flag=True, help="Also time PyTorch models as torch.compile runs them.")
 markdown_option = click.option("--markdown", type=FILE, help="Also write the report as Markdown, for a pull request.")
 html_option = click.option("--html", type=FILE, help="Also write the report as one HTML file that opens offline.")
 
@@ -81,6 +82,7 @@ def measuring_options(command: Decorated) -> Decorated:
             by_option,
             synthetic_option,
             factories_option,
+            compile_option,
             seed_option,
             json_option,
             markdown_option,
@@ -98,17 +100,19 @@ def measure_report(
     verbose: bool,
     limits: "Limits | None" = None,
     factories: Sequence[str] = (),
+    compiled: bool = False,
     **asked: Any,
 ) -> "Report":
     """Measure and compare, with progress on stderr."""
     from optkit.formats import read_artifact
+    from optkit.formats.torch_compiled import with_compiled
     from optkit.formats.torch_origin import trusting
     from optkit.prove import prove
 
     words = [word.strip() for device in devices for word in device.split(",") if word.strip()]
     artifacts = [read_artifact(path) for path in models]
-    with trusting(*factories), progress_display(quiet) as progress:
-        report = prove(artifacts, asked.pop("data"), devices=words, limits=limits, progress=progress, **asked)
+    with trusting(*factories), with_compiled(artifacts, compiled) as measured, progress_display(quiet) as progress:
+        report = prove(measured, asked.pop("data"), devices=words, limits=limits, progress=progress, **asked)
     for each in report.measurements:
         say(_told(each), verbose)
     return report

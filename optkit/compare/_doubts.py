@@ -10,6 +10,7 @@ from optkit.compare import Delta, Warned
 from optkit.compare._deltas import Array, rounds_of
 from optkit.compare._fall_backs import fall_backs
 from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
+from optkit.formats.torch_compiled import is_compiled
 from optkit.samples import Samples, kind_of
 from optkit.stats.drift import spread, trend, wander
 from optkit.stats.power import rounded_up
@@ -46,7 +47,7 @@ def doubts_of(before: "Measurement", after: "Measurement", deltas: Sequence[Delt
 
 
 def _what_was_compared(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
-    if before.model.digest == after.model.digest:
+    if before.model.digest == after.model.digest and is_compiled(before.model.path) == is_compiled(after.model.path):
         yield Warned(f"{before.name} and {after.name} are the same file", "any difference shown is noise; compare two different models")
     if before.machine != after.machine:
         yield Warned("the two were measured on different machines", "speeds are comparable only when measured in turns on one machine")

@@ -73,6 +73,8 @@ class Measure:
     """What to look at parts of the examples by: `label`, or columns of the data."""
     precision: float | None = None
     """Half the interval of the time ratio, relative to it, at which timing may end before."""
+    compile: bool = False
+    """Whether a PyTorch original is also timed as torch.compile runs it."""
 
 
 @dataclass(frozen=True)

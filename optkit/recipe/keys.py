@@ -67,6 +67,7 @@ class MeasureKeys(Keys):
     threads: int = Field(1, ge=0, le=1024, description="Threads a model may use; 0 leaves it to the runtime.")
     time: Time = Field(10.0, description="How long to time the models on each device at each batch size, such as 10s.")
     precision: Share | None = Field(None, gt=0, lt=1, description="Stop timing as soon as the ratio of times is known to this, such as 1%.")
+    compile: bool = Field(False, description="Also time a PyTorch original as torch.compile runs it.")
     metrics: Words = Field((), description="What to score answers with: names, or module:function.")
     output: str | None = Field(None, description="The output that carries the answer, where a model has several.")
     by: Words = Field((), description="What to look at parts of the examples by: label, or columns of the data.")

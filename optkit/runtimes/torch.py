@@ -9,6 +9,7 @@ import numpy as np
 
 from optkit.errors import DataError, ModelError, UsageError
 from optkit.formats.torch import load_torch, named_outputs
+from optkit.formats.torch_compiled import is_compiled
 from optkit.formats.torch_origin import Origin
 from optkit.runtimes import Port
 
@@ -87,9 +88,10 @@ class TorchSession:
             raise DataError(f"input {name!r} holds {array.dtype}, which PyTorch does not take", where=self.where) from error
 
 
-def open_torch(path: Path, device: str = "cpu", threads: int = 1, *, compiled: bool = False) -> TorchSession:
-    """Open a PyTorch model on `cpu` or `cuda`. PyTorch has one number of threads for everything: `threads` 0 leaves it alone.
+def open_torch(path: Path, device: str = "cpu", threads: int = 1) -> TorchSession:
+    """Open a PyTorch model on `cpu` or `cuda`, compiled where its name says so (see `formats.torch_compiled`).
 
+    PyTorch has one number of threads for everything: `threads` 0 leaves it alone.
     Raises UsageError when the device is not there, ModelError when the model does not load.
     """
     if device not in ("cpu", "cuda"):
@@ -102,7 +104,7 @@ def open_torch(path: Path, device: str = "cpu", threads: int = 1, *, compiled: b
     if threads:
         torch.set_num_threads(threads)
     module = model.module.to(device)
-    return TorchSession(torch.compile(module) if compiled else module, model.origin, device, str(path))
+    return TorchSession(torch.compile(module) if is_compiled(path) else module, model.origin, device, str(path))
 
 
 def ports_of(module: "torch.nn.Module", origin: Origin) -> tuple[Port, ...]:

@@ -1,5 +1,6 @@
 """`optkit prune` and `optkit compare --factory`: a PyTorch file and what came of it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,22 @@ def test_a_pytorch_file_is_pruned_and_compared_with_its_original(folder: Path) -
     code, said = said_by(*asked, "--factory", FACTORY)
     assert code == 0, said
     assert "m.pruned.safetensors" in said
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about itself
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_pytorch_file_stands_beside_itself_compiled(folder: Path) -> None:
+    from optkit.compare import compare_all
+    from optkit.datasets import read_examples
+    from optkit.formats import read_artifact
+    from optkit.formats.torch_compiled import with_compiled
+    from optkit.measure import measure
+    from optkit.runtimes import Port
+
+    examples = read_examples("data.npz", [Port("input", "float32", ("batch", 12))])
+    with trusting(FACTORY), with_compiled([read_artifact(folder / "m.safetensors")], True) as models:
+        measured = measure(models, examples, None, seconds=0.1, meters=("latency",))
+    assert [each.name for each in measured] == ["m.safetensors", "m, compiled"]
+    (found,) = compare_all(measured)
+    assert {delta.metric: delta.after for delta in found.deltas}["agreement"] == 1
+    assert not any("same file" in warned.what for warned in found.warnings), "they run otherwise"

@@ -34,3 +34,8 @@ def test_names_are_never_alike_and_end_their_paths(paths: list[list[str]]) -> No
     assert len(set(names)) == len(names)
     for path, name in zip(whole, names, strict=True):
         assert str(path).endswith(name.partition(" (")[0])
+
+
+def test_what_is_to_be_compiled_is_told_from_what_is_not() -> None:
+    paths = [Path("a/net.safetensors"), Path("/tmp/1/net.compiled.safetensors"), Path("a/net.onnx")]
+    assert distinguishing_names(paths) == ("net.safetensors", "net, compiled", "net.onnx")
