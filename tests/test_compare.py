@@ -252,7 +252,7 @@ def test_a_mean_that_few_examples_make_is_told_of() -> None:
 def test_a_small_difference_of_models_opened_once_is_undecided_and_said_to_be() -> None:
     for openings, verdict in ((1, "undecided"), (20, "better")):
         conditions = Conditions(20, 10.0, 0.0, 0.0, None, openings)
-        models = [measured(latency(seed, scale), name=str(seed), conditions=conditions) for seed, scale in ((0, 1.0), (1, 0.95))]
-        found = compare(*models)
+        one, other = (measured(latency(seed, scale), name=str(seed), conditions=conditions) for seed, scale in ((0, 1.0), (1, 0.95)))
+        found = compare(one, other)
         assert by_metric(found)["latency_median"].verdict == verdict
         assert any("take too long to open" in warned.what for warned in found.warnings) == (openings == 1)

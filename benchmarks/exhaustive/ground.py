@@ -14,6 +14,7 @@ from optkit.errors import OptkitError
 from optkit.formats.onnx import digest_of, model_size
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import constant_array
+from optkit.quantization.learned_rounding import Rounded
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis
 from optkit.quantization.race import race
 from optkit.quantization.treatment import Treatment, weighted_nodes
@@ -145,7 +146,7 @@ def _with_weights(bench: Bench, treatment: Treatment, bits: int, granularity: st
         wide = np.abs(weight).max() / most if granularity == "per tensor" else scale * (127 / most)
         scale = np.maximum(np.broadcast_to(np.asarray(wide, np.float32), scale.shape), np.float32(1e-30)).copy()
         across = scale.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])
-        rounded[str(node.name)] = np.clip(np.rint(weight / across), -most, most).astype(np.int8), scale
+        rounded[str(node.name)] = Rounded(np.clip(np.rint(weight / across), -most, most).astype(np.int8), scale)
     bench.learned = replace(learned, rounded=rounded)
     try:
         return bench.write(treatment)

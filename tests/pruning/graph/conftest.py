@@ -26,7 +26,7 @@ class Net:
         self.constants: list[onnx.TensorProto] = []
         self.input = helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))
 
-    def constant(self, array: Array) -> str:
+    def constant(self, array: Array | np.float32) -> str:
         name = f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(array), name))
         return name

@@ -58,7 +58,7 @@ def test_a_convolution_is_the_product_of_its_rows(
     x = np.random.default_rng(0).integers(-3, 4, (2, 4, 9, 8)).astype(np.float32)
     (y,) = ask(model, {"x": x})
     node = model.graph[0]
-    weight = node.inputs[1].const_value.numpy()  # type: ignore[union-attr]
+    weight = node.inputs[1].const_value.numpy()
     places = np.arange(count_places(node, x))
     rows = weight_rows(node, weight)
     given = np.einsum("gok,gpk->pgo", rows, input_rows(node, x, places)).reshape(len(places), -1)
@@ -106,12 +106,12 @@ def _moments(x: Array, y: Array) -> tuple[Array, Array]:
 def test_weights_move_to_what_is_wanted_and_only_where_examples_agree() -> None:
     draw = np.random.default_rng(0)
     x, wanted, had = draw.normal(size=(400, 12)), draw.normal(size=(3, 12)), draw.normal(size=(1, 3, 12))
-    halves = [_moments(part, part @ wanted.T) for part in (x[:200], x[200:])]
-    change = best_change(had, *halves, _moments(x, x @ wanted.T))
+    one, other = (_moments(part, part @ wanted.T) for part in (x[:200], x[200:]))
+    change = best_change(had, one, other, _moments(x, x @ wanted.T))
     np.testing.assert_allclose(had + change, wanted[None], atol=0.02)
     few, noise = draw.normal(size=(8, 12)), draw.normal(size=(8, 3))
-    unlike = [_moments(part, part @ had[0].T + n) for part, n in ((few[:4], noise[:4]), (few[4:], -noise[:4]))]
-    assert np.abs(best_change(had, *unlike, _moments(few, few @ had[0].T))).max() < 0.5
+    one, other = (_moments(part, part @ had[0].T + n) for part, n in ((few[:4], noise[:4]), (few[4:], -noise[:4])))
+    assert np.abs(best_change(had, one, other, _moments(few, few @ had[0].T))).max() < 0.5
 
 
 def _pruner(net: Build, wishes: Wishes) -> tuple[Pruner, Reference]:
