@@ -18,6 +18,8 @@ from optkit.passes._trains import TrainingPass, recipe_folder
 from optkit.training import train
 from optkit.training.learning_from import LearningFrom, Mix
 from optkit.training.losses import label_loss
+from optkit.training.reproducible import same_randomness
+from optkit.training.starting import start_from
 from optkit.training.teachers import Remembering, Teacher, TorchTeacher
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Distill(TrainingPass):
     The student is the model that comes in, such as a pruned one, or the network that `student` names.
     """
 
+    revision: ClassVar[int] = 2
     paths: ClassVar[tuple[str, ...]] = ("teacher", "teacher.weights", "student.weights")
 
     teacher: str | Network | None = Field(
@@ -40,6 +43,9 @@ class Distill(TrainingPass):
     )
     student: Network | None = Field(
         None, description="The network to train: {factory, arguments, weights}. Default: the model that comes in."
+    )
+    start_from: dict[str, str] = Field(
+        {}, description="Parts that start with the teacher's weights: {student's module: teacher's}, such as {layers.1: layers.3}."
     )
     temperature: float = Field(4.0, gt=0, le=100, description="Softens the scores of both: higher shows more of how the teacher doubts.")
     label_share: float | None = Field(
@@ -86,8 +92,10 @@ class Distill(TrainingPass):
         assert job.examples is not None, "the runner gives what a pass draws"
         if job.examples.labels is None and self.label_share:
             raise DataError("label_share needs labels, and the data has none", hint="add an array 'labels', or leave label_share out")
-        student = self._student(model)
-        teacher = Remembering(self._teacher(job), job.examples)
+        student, taught_by = self._student(model, job.seed), self._teacher(job)
+        if self.start_from:
+            start_from(student.module, taught_by, self.start_from)
+        teacher = Remembering(taught_by, job.examples)
         labels = label_loss(self.loss, self.output, recipe_folder())
         loss = LearningFrom(teacher, student.module, student.origin.outputs, job.examples, labels, self._mix(job.examples), job.seed)
         if self.augment is None:
@@ -99,10 +107,12 @@ class Distill(TrainingPass):
         tell(outcome, job)
         return student
 
-    def _student(self, model: "TorchModel") -> "TorchModel":
+    def _student(self, model: "TorchModel", seed: int) -> "TorchModel":
+        """Whatever its factory draws by chance follows from the seed."""
         if self.student is None:
             return model
-        found = load_network(self.student)
+        with same_randomness(seed, 4):
+            found = load_network(self.student)
         inputs, outputs = found.origin.inputs or model.origin.inputs, found.origin.outputs or model.origin.outputs
         return replace(found, origin=replace(found.origin, inputs=inputs, outputs=outputs))
 

@@ -43,6 +43,21 @@ def start_randomness(*numbers: int) -> None:
     random.seed(seed)
 
 
+@contextmanager
+def same_randomness(*numbers: int) -> Iterator[None]:
+    """Whatever is drawn in here follows from these numbers; afterwards randomness is what it was."""
+    import torch
+
+    before = (random.getstate(), np.random.get_state())
+    with torch.random.fork_rng():
+        start_randomness(*numbers)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+
+
 def _cores() -> int:
     """Those that this process may use, shared with the other processes of this machine that train with it."""
     free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
