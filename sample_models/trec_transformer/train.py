@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, gelu
 
 from sample_models.export import export
-from sample_models.fetch import fetch
+from sample_models.trec_transformer.data import EVALUATED, questions
 from sample_models.trec_transformer.tokenizer import LONGEST, START, UNKNOWN, build_vocabulary, encode, tokenizer_json
 
 HERE = Path(__file__).parent
@@ -63,18 +63,6 @@ class TrecTransformer(nn.Module):
         return self.classify(self.dropout(x[:, 0]))
 
 
-def questions() -> tuple[list[str], np.ndarray]:
-    """Every different question once (case aside), in a fixed random order, with its class 0..5 (the classes in alphabetical order)."""
-    found: dict[str, tuple[str, str]] = {}
-    for line in (fetch("trec_questions") / "question_labels.txt").read_text(encoding="utf-8").splitlines():
-        kind, _, question = line.strip().partition(" ")
-        if ":" in kind:
-            found.setdefault(question.lower(), (question, kind.split(":")[0]))
-    rows = [list(found.values())[i] for i in np.random.default_rng(0).permutation(len(found))]
-    kinds = sorted({kind for _, kind in rows})
-    return [question for question, _ in rows], np.array([kinds.index(kind) for _, kind in rows])
-
-
 def train(feeds: dict[str, np.ndarray], labels: np.ndarray, words: int) -> nn.Module:
     model = TrecTransformer(words)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
@@ -98,16 +86,18 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     texts, labels = questions()
-    vocabulary = build_vocabulary(texts[1000:])
+    vocabulary = build_vocabulary(texts[EVALUATED:])
     feeds = encode(texts, vocabulary)
-    model = train({name: array[1000:] for name, array in feeds.items()}, labels[1000:], len(vocabulary))
+    model = train({name: array[EVALUATED:] for name, array in feeds.items()}, labels[EVALUATED:], len(vocabulary))
 
     two = torch.ones(2, 12, dtype=torch.int64)
     export(model, {"input_ids": two, "attention_mask": two.clone()}, ("batch", "sequence"), "logits", HERE / "model.onnx")
-    for name, rows in (("evaluation", slice(1000)), ("calibration", slice(1000, 1256))):
+    for name, rows in (("evaluation", slice(EVALUATED)), ("calibration", slice(EVALUATED, EVALUATED + 256))):
         np.savez_compressed(HERE / f"{name}.npz", labels=labels[rows], **{key: array[rows] for key, array in feeds.items()})
     with (HERE / "questions.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("text", "label"), *zip(texts[:1000], labels[:1000].tolist(), strict=True)])
+        csv.writer(file, lineterminator="\n").writerows(
+            [("text", "label"), *zip(texts[:EVALUATED], labels[:EVALUATED].tolist(), strict=True)]
+        )
     (HERE / "tokenizer.json").write_text(json.dumps(tokenizer_json(vocabulary), ensure_ascii=False, indent=0), encoding="utf-8")
 
 

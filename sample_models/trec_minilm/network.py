@@ -1,0 +1,102 @@
+"""MiniLM (the six-layer sentence encoder of `fetch.py minilm_l6`) with a classifier on top, of any number of layers."""
+
+import json
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn.functional import gelu
+
+from sample_models.fetch import fetch
+
+CLASSES = 6
+
+
+class Layer(nn.Module):
+    """Self-attention and a feed-forward network, each added to its input and normalized."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.mixed = (nn.Linear(width, width) for _ in range(4))
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.norm_attention, self.norm_output = nn.LayerNorm(width, 1e-12), nn.LayerNorm(width, 1e-12)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x, hidden):
+        batch, length, width = x.shape
+        q, k, v = (
+            part(x).view(batch, length, self.heads, width // self.heads).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )
+        scores = q @ k.transpose(2, 3) / (width // self.heads) ** 0.5 + hidden
+        seen = (self.dropout(torch.softmax(scores, -1)) @ v).transpose(1, 2).reshape(batch, length, width)
+        x = self.norm_attention(x + self.dropout(self.mixed(seen)))
+        return self.norm_output(x + self.dropout(self.narrow(gelu(self.wide(x)))))
+
+
+class Embeddings(nn.Module):
+    """A vector for each token and each place; they are not trained."""
+
+    def __init__(self, words: int, places: int, width: int):
+        super().__init__()
+        self.words, self.places, self.norm = nn.Embedding(words, width), nn.Embedding(places, width), nn.LayerNorm(width, 1e-12)
+        self.dropout = nn.Dropout(0.1)
+        self.requires_grad_(False)
+
+    def forward(self, ids):
+        return self.dropout(self.norm(self.words(ids) + self.places.weight[: ids.shape[1]]))
+
+
+class MiniLm(nn.Module):
+    """Token ids and mask, int64 [N, length], to logits [N, 6], read off the mean over the tokens."""
+
+    def __init__(self, layers: int = 6, width: int = 384, heads: int = 12, words: int = 30522, places: int = 512):
+        super().__init__()
+        self.embeddings = Embeddings(words, places, width)
+        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(layers))
+        self.classify = nn.Linear(width, CLASSES)
+
+    def forward(self, input_ids, attention_mask):
+        x = self.embeddings(input_ids)
+        hidden = (1 - attention_mask[:, None, None, :].to(x.dtype)) * -10000.0
+        for layer in self.layers:
+            x = layer(x, hidden)
+        kept = attention_mask[:, :, None].to(x.dtype)
+        return self.classify((x * kept).sum(1) / kept.sum(1))
+
+
+def pretrained(layers: int = 6) -> MiniLm:
+    """The encoder's first layers as published; its classifier has learned nothing yet and is the same every time."""
+    folder = fetch("minilm_l6")
+    known, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    model = MiniLm(layers, config["hidden_size"], config["num_attention_heads"], config["vocab_size"], config["max_position_embeddings"])
+    found = {ours: known[theirs] for ours, theirs in published_names(layers).items()}
+    # every token is of type 0: its vector is added once and for all
+    found["embeddings.words.weight"] = found["embeddings.words.weight"] + known["embeddings.token_type_embeddings.weight"][0]
+    found["classify.weight"] = 0.02 * torch.randn(CLASSES, config["hidden_size"], generator=torch.Generator().manual_seed(0))
+    found["classify.bias"] = torch.zeros(CLASSES)
+    model.load_state_dict(found)
+    return model
+
+
+def published_names(layers: int) -> dict[str, str]:
+    """What a parameter of MiniLm is called in the published file."""
+    parts = {"embeddings.words": "embeddings.word_embeddings", "embeddings.places": "embeddings.position_embeddings"}
+    names = {f"{ours}.weight": f"{theirs}.weight" for ours, theirs in parts.items()}
+    parts = {"embeddings.norm": "embeddings.LayerNorm"}
+    for i in range(layers):
+        for ours, theirs in IN_A_LAYER.items():
+            parts[f"layers.{i}.{ours}"] = f"encoder.layer.{i}.{theirs}"
+    return names | {f"{ours}.{kind}": f"{theirs}.{kind}" for ours, theirs in parts.items() for kind in ("weight", "bias")}
+
+
+IN_A_LAYER = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "mixed": "attention.output.dense",
+    "norm_attention": "attention.output.LayerNorm",
+    "wide": "intermediate.dense",
+    "narrow": "output.dense",
+    "norm_output": "output.LayerNorm",
+}

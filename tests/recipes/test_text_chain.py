@@ -1,0 +1,95 @@
+"""The text chain in small: its own two recipes, with narrow networks and the questions that the repository holds as text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from optkit import records
+from optkit.api import run
+from optkit.formats.torch import load_torch
+from optkit.formats.torch_origin import trusting
+from optkit.measure import Measurement, measure
+from optkit.recipe import read_recipe
+from optkit.recipe.ready import folder
+from optkit.report import Report
+from optkit.runtimes import open_session
+
+pytest.importorskip("torch")
+pytest.importorskip("tokenizers")
+
+QUESTIONS = folder().parent / "sample_models" / "trec_transformer" / "questions.csv"
+WORDS = len(json.loads((QUESTIONS.parent / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
+FACTORY = "sample_models.trec_minilm.network:MiniLm"
+NETWORK = f"{{width: 24, heads: 2, words: {WORDS}, places: 64"
+
+
+def smaller(output: Path, *more: str) -> list[str]:
+    """Learns from 800 of the questions, and is compared on the 200 others."""
+    return [
+        f"data.training={QUESTIONS}[:800]",
+        f"data.evaluation={QUESTIONS}[800:]",
+        f"model.factory={FACTORY}",
+        f"model.arguments={NETWORK}, layers: 4}}",
+        "measure.time=1s",
+        f"output={output}",
+        *more,
+    ]
+
+
+@pytest.mark.parametrize("name", ["text_teacher", "text_chain"])
+def test_the_recipes_can_be_read(name: str) -> None:
+    recipe = read_recipe(folder() / f"{name}.yaml")
+    assert recipe.torch is not None
+    assert recipe.torch.outputs == ("logits",)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what needs fresh processes: that is tested where it is measured."""
+
+    def without_cold_starts(*models: Any, **asked: Any) -> tuple[Measurement, ...]:
+        return measure(*models, **asked, meters=("latency", "size"))
+
+    monkeypatch.setattr("optkit.prove.measure", without_cold_starts)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short")
+def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder().parent))
+    teacher = tmp_path / "teacher"
+    brief = ["passes.0.finetune.epochs=8", "passes.0.finetune.learning_rate=0.005"]
+    first = run(folder() / "text_teacher.yaml", changes=smaller(teacher, *brief), cache=False)
+    top1 = {delta.metric: delta for delta in first.report.comparisons[0].deltas}["top1"]
+    assert top1.after > 0.5
+
+    out = tmp_path / "out"
+    shorter = [
+        f"model.weights={teacher / 'MiniLm.safetensors'}",
+        f"data.calibration={QUESTIONS}[:64]",
+        f"passes.0.distill.student.arguments={NETWORK}, layers: 3}}",
+        "passes.0.distill.epochs=1",
+        "passes.3.quantize.accept_size_only=true",
+        "measure.compile=false",
+        "gate={max_size: 60%}",
+    ]
+    made = run(folder() / "text_chain.yaml", changes=smaller(out, *shorter), cache=False)
+    assert [step.by for step in made.model.lineage] == ["distill", "export_onnx", "fuse_transformer", "quantize"]
+    assert made.report.verdict is not None
+    assert made.report.verdict.outcome == "passed"
+    deltas = {delta.metric: delta for delta in made.report.comparisons[0].deltas}
+    assert deltas["top1"].before == pytest.approx(top1.after), "the table begins with the torch teacher"
+    assert deltas["top1"].gain > -0.3, "the student is more than noise"
+    assert records.read_record(Report, (out / "report.json").read_text(encoding="utf-8")).verdict == made.report.verdict
+    operators = {node.op_type for node in onnx.load(made.model.path).graph.node}
+    assert operators & {"MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DynamicQuantizeLinear", "QAttention"}
+    with trusting(FACTORY, folder=str(folder().parent)):
+        assert len(load_torch(teacher / "MiniLm.safetensors").module.layers) == 4
+    session = open_session(made.model.path)
+    for batch, length in ((1, 7), (5, 33)):
+        feed = {name: np.ones((batch, length), np.int64) for name in ("input_ids", "attention_mask")}
+        assert session.run(feed)["logits"].shape == (batch, 6)
