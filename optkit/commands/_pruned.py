@@ -10,7 +10,7 @@ from optkit.artifact import Artifact
 from optkit.formats import model_size
 from optkit.units import show_bytes
 
-WIDTH = 100
+WIDTH = 80
 
 
 def pruned_text(made: Artifact, original: Path, data: str | None) -> str:
@@ -24,7 +24,7 @@ def pruned_text(made: Artifact, original: Path, data: str | None) -> str:
         rows.append(("zeros", "{:.1%} → {:.1%} of the weights".format(*notes["sparsity"])))
     if ratio := notes.get("measured_ratio"):
         rows.append(("time", _time(ratio, notes)))
-    rows += [("whole", f"{len(notes['left whole'])} layers: {_some(notes['left whole'])}")] if notes.get("left whole") else []
+    rows += [("kept", f"{_layers(len(notes['left whole']))} whole: {_some(notes['left whole'])}")] if notes.get("left whole") else []
     rows += [("note", str(remark)) for remark in notes.get("remarks", ())]
     factory = " --factory NAME" if made.format == "torch" else ""
     rows.append(
@@ -35,7 +35,11 @@ def pruned_text(made: Artifact, original: Path, data: str | None) -> str:
 
 def _shrunk(numbers: Sequence[int], show: Callable[[int], str]) -> str:
     before, after = numbers
-    return f"{show(before)} → {show(after)}, {after / before:.1%}" if before else show(after)
+    return f"{show(before)} → {show(after)}, {after / before:.1%} is left" if before else show(after)
+
+
+def _layers(number: int) -> str:
+    return f"{number} layer{'s' if number > 1 else ''}"
 
 
 def _count(number: int) -> str:

@@ -22,6 +22,7 @@ READS_A_MODEL = {
     "run": ["recipe.yaml", "--model", "MODEL"],
     "check": ["recipe.yaml", "--model", "MODEL"],
     "verify": ["MODEL"],
+    "prune": ["MODEL", "--data", "data.npz"],
     "drift": ["MODEL", "--data", "data.npz"],
     "bench": ["MODEL", "--data", "data.npz", "--time", "0.01"],
 }
@@ -29,7 +30,7 @@ ALSO_SECOND = {
     "compare": ["copy.onnx", "MODEL", "--data", "data.npz"],
     "gate": ["copy.onnx", "MODEL", "--data", "data.npz", "--max-drop", "1%"],
 }
-READS_NO_MODEL = {"cache", "doctor", "export", "passes", "recipes"}
+READS_NO_MODEL = {"cache", "distill", "doctor", "export", "passes", "recipes"}
 """Or no ONNX model."""
 
 RECIPE = "model: model.onnx\ndata: {calibration: 'data.npz[:32]', evaluation: 'data.npz[32:]'}\npasses:\n  - quantize\n"
