@@ -12,7 +12,7 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.formats import read_artifact
 from optkit.optimize import kept_steps
-from optkit.passes import word_of
+from optkit.passes import Pass, word_of
 from optkit.plan import Plan
 from optkit.plan.labels import check_labels
 from optkit.plan.splits import read_splits, remarks
@@ -120,11 +120,14 @@ def preview(plan: Plan, cache: Store | None) -> Preview:
         model=str(recipe.model),
         digest=material.source.digest,
         data={split: SplitSeen(each.source, len(each), each.labels is not None) for split, each in material.examples.items()},
-        steps=tuple(
-            StepSeen(word_of(step), step.model_dump(mode="json", exclude_defaults=True), there)
-            for step, there in zip(plan.steps, kept, strict=True)
-        ),
+        steps=tuple(StepSeen(word_of(step), _changed(step), there) for step, there in zip(plan.steps, kept, strict=True)),
         extras=plan.extras,
         devices=recipe.measure.devices,
         remarks=material.remarks,
     )
+
+
+def _changed(step: Pass) -> dict[str, Any]:
+    """Its parameters that differ from their defaults; pydantic takes what a serializer of its own writes for a difference."""
+    written = step.model_dump(mode="json", exclude_defaults=True)
+    return {name: value for name, value in written.items() if getattr(step, name) != type(step).model_fields[name].default}

@@ -83,7 +83,7 @@ class TorchSession:
         import torch
 
         try:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device)
         except TypeError as error:
             raise DataError(f"input {name!r} holds {array.dtype}, which PyTorch does not take", where=self.where) from error
 
