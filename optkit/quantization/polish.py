@@ -27,7 +27,7 @@ from optkit.runtimes import open_session
 def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
     """The same variant, closer to the float model; its file is one of the bench's, and `bench.learned` is what it was made from."""
     best = _with_float_ends(bench, best, wishes)
-    for step in (_divide, _fit_ranges, _round):
+    for step in (_divide, _fit_ranges, with_learned_rounding):
         plain = bench.learned
         bench.learned = step(bench, best.treatment, examples, setting)
         better = _better(bench, best, wishes) if bench.learned is not plain else None
@@ -105,7 +105,8 @@ def used_grids(model: ir.Model, treatment: Treatment, learned: Learned) -> dict[
     return {name: learned.grids[name] for name in tensors_to_observe(static, floats) if name in learned.grids}
 
 
-def _round(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+def with_learned_rounding(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+    """What the bench learned, and how to round every weight that the treatment holds in integers."""
     ways = consistent_ways(bench.model, treatment)
     nodes = weighted_nodes(bench.model)
     grids = used_grids(bench.model, treatment, bench.learned)
@@ -135,4 +136,4 @@ def _those(nodes: list[ir.Node], wanted: Callable[[str], bool]) -> list[ir.Node]
     return [n for n in nodes if wanted(str(n.name))]
 
 
-__all__ = ["polish", "used_grids"]
+__all__ = ["polish", "used_grids", "with_learned_rounding"]

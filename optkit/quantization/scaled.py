@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from optkit.quantization.calibrate import calibrate
 from optkit.quantization.equalize import equalize_on
+from optkit.quantization.polish import with_learned_rounding
 from optkit.quantization.prepare import same_answers
 from optkit.quantization.seams import add_seams, drop_idle_seams
 from optkit.quantization.treatment import Treatment, Way
@@ -13,10 +14,15 @@ from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Setting
 
 NAME = "scaled channels"
+EXAMPLES_FOR_ROUNDING = 24
+"""A few thousand positions say as much of how inputs go together as many more."""
 
 
 def scaled_bench(bench: Bench, treatment: Treatment, calibration: Feeds | None, ranges: str, setting: Setting) -> Bench | None:
-    """A bench of the rewritten graph, calibrated for `treatment`; None where nothing is to be gained by it."""
+    """A bench of the rewritten graph, calibrated for `treatment`, with rounding learned; None where nothing is to be gained by it.
+
+    Channels of activations become alike at the cost of the weights that read them, so here the weights need it.
+    """
     if calibration is None or bench.size > LARGE or Way.STATIC not in treatment.ways.values():
         return None
     made, changed = equalize_on(
@@ -29,6 +35,7 @@ def scaled_bench(bench: Bench, treatment: Treatment, calibration: Feeds | None, 
     found.folder = bench.folder / "scaled"
     found.folder.mkdir(exist_ok=True)
     found.model, found.learned = made, calibrate(made, [treatment], calibration, ranges, setting)
+    found.learned = with_learned_rounding(found, treatment, calibration.spread(EXAMPLES_FOR_ROUNDING), setting)
     return found
 
 

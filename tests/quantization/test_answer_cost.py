@@ -31,12 +31,34 @@ def test_a_toss_up_costs_nothing() -> None:
     assert held(truth, got).cost() == pytest.approx(0, abs=1e-8)
 
 
-def test_of_a_sequence_the_worst_position_counts() -> None:
-    sure, unsure = [9.0, 0.0], [1.0, 0.0]
-    noise = np.array([0.0, 1.5])
-    one = held(np.array([[unsure]]), np.array([[unsure]]) + noise)
-    assert one.cost() == pytest.approx(np.tanh(0.5))
-    assert held(np.array([[sure, unsure, sure]]), np.array([[sure, unsure, sure]]) + noise).cost() == one.cost()
+def sequence(*leads: float) -> Array:
+    """One example whose positions lead by so much, of two classes: p1 = sigmoid(lead), p1 - p2 = tanh(lead / 2)."""
+    return np.array([[[lead, 0.0] for lead in leads]])
+
+
+NOISE = np.array([0.0, 1.5])  # changes every answer that leads by less
+
+
+def test_of_a_sequence_the_worst_position_counts_as_far_as_the_rest_is_right() -> None:
+    assert held(sequence(1), sequence(1) + NOISE).cost() == pytest.approx(np.tanh(0.5))
+    rest = 1 / (1 + np.exp(-2.0)) / (1 + np.exp(-3.0))
+    found = held(sequence(2, 1, 3), sequence(2, 1, 3) + NOISE).cost()
+    assert found == pytest.approx(np.tanh(0.5) * rest)
+
+
+def test_what_is_never_right_as_a_whole_is_judged_by_its_worst_position() -> None:
+    long = sequence(*[1.0] * 12)  # 0.73 each: one in 43
+    assert held(long, long + NOISE).cost() == pytest.approx(np.tanh(0.5))
+
+
+def test_a_whole_sequence_costs_what_labels_drawn_by_its_own_confidence_show() -> None:
+    """One position of each line is answered by the second class; the exact share of lines that are right before and after."""
+    rng = np.random.default_rng(0)
+    truth = sequence(2.5, 0.6, 2.0, 3.0)
+    right = rng.random((200_000, 4)) < 1 / (1 + np.exp(-truth[0, :, 0]))
+    before = right.all(axis=1).mean()
+    right[:, 1] = ~right[:, 1]
+    assert held(truth, truth + np.array([0.0, 1.0])).cost() == pytest.approx(before - right.all(axis=1).mean(), abs=0.005)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,5 +1,6 @@
 """A graph with channels of alike range is a bench of its own, beside the plain one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,17 @@ def test_only_known_ranges_gain(tmp_path: Path, treatment: Treatment) -> None:
 
 def test_without_examples_nothing_is_scaled(tmp_path: Path) -> None:
     assert scaled_bench(plain(net(GELU), STATIC, tmp_path), STATIC, None, "auto", Setting()) is None
+
+
+def test_rounding_is_learned_for_weights_that_alike_channels_make_unlike(tmp_path: Path) -> None:
+    bench = plain(net(GELU), STATIC, tmp_path)
+    other = scaled_bench(bench, STATIC, examples(x=IMAGES), "auto", Setting())
+    assert other is not None
+    assert set(other.learned.rounded) == set(STATIC.ways)
+    assert not bench.learned.rounded
+    learned = other.attempt(scaled(STATIC))
+    other.learned = replace(other.learned, rounded={})
+    nearest = other.attempt(scaled(STATIC))
+    assert learned is not None
+    assert nearest is not None
+    assert learned.fidelity.sqnr > nearest.fidelity.sqnr
