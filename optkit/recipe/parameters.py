@@ -64,4 +64,6 @@ def written(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {written(each)}' for key, each in value.items() if each is not None)}}}"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from optkit.passes import Pass
-from optkit.recipe.parameters import Parameter, parameters_of
+from optkit.recipe.parameters import Parameter, parameters_of, written
 from optkit.recipe.ready import folder
 from optkit.recipe.schema import FILE, recipe_schema
 from optkit.registry import load, members
@@ -53,3 +53,9 @@ def test_bounds_of_numbers_with_units_are_where_editors_look_for_them() -> None:
 def test_every_ready_recipe_names_the_schema_that_lies_beside_it() -> None:
     for path in Path(folder()).glob("*.yaml"):
         assert path.read_text(encoding="utf-8").startswith(f"# yaml-language-server: $schema={FILE}\n")
+
+
+def test_values_are_written_as_a_recipe_writes_them() -> None:
+    student = {"factory": "nets:Small", "arguments": {"layers": 3, "bias": False}, "weights": None}
+    assert written(student) == "{factory: nets:Small, arguments: {layers: 3, bias: false}}"
+    assert written({}) == "{}"
