@@ -1,0 +1,39 @@
+"""Intervals over seeds, and what is trained to be compared with what."""
+
+import pytest
+from scipy import stats
+
+pytest.importorskip("torch")
+
+import chain
+
+from optkit.passes.distill import Distill
+from optkit.passes.finetune import Finetune
+from optkit.plan import make_plan
+from optkit.recipe import read_recipe
+
+
+def test_intervals_are_students_over_seeds() -> None:
+    values = [0.921, 0.930, 0.926]
+    low, high = stats.t.interval(0.95, 2, loc=sum(values) / 3, scale=stats.sem(values))
+    assert chain.percent(values) == f"92.57 ({100 * low:.2f} to {100 * high:.2f})"
+    assert chain.percent([0.01, 0.01], signed=True) == "+1.00"
+    assert chain.percent([0.5]) == "50.00"
+
+
+def test_the_rival_of_distillation_is_trained_just_as_long_without_a_teacher() -> None:
+    made = chain.chains(make_plan(read_recipe(chain.RECIPE)))
+    (pruned, plain), (same, distilled) = made[chain.PLAIN][1], made[chain.DISTILLED][1]
+    assert pruned == same
+    assert isinstance(plain, Finetune)
+    assert isinstance(distilled, Distill)
+    for name in ("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "validation"):
+        assert getattr(plain, name) == getattr(distilled, name)
+
+
+def test_sizes_are_relative_to_the_teacher() -> None:
+    scores = [dict.fromkeys(chain.FILES, 0.9), dict.fromkeys(chain.FILES, 0.92)]
+    sizes = {**dict.fromkeys(chain.FILES, 250_000), chain.TEACHER: 1_000_000}
+    lines = chain.table(scores, sizes, {chain.AWARE: "3×"})
+    assert next(line for line in lines if line.startswith(f"| {chain.AWARE} |")).endswith("| 250 kB, 1/4.0 | 3× |")
+    assert next(line for line in lines if line.startswith(f"| {chain.DISTILLED} − ")).endswith("| +0.00 |")
