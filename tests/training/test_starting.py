@@ -1,5 +1,7 @@
 """Parts of a student start with the weights of the teacher's parts that are named, and with nothing else."""
 
+from typing import Any
+
 import pytest
 
 from optkit.errors import ModelError, UsageError
@@ -10,8 +12,8 @@ from optkit.training.starting import start_from  # noqa: E402
 from optkit.training.teachers import TorchTeacher  # noqa: E402
 
 
-def network(layers: int, width: int = 4, norm: bool = False) -> torch.nn.Module:
-    def part() -> torch.nn.Module:
+def network(layers: int, width: int = 4, norm: bool = False) -> Any:
+    def part() -> Any:
         return torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.BatchNorm1d(width) if norm else torch.nn.Identity())
 
     return torch.nn.ModuleDict({"layers": torch.nn.ModuleList(part() for _ in range(layers)), "head": torch.nn.Linear(width, 2)})
