@@ -10,7 +10,7 @@ from optkit.artifact import Artifact, Made
 from optkit.draft import check_folder, check_output, disk_error, draft_folder, publish
 from optkit.formats import NAMES, model_files
 from optkit.formats.torch_compiled import with_compiled
-from optkit.manifest import MEASURED
+from optkit.manifest import CHOSEN_ON, MEASURED
 from optkit.measure._names import distinguishing_names
 from optkit.optimize import optimize
 from optkit.passes import Progress, silent
@@ -117,7 +117,7 @@ def _prove(plan: Plan, material: Material, made: Artifact, final: Path, progress
 
 def _told(step: Made) -> str:
     """What a pass had to say of its work, in one line."""
-    told = {name: value for name, value in step.notes.items() if value and not name.startswith(MEASURED) and name != NOTE}
+    told = {name: value for name, value in step.notes.items() if value and not name.startswith(MEASURED) and name not in (NOTE, CHOSEN_ON)}
     facts = [f"{name.replace('_', ' ')}: {_brief(value)}" for name, value in told.items()]
     return f"{step.by}: {'; '.join(facts)}" if facts else step.by
 

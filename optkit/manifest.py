@@ -20,6 +20,8 @@ from optkit.formats.safetensors_header import digest_of_tensors, read_metadata, 
 
 KEY = "optkit"
 SCHEMA = 1
+CHOSEN_ON = "chosen_on"
+"""Note of the instruction sets of the machine that something was measured on."""
 MEASURED = "measured"
 """Notes whose names begin so hold times read on one machine: they reach the report, never the file."""
 

@@ -15,7 +15,7 @@ from optkit.datasets import Examples
 from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder, publish
 from optkit.errors import DataError, NothingPaid, OptkitError, PassFailed, UsageError
 from optkit.formats import NAMES, digest_of, model_files, rename_model
-from optkit.manifest import MEASURED, stamp
+from optkit.manifest import CHOSEN_ON, MEASURED, stamp
 from optkit.measure import detect_machine
 from optkit.passes import Job, Pass, Progress, silent, word_of
 from optkit.soundness import Behaviour, check_original, complaint, examples_for, observe
@@ -185,7 +185,7 @@ class _Chain:
                 raise
             raise self._failed(i, f"{type(error).__name__}: {error}") from error
         if any(name.startswith(MEASURED) for name in job.notes):
-            job.note("chosen_on", list(detect_machine().features))  # what was measured depends on it
+            job.note(CHOSEN_ON, list(detect_machine().features))  # what was measured depends on it
         made = Made(
             by=word_of(step),
             parameters=step.model_dump(mode="json"),

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from optkit.artifact import Artifact
 from optkit.errors import UsageError
 from optkit.passes import Job, Pass
+from optkit.passes._share import Share
 
 TARGETS = ("macs", "parameters", "latency")
 
@@ -23,10 +24,10 @@ class PruneChannels(Pass):
     draws: ClassVar[str | tuple[str, ...] | None] = ("calibration", "training")
     draws_if_given: ClassVar[bool] = True
 
-    ratio: float | None = Field(None, gt=0, lt=1, description="Share of the channels to take out. Default: 0.5, where no target is given.")
-    macs: float | None = Field(None, gt=0, lt=1, description="Share of the multiplications that may stay; in place of ratio.")
-    parameters: float | None = Field(None, gt=0, lt=1, description="Share of the parameters that may stay; in place of ratio.")
-    latency: float | None = Field(None, gt=0, lt=1, description="Share of the time that it may still take, measured; in place of ratio.")
+    ratio: Share | None = Field(None, gt=0, lt=1, description="Share of the channels to take out. Default: 0.5, where no target is given.")
+    macs: Share | None = Field(None, gt=0, lt=1, description="Share of the multiplications that may stay; in place of ratio.")
+    parameters: Share | None = Field(None, gt=0, lt=1, description="Share of the parameters that may stay; in place of ratio.")
+    latency: Share | None = Field(None, gt=0, lt=1, description="Share of the time that it may still take, measured; in place of ratio.")
     scope: Literal["global", "layer"] = Field(
         "global", description="global: all layers compete, each keeps a tenth; layer: the same share of each."
     )

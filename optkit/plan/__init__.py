@@ -78,11 +78,15 @@ def _chain(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _missing_extras(recipe: Recipe) -> Iterator[Problem]:
+    """Each that is not installed, once: where it is needed first."""
+    told = set[str]()
     if _format(recipe) == "torch" and not has("torch"):
+        told.add("torch")
         yield Problem(recipe.where("model"), "a PyTorch model needs torch, which is not installed", "pip install 'optkit[torch]'")
     for step, at in zip(recipe.steps, _formats(recipe), strict=False):
         for extra in step.pass_.needs_for(at):
-            if not has(extra):
+            if extra not in told and not has(extra):
+                told.add(extra)
                 what = f"the pass {step.word} needs {EXTRAS[extra]}, which is not installed"
                 yield Problem(step.where, what, f"pip install 'optkit[{extra}]'")
 

@@ -41,6 +41,11 @@ def test_a_missing_library_alone_names_the_command_that_installs_it(recipe: Read
         make_plan(recipe("model: m.onnx", "data: d.npz", "passes: [needs_library]"))
 
 
+def test_a_library_that_several_steps_miss_is_told_once(recipe: Read) -> None:
+    with pytest.raises(MissingLibrary, match="needs_library needs ray"):
+        make_plan(recipe("model: m.onnx", "data: d.npz", "passes: [needs_library, needs_library]"))
+
+
 @pytest.mark.parametrize(
     ("data", "what"),
     [
