@@ -119,15 +119,15 @@ def _report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         measurements=tuple(measurements),
         comparisons=tuple(comparisons),
-        verdict=judge(_to_judge(comparisons, measurements), limits) if limits is not None else None,
+        verdict=judge(to_judge(comparisons, measurements), limits) if limits is not None else None,
         notes=(origin_of(examples),),
         data=DataUsed(examples.source, examples.digest, len(examples)),
         **more,
     )
 
 
-def _to_judge(comparisons: Sequence[Comparison], measurements: Sequence[Measurement]) -> list[Comparison]:
-    """All but those of what torch.compile ran, which is there to be seen beside the others."""
+def to_judge(comparisons: Sequence[Comparison], measurements: Sequence[Measurement]) -> list[Comparison]:
+    """What limits are held against: all but those of what torch.compile ran, which is there to be seen beside the others."""
     shown = {each.name for each in measurements if is_compiled(each.model.path)}
     return [each for each in comparisons if each.after not in shown]
 

@@ -91,6 +91,7 @@ def _judged(models: tuple[Path, ...], report_file: Path | None, limits: "Limits"
 
     from optkit.baseline import against, read_baseline
     from optkit.gate import Limits, judge
+    from optkit.prove import to_judge
     from optkit.report import load_report
 
     if report_file is None:
@@ -102,4 +103,5 @@ def _judged(models: tuple[Path, ...], report_file: Path | None, limits: "Limits"
     report = load_report(report_file)
     if limits.baseline is not None:
         return against(report, read_baseline(limits.baseline), limits, asked["seed"])
-    return report if limits == Limits() else replace(report, verdict=judge(report.comparisons, limits))
+    concerned = to_judge(report.comparisons, report.measurements)
+    return report if limits == Limits() else replace(report, verdict=judge(concerned, limits))

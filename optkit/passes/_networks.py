@@ -40,6 +40,9 @@ def load_network(given: Network) -> TorchModel:
         if model.origin.factory != given.factory:
             what = f"it holds weights of {model.origin.factory}, not of {given.factory}"
             raise UsageError(what, where=str(weights), hint="name the factory that the file names")
+        if given.arguments and dict(given.arguments) != dict(model.origin.arguments):
+            what = f"its network was made with the arguments {dict(model.origin.arguments)}, not with {dict(given.arguments)}"
+            raise UsageError(what, where=str(weights), hint="leave the arguments out: the file knows them")
         return model
     origin = Origin(given.factory, given.arguments)
     module = build(origin)

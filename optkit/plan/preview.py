@@ -85,7 +85,8 @@ def gather(plan: Plan) -> Material:
     model, held = recipe.model, None
     if recipe.torch is not None:
         held = _Folder()
-        model = held.path / recipe.model.name
+        model = held.path / "original" / recipe.model.name  # reports tell it by that from a result of the same name
+        model.parent.mkdir()
         assemble_for(recipe, recipe.torch, model)
     sessions = [open_session(model, device, recipe.measure.threads) for device in recipe.measure.devices]
     examples = read_splits(recipe, sessions[0].inputs)

@@ -178,6 +178,8 @@ def test_other_classes_and_the_same_model_are_refused_at_once(folder: Path) -> N
         distilled(Distill(**BRIEF, teacher="other.safetensors"), examples())
     with pytest.raises(UsageError, match="student and teacher are the same model"):
         distilled(Distill(**BRIEF), examples(), original="student.safetensors")
+    with pytest.raises(UsageError, match=r"made with the arguments {'seed': 1, 'width': 4}, not with {'width': 8}"):
+        distilled(Distill(**BRIEF, student={"factory": FACTORY, "arguments": {"width": 8}, "weights": "student.safetensors"}), examples())
     with pytest.raises(DataError, match="label_share needs labels"):
         distilled(Distill(**BRIEF, label_share=0.3), examples(labels=False))
 
