@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from optkit.formats.onnx import save_model
+from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import add_constant, add_node, share_names
 from optkit.runtimes import Batches, Port, full_feeds
@@ -35,7 +35,7 @@ def output_noise(
     switched = _switched(model, groups)
     feeds = list(full_feeds(_Wanted(model), examples))
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(switched, Path(folder) / "switched.onnx")
+        save_model(switched, Path(folder) / "switched.onnx", largest=LARGEST_DRAFT)
         session = open_onnx(Path(folder) / "switched.onnx", "cpu", threads)
         off = np.zeros(len(names), np.float32)
         reference = Reference(model, session, [{**feed, SWITCHES: off} for feed in feeds])
