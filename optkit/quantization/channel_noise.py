@@ -15,6 +15,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 DEAD = 1e-6
 """Standard deviation over the liveliest channel's, below which a channel says nothing of its own."""
+SMALL, LARGE = 1e-12, 1e15
+"""Root mean squares of values; float32 ends at 1e-38 and 3e38, and errors are squared."""
 SMALLEST_GROUP = 0.02
 """Share of the channels that a group must have to be judged apart: a detector's four box numbers among 84 are a group."""
 
@@ -41,8 +43,8 @@ class ChannelNoise:
             self.broken = True
             return
         seen = seen if seen is not None else signal_of(truth)
-        wrong = np.subtract(truth, got, out=np.zeros_like(truth), where=np.isfinite(truth)) if not seen.finite else truth - got
-        squared = np.square(wrong, out=wrong)
+        wrong = np.subtract(truth, got, out=np.zeros_like(truth), where=np.isfinite(truth)) if not seen.finite else np.asarray(truth - got)
+        squared = np.square(wrong, out=wrong) if seen.ordinary else np.square(wrong, dtype=np.float64)
         self.energy += seen.energy
         self.error += float(squared.sum(dtype=np.float64))
         self.examples += 1
@@ -81,6 +83,8 @@ class Signal:
     """What is needed of a truth whatever is held against it."""
 
     finite: bool
+    ordinary: bool
+    """Whether squares of errors, down to a millionth of the values, are numbers in float32: then that is exact enough, and faster."""
     energy: float
     sums: Mapping[int, Array]
     """Axis from the start → [3, channels]: count, sum, sum of squares."""
@@ -92,7 +96,8 @@ def signal_of(truth: Array) -> Signal:
     squares = np.square(right)
     axes = {1, truth.ndim - 1} if truth.ndim > 1 else set()
     sums = {a: np.stack([each.sum(axis=_others(truth, a), dtype=np.float64) for each in (known, right, squares)]) for a in axes}
-    return Signal(bool(known.all()), float(squares.sum()), sums)
+    typical = float(np.sqrt(squares.mean())) if squares.size else 0.0
+    return Signal(bool(known.all()), SMALL < typical < LARGE, float(squares.sum()), sums)
 
 
 def _others(values: Array, axis: int) -> tuple[int, ...]:

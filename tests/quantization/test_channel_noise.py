@@ -76,3 +76,17 @@ def test_other_shapes_and_infinite_truths() -> None:
     got = truth.copy()
     truth[0, 0] = got[0, 0] = -np.inf
     assert ratio(truth, got) == 0
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-13, 1e14, 1e30])
+def test_the_size_of_all_numbers_does_not_matter(size: float) -> None:
+    truth, wrong = draw(12, 5, seed=1).astype(np.float32), draw(12, 5, seed=2, scale=0.01).astype(np.float32)
+    scaled = ratio((truth * np.float32(size)).astype(np.float32), ((truth + wrong) * np.float32(size)).astype(np.float32))
+    assert scaled == pytest.approx(ratio(truth, truth + wrong), rel=1e-3)
+
+
+def test_a_number_alone_is_compared_too() -> None:
+    noise = ChannelNoise()
+    for truth, got in ((1.0, 1.1), (-2.0, -2.0)):
+        noise.add(np.asarray(truth, np.float32), np.asarray(got, np.float32))
+    assert noise.ratio() == pytest.approx(0.01 / 5, rel=1e-5)
