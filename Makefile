@@ -22,7 +22,7 @@ done
 endef
 
 test: .venv/ready style
-	.venv/bin/pytest
+	.venv/bin/pytest -n auto --maxprocesses 4
 
 test-fast: .venv/ready style
 	.venv/bin/pytest --quiet -m "not slow" -n auto
