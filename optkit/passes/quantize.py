@@ -25,7 +25,7 @@ from optkit.runtimes import Session, open_session
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 8
+    revision: ClassVar[int] = 9
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 

@@ -1,7 +1,8 @@
 """What effort high does to the variant that won: everything in it that costs no time is decided anew, by the outputs.
 
 How outlier channels are divided, which ranges activations have, and which way every weight is rounded, those that are only stored as
-well. Each is kept where the outputs come closer on examples that it was not learned from, in the order in which one builds on the other.
+well; and what takes next to no time, if a race shows none lost (spend.py). Each is kept where the outputs come closer on examples that
+it was not learned from, in the order in which one builds on the other.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from optkit.quantization.learned_rounding import Rounded, round_weights
 from optkit.quantization.means import channel_means
 from optkit.quantization.measured_divisions import measured_divisions
 from optkit.quantization.output_ranges import ranges_by_output
+from optkit.quantization.spend import no_slower, with_float_tail
 from optkit.quantization.treatment import Learned, Treatment, Way, consistent_ways, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.watch import Feeds
@@ -26,16 +28,28 @@ from optkit.runtimes import open_session
 
 def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
     """The same variant, closer to the float model; its file is one of the bench's, and `bench.learned` is what it was made from."""
+    default = best
     best = _with_float_ends(bench, best, wishes)
+    best = _with_float_tail(bench, best, default, wishes)
     for step in (_divide, _fit_ranges, with_learned_rounding):
-        plain = bench.learned
-        bench.learned = step(bench, best.treatment, examples, setting)
-        better = _better(bench, best, wishes) if bench.learned is not plain else None
-        if better is None:
-            bench.learned = plain
-        else:
-            best = better
+        best = _learned_by(step, bench, best, examples, wishes, setting)
     return best
+
+
+def _learned_by(
+    step: Callable[[Bench, Treatment, Feeds, Setting], Learned],
+    bench: Bench,
+    best: Trial,
+    examples: Feeds,
+    wishes: Wishes,
+    setting: Setting,
+) -> Trial:
+    plain = bench.learned
+    bench.learned = step(bench, best.treatment, examples, setting)
+    better = _better(bench, best, wishes) if bench.learned is not plain else None
+    if better is None:
+        bench.learned = plain
+    return better or best
 
 
 def _with_float_ends(bench: Bench, best: Trial, wishes: Wishes) -> Trial:
@@ -52,8 +66,20 @@ def _with_float_ends(bench: Bench, best: Trial, wishes: Wishes) -> Trial:
     return _better(bench, replace(best, treatment=treatment), wishes) or best
 
 
+def _with_float_tail(bench: Bench, best: Trial, default: Trial, wishes: Wishes) -> Trial:
+    """Without integers in the last layers, where that takes no more time than what was to be polished."""
+    treatment = with_float_tail(bench.model, best.treatment)
+    better = _better(bench, replace(best, treatment=treatment), wishes) if treatment is not None else None
+    return _timed(bench, default, better, wishes) or best if better is not None else best
+
+
+def _timed(bench: Bench, default: Trial, better: Trial, wishes: Wishes) -> Trial | None:
+    """With its own time, if it is no slower."""
+    return bench.time([better], wishes.seconds)[0] if no_slower(bench, default, better, wishes.seconds) else None
+
+
 def _better(bench: Bench, best: Trial, wishes: Wishes) -> Trial | None:
-    """The variant made anew, if it comes closer, keeps what was asked for. It computes the same nodes, so its time is the same."""
+    """The variant made anew, if it comes closer, keeps what was asked for. Unless it is timed anew it counts as fast as before."""
     found = bench.attempt(best.treatment)
     bench.failures.clear()
     if found is None or found.fidelity.sqnr <= best.fidelity.sqnr:

@@ -13,7 +13,7 @@ from optkit.errors import DataError
 from optkit.formats.onnx import load_model
 from optkit.quantization import choose as choosing
 from optkit.quantization import polish as polishing
-from optkit.quantization import trial
+from optkit.quantization import spend, trial
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.learned_rounding import Rounded
@@ -28,6 +28,7 @@ from .tiny import draw, examples, proto_of
 def as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every variant is as fast as the others, so that chance does not choose."""
     monkeypatch.setattr(trial, "race", lambda models, *_, **__: [Interval(0.5, 0.5, 0.5)] * len(models))
+    monkeypatch.setattr(spend, "race", lambda models, *_, **__: [Interval(1, 1, 1)] * len(models))
     monkeypatch.setattr(choosing, "node_times", lambda *_: {})
 
 
@@ -63,6 +64,7 @@ def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (model, 0))
     plain = sqnr(tmp_path, "normal")
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
+    monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
     monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 9 * 9))
     assert sqnr(tmp_path, "high") == plain
@@ -71,6 +73,7 @@ def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.
 def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = sqnr(tmp_path, "normal")
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
+    monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
     monkeypatch.setattr(polishing, "round_weights", lambda *_, **__: {})
     monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (unevenly(model), 1))
