@@ -25,7 +25,9 @@ Progress = Callable[[str, int, int], None]
 
 ENDS = ((0.7, 1.0), (0.4, 1.0), (0.15, 1.0), (1.0, 0.85), (1.0, 0.7), (1.0, 0.5), (1.2, 1.0), (1.0, 1.15), (1.0, 1.3))
 """Factors of the low and of the high end of a range to try."""
-EXAMPLES = 48
+EXAMPLES, FEWEST_EXAMPLES = 48, 8
+MOST_ASKED = 2_000
+"""Examples times tensors, each of which is rounded alone first: models of many tensors get fewer examples."""
 MOST_RUNS = 100
 """Over the examples."""
 BETTER = 0.97
@@ -42,8 +44,9 @@ def ranges_by_output(
     held = {name: grid for name, grid in grids.items() if name in there}
     if not held:
         return {}
+    count = int(np.clip(MOST_ASKED // len(held), FEWEST_EXAMPLES, EXAMPLES))
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        rounded = _Rounded(original, model, list(held), examples.spread(EXAMPLES), Path(folder), threads)
+        rounded = _Rounded(original, model, list(held), examples.spread(count), Path(folder), threads)
         return _search(rounded, held, progress)
 
 
