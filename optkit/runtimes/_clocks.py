@@ -13,6 +13,8 @@ from it and gave to others: both are right for models that run in that thread al
 
 LONG = 1e-4
 """Seconds of a query from which on reading another clock beside it costs nothing."""
+TRIED = 3
+"""Queries of which the shortest tells how long one takes: the first is often the slowest, and any may be interrupted."""
 
 
 def timed_block(call: Callable[[], None], repeats: int, clock: Clock = "wall") -> Array:
@@ -37,13 +39,13 @@ def _undisturbed(call: Callable[[], None], repeats: int) -> Array:
     Only switches that the operating system forced are looked at: a model that waits by itself, for a disk or a lock, is as slow as that.
     """
     before = _forced_switches()
-    first = _both(call)
-    rest = repeats - 1
-    if first[0] < LONG:
-        times = np.concatenate([first[:1], _block(call, rest, time.perf_counter)])
-        interruptions = min(_forced_switches() - before, rest)
+    first = np.array([_both(call) for _ in range(min(repeats, TRIED))])
+    rest = repeats - len(first)
+    if rest and first[:, 0].min() < LONG:
+        times = np.concatenate([first[:, 0], _block(call, rest, time.perf_counter)])
+        interruptions = min(_forced_switches() - before, repeats - 1)
         return times[np.sort(np.argsort(times)[: repeats - interruptions])]
-    both = np.array([first, *(_both(call) for _ in range(rest))])
+    both = np.array([*first, *(_both(call) for _ in range(rest))])
     return np.where(both[:, 2] > 0, np.minimum(both[:, 0], both[:, 1]), both[:, 0])
 
 

@@ -67,13 +67,13 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model.onnx"
 
 
-def test_a_smaller_file_within_bounds(large: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "share"), [(["--int8", "--method", "weights", "--accept-size-only"], 0.26), (["--fp16"], 0.51)])
+def test_a_smaller_file_within_bounds(large: Path, precision: list[str], share: float, tmp_path: Path) -> None:
     made = tmp_path / "made.onnx"
-    wish = ["--int8", "--method", "weights", "--accept-size-only"]
-    command = [sys.executable, "-c", RUN, "quantize", str(large), *wish, "-o", str(made), "--no-cache"]
+    command = [sys.executable, "-c", RUN, "quantize", str(large), *precision, "-o", str(made), "--no-cache"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     assert int(done.stderr.split()[-1]) < MOST_MEMORY
-    assert model_size(made) < 0.26 * model_size(large)
+    assert model_size(made) < share * model_size(large)
     assert [f.name for f in tmp_path.iterdir()] == ["made.onnx"]
     made.unlink()

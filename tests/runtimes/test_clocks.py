@@ -59,8 +59,8 @@ def test_what_others_took_is_not_the_models(crowded: None) -> None:
 def test_short_calls_that_were_interrupted_do_not_count(crowded: None) -> None:
     repeats = 20_000
     times = timed_block(lambda: compute(LONG / 10), repeats, "undisturbed")
-    assert repeats / 2 < len(times) <= repeats  # all of them, where the first took long enough to read the other clock beside each
-    assert np.quantile(times, 0.99) < 0.002  # a turn of others is longer
+    assert repeats / 2 < len(times) < repeats
+    assert times.max() < 0.002  # a turn of others is longer
 
 
 def test_undisturbed_calls_all_count_in_their_order() -> None:
