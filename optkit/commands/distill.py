@@ -99,7 +99,7 @@ def _distill(student: str, output: Path, given: dict[str, Any]) -> "Artifact":
         path = Path(student)
         if not is_file:
             path = Path(folder) / named(student)
-            assemble(TorchSource(student, _names_and_values(given["arguments"], "--arguments"), given["weights"]), path)
+            assemble(TorchSource(student, _names_and_values(given["arguments"], "--arguments"), given["weights"]), path, given["seed"])
         examples = read_examples(given["data"], open_session(path).inputs)
         if not is_file:
             learn_inputs(path, examples)

@@ -70,7 +70,7 @@ def _export(model: str, output: Path, given: dict[str, Any]) -> "Artifact":
         path = Path(model)
         if not is_file:
             path = Path(folder) / named(model)
-            assemble(_source(model, given), path)
+            assemble(_source(model, given), path, given["seed"])
         examples = read_examples(given["data"], open_session(path).inputs) if given["data"] else None
         if examples is not None and not is_file:
             learn_inputs(path, examples)

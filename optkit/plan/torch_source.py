@@ -11,7 +11,9 @@ from optkit.datasets import Examples
 from optkit.errors import OptkitError, UsageError
 from optkit.formats.torch import TorchModel, load_torch, load_weights, save_torch
 from optkit.formats.torch_origin import Origin, TensorInput, build, trusting
+from optkit.needs import need
 from optkit.recipe import Recipe, TorchSource
+from optkit.training.reproducible import same_randomness
 
 
 @contextmanager
@@ -26,19 +28,24 @@ def trusting_recipe(recipe: Recipe) -> Iterator[None]:
         yield
 
 
-def assemble(source: TorchSource, path: Path) -> None:
-    """Write a model to `path`: the network with its weights. Raises UsageError or ModelError."""
+def assemble(source: TorchSource, path: Path, seed: int = 0) -> None:
+    """Write a model to `path`: the network with its weights; those that it has by chance follow from the seed.
+
+    Raises UsageError or ModelError.
+    """
     origin = Origin(source.factory, source.arguments, inputs=tuple(_inputs(source)), outputs=source.outputs)
-    module = build(origin)
-    if source.weights is not None:
-        load_weights(module, source.weights)
-    save_torch(TorchModel(module, origin), path)
+    need("torch", f"the factory {source.factory}")
+    with same_randomness(seed):
+        module = build(origin)
+        if source.weights is not None:
+            load_weights(module, source.weights)
+        save_torch(TorchModel(module, origin), path)  # which makes the network once more, to see what differs
 
 
 def assemble_for(recipe: Recipe, source: TorchSource, path: Path) -> None:
     """The model of a recipe; errors name the line."""
     try:
-        assemble(source, path)
+        assemble(source, path, recipe.seed)
     except OptkitError as error:
         of_weights = source.weights is not None and str(source.weights) == error.where
         where = recipe.where("model.weights" if of_weights else "model.factory")

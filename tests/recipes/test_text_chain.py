@@ -73,7 +73,6 @@ def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: P
         f"data.calibration={QUESTIONS}[:64]",
         f"passes.0.distill.student.arguments={NETWORK}, layers: 3}}",
         "passes.0.distill.epochs=1",
-        "passes.0.distill.validation=0",  # of so little, whether it helped is chance
         "passes.3.quantize.accept_size_only=true",
         "measure.compile=false",
         "gate={max_size: 60%}",
