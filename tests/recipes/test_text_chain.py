@@ -62,7 +62,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder().parent))
     teacher = tmp_path / "teacher"
-    brief = ["passes.0.finetune.epochs=10", "passes.0.finetune.learning_rate=0.003"]
+    brief = ["passes.0.finetune.training_threads=1", "passes.0.finetune.epochs=10", "passes.0.finetune.learning_rate=0.003"]
     first = run(folder() / "text_teacher.yaml", changes=smaller(teacher, *brief), cache=False)
     top1 = {delta.metric: delta for delta in first.report.comparisons[0].deltas}["top1"]
     assert top1.after > 0.35, "the most frequent class alone gives 0.23"
@@ -72,7 +72,9 @@ def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: P
         f"model.weights={teacher / 'MiniLm.safetensors'}",
         f"data.calibration={QUESTIONS}[:64]",
         f"passes.0.distill.student.arguments={NETWORK}, layers: 3}}",
-        "passes.0.distill.epochs=1",
+        "passes.0.distill.training_threads=1",
+        "passes.0.distill.epochs=6",
+        "passes.0.distill.learning_rate=0.001",
         "passes.3.quantize.accept_size_only=true",
         "measure.compile=false",
         "gate={max_size: 60%}",
