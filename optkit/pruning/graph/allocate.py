@@ -43,21 +43,36 @@ def steps_of(family: Family, round_to: int, least_kept: float) -> tuple[int, ...
     return (0, *sorted(count - kept for kept in range(least, count) if kept % unit == 0))
 
 
+@dataclass(frozen=True)
 class Saving:
-    """What is left of a sum over layers (multiply-accumulates, parameters) when units are gone, from their weights' axes alone."""
+    """What is left of a sum (of channels, multiply-accumulates or parameters) when units are gone."""
 
-    def __init__(self, groups: Groups, families: Sequence[Family], amounts: Mapping[str, float]) -> None:
+    amounts: Mapping[str, float]
+    """What each addend is while nothing is gone."""
+    axes: Mapping[str, Sequence[tuple[int, Mapping[int, int]]]]
+    """Each addend shrinks with the lengths of its axes: length, and how many places of it a unit of each family takes."""
+    touched: Sequence[Sequence[str]]
+    """The addends that each family shrinks."""
+
+    @classmethod
+    def of_channels(cls, families: Sequence[Family]) -> "Saving":
+        """Each family's channels count once."""
+        amounts = {str(i): float(len(f.units) * f.positions) for i, f in enumerate(families)}
+        return cls(amounts, {str(i): [(len(f.units), {i: 1})] for i, f in enumerate(families)}, [[name] for name in amounts])
+
+    @classmethod
+    def of_constants(cls, groups: Groups, families: Sequence[Family], amounts: Mapping[str, float]) -> "Saving":
         """`amounts` gives what each constant stands for."""
-        self.amounts = dict(amounts)
-        self.axes: dict[str, list[tuple[int, dict[int, int]]]] = {name: [] for name in amounts}
-        self.touched: list[list[str]] = [[] for _ in families]
+        axes: dict[str, list[tuple[int, dict[int, int]]]] = {name: [] for name in amounts}
+        touched: list[list[str]] = [[] for _ in families]
         for name in amounts:
             for units in groups.axes.get(name, {}).values():
                 counts = {f: int(np.isin(units, family.units[:1]).sum()) for f, family in enumerate(families)}
                 counts = {f: n for f, n in counts.items() if n}
-                self.axes[name].append((len(units), counts))
+                axes[name].append((len(units), counts))
                 for f in counts:
-                    self.touched[f].append(name)
+                    touched[f].append(name)
+        return cls(amounts, axes, touched)
 
     def left(self, gone: Sequence[int], names: Sequence[str] | None = None) -> float:
         return sum(self.amounts[n] * self._share(n, gone) for n in (self.amounts if names is None else dict.fromkeys(names)))

@@ -12,13 +12,13 @@ from optkit.errors import NothingPaid, UsageError
 from optkit.pruning.graph.allocate import Competitor, Saving, allocate, removed_units
 from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.cut_out import cut_out
-from optkit.pruning.graph.groups import FLOATS, Groups, find_groups
+from optkit.pruning.graph.groups import FLOATS, find_groups
 from optkit.pruning.graph.moments import Progress
 from optkit.pruning.graph.refit import Refitted, refit
 from optkit.pruning.graph.sizes import count_parameters, macs_by_node, observed_shapes, one_feed, steady_sizes
 from optkit.pruning.graph.weigh import Limits, find_competitors, find_orders, find_readers
 from optkit.quantization.fidelity import Reference
-from optkit.quantization.graphs import constant_tensor
+from optkit.quantization.graphs import all_graphs, constant_tensor
 from optkit.quantization.watch import Feeds, open_watched
 
 WORK = 1e12
@@ -27,6 +27,7 @@ LEARNED = 5e10
 """Those of one run over the examples; large models learn from fewer."""
 PROBED = 4e9
 """Those of trying one family's removal out."""
+LAYERS = frozenset({"Conv", "Gemm", "MatMul", "ConvTranspose"})
 MOST, FEWEST = 256, 32
 """Examples that are learned from; there may be less."""
 
@@ -130,19 +131,19 @@ class Pruner:
         families = [c.family for c in self.competitors]
         measure = self.wishes.measure
         if measure == "channels":
-            amounts = _channels(self.groups, families)
-            return amounts, amounts.left([0] * len(families))
+            channels = Saving.of_channels(families)
+            return channels, channels.left([0] * len(families))
         if measure == "parameters":
             tensors = {str(v.name): constant_tensor(v) for v in self.model.graph.initializers.values()}
             held = {n: float(t.size) for n, t in tensors.items() if t is not None and t.dtype in FLOATS and n in self.groups.axes}
-            return Saving(self.groups, families, held), float(self.size.parameters)
+            return Saving.of_constants(self.groups, families, held), float(self.size.parameters)
         macs = macs_by_node(self.model, observed_shapes(self.model, self.feed, self.setting.threads))
         weights: dict[str, float] = {}
         for node in self.model.graph:
             if str(node.name) in macs and node.inputs[1] is not None and str(node.inputs[1].name) in self.groups.axes:
                 name = str(node.inputs[1].name)
                 weights[name] = weights.get(name, 0.0) + macs[str(node.name)]
-        return Saving(self.groups, families, weights), float(sum(macs.values()))
+        return Saving.of_constants(self.groups, families, weights), float(sum(macs.values()))
 
     def _size(self, model: ir.Model) -> Size:
         macs = macs_by_node(model, observed_shapes(model, self.feed, self.setting.threads))
@@ -197,19 +198,11 @@ class Pruned:
     """Channels before and after, by the first layer that makes them."""
 
 
-def _channels(groups: Groups, families: Sequence[object]) -> Saving:
-    """Each family's channels count once."""
-    found = Saving.__new__(Saving)
-    found.amounts = {str(i): float(len(f.units) * f.positions) for i, f in enumerate(families)}  # type: ignore[attr-defined]
-    found.axes = {str(i): [(len(f.units), {i: 1})] for i, f in enumerate(families)}  # type: ignore[attr-defined]
-    found.touched = [[str(i)] for i in range(len(families))]
-    return found
-
-
 def nothing_prunable(model: ir.Model, exclude: Sequence[str]) -> NothingPaid:
     """The reason, as far as it can be seen."""
-    layers = [n for n in model.graph if n.op_type in ("Conv", "Gemm", "MatMul", "ConvTranspose")]
-    if not layers:
+    if not any(n.op_type in LAYERS for n in model.graph):
+        if any(n.op_type in LAYERS for graph in all_graphs(model) for n in graph):
+            return NothingPaid("its convolutions and matrix products lie in branches or loop bodies, of which no channels are removed")
         return NothingPaid("it has no convolutions or matrix products with constant weights: there are no channels to remove")
     why = "what its layers give reaches outputs, norms over channels or operators through which channels cannot be followed"
     return NothingPaid(

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from onnx import helper, numpy_helper
 
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
@@ -14,6 +15,7 @@ from optkit.errors import DataError, NothingPaid, OptkitError, UsageError
 from optkit.formats import read_artifact
 from optkit.passes import Job, _onnx_channels
 from optkit.passes.prune_channels import PruneChannels
+from optkit.pruning.graph.prune import nothing_prunable
 from optkit.stats.interval import Interval
 
 X = np.random.default_rng(0).normal(size=(64, 3, 6, 6)).astype(np.float32)
@@ -98,6 +100,19 @@ def test_a_model_without_layers_is_refused(net: Any, tmp_path: Path) -> None:
     ir.save(made.model(made.add("Relu", "x")), tmp_path / "model.onnx")
     with pytest.raises(NothingPaid, match="no convolutions"):
         prune(read_artifact(tmp_path / "model.onnx"))
+
+
+def test_layers_in_branches_are_refused_for_what_they_are() -> None:
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 3, 9, 8])
+    weight = numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "w")
+    branch = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["b"])], "b", [], [onnx.ValueInfoProto(name="b")], [weight])
+    also = helper.make_graph([helper.make_node("Relu", ["x"], ["a"])], "a", [], [onnx.ValueInfoProto(name="a")])
+    yes = numpy_helper.from_array(np.asarray(True), "yes")
+    choice = helper.make_node("If", ["yes"], ["y"], then_branch=branch, else_branch=also)
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 3, 9, 8])
+    graph = helper.make_graph([choice], "g", [x], [y], [yes])
+    model = ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    assert "in branches or loop bodies" in nothing_prunable(model, ()).what
 
 
 def test_a_size_is_searched_that_takes_the_time_wished(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
