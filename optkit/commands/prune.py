@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._one_pass import apply_pass, no_cache_option, refuse_stray
 from optkit.commands._options import (
     FILE,
     MODEL,
@@ -51,7 +52,7 @@ ONLY_FOR = {"scope": ("weights", "channels"), "round_to": ("channels",), "import
 @threads_option
 @seed_option
 @force_option
-@click.option("--no-cache", is_flag=True, help="Do not take or keep results in the cache.")
+@no_cache_option
 @json_option
 @talk_options
 def command(model: Path, output: Path | None, **given: Any) -> None:
@@ -71,45 +72,19 @@ def command(model: Path, output: Path | None, **given: Any) -> None:
 
 
 def _prune(model: Path, output: Path, given: dict[str, Any]) -> "Artifact":
-    from optkit.commands._progress import progress_display
-    from optkit.datasets import read_examples
-    from optkit.draft import check_output
-    from optkit.formats import read_artifact
     from optkit.formats.torch_origin import trusting
-    from optkit.optimize import optimize
-    from optkit.runtimes import open_session
-    from optkit.store import Store, default_place
 
-    step = _pass_for(given)
-    source = read_artifact(model)
-    check_output(output, model, force=given["force"])
-    with trusting(*filter(None, [given["factory"]])), progress_display(given["quiet"] or given["as_json"]) as progress:
-        examples = {"calibration": read_examples(given["data"], open_session(model).inputs)} if given["data"] else None
-        return optimize(
-            source,
-            [step],
-            target=output,
-            examples=examples,
-            threads=given["threads"],
-            seed=given["seed"],
-            cache=None if given["no_cache"] else Store(default_place()),
-            progress=progress,
-            force=given["force"],
-        )
+    with trusting(*filter(None, [given["factory"]])):
+        return apply_pass(_pass_for(given), model, output, given)
 
 
 def _pass_for(given: dict[str, Any]) -> "Pass":
     """The pass that a pattern names. Raises UsageError for options it has no use for."""
-    from click.core import ParameterSource
-
     from optkit.errors import UsageError
     from optkit.recipe.reading import make_pass
 
-    pattern, asked = given["pattern"], click.get_current_context()
-    for name, fit in ONLY_FOR.items():
-        if asked.get_parameter_source(name) is ParameterSource.COMMANDLINE and pattern not in fit:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} has no meaning with --pattern {pattern}", hint=f"it goes with --pattern {fit[0]}")
+    pattern = given["pattern"]
+    refuse_stray(ONLY_FOR, pattern, "--pattern {}".format)
     if pattern == "2:4":
         if given["sparsity"] != 0.5:
             raise UsageError("2:4 is a sparsity of 50%", hint="leave --sparsity out, or use --pattern weights")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._one_pass import apply_pass, no_cache_option, refuse_stray
 from optkit.commands._options import (
     BYTES,
     FILE,
@@ -74,7 +75,7 @@ ONLY_FOR = {
     type=click.Choice(["normal", "high"]),
     default="normal",
     show_default=True,
-    help="high: learn from the data how to round each weight; up to a minute for a model of 10 MB.",
+    help="high: learn from the data how to round each weight and more; takes three to five times as long.",
 )
 @click.option(
     "--group-size",
@@ -110,10 +111,10 @@ ONLY_FOR = {
 @threads_option
 @seed_option
 @force_option
-@click.option("--no-cache", is_flag=True, help="Do not take or keep results in the cache.")
+@no_cache_option
 @json_option
 @talk_options
-def command(model: Path, precision: str | None, data: str | None, output: Path | None, **given: Any) -> None:
+def command(model: Path, precision: str | None, output: Path | None, **given: Any) -> None:
     """Make MODEL smaller and faster, verified before it appears.
 
     Several variants are built, checked against the original on real examples and timed side by side; the fastest faithful one is
@@ -123,49 +124,9 @@ def command(model: Path, precision: str | None, data: str | None, output: Path |
 
     if precision is None:
         raise UsageError("which precision?", where="optkit quantize", hint="add --int8, --int4, --fp16 or --bf16")
-    _refuse_stray(precision)
-    made = _quantize(model, precision, data, output or model.with_suffix(f".{precision}.onnx"), given)
-    _show(made, model, data, as_json=given["as_json"], quiet=given["quiet"], verbose=given["verbose"])
-
-
-def _refuse_stray(precision: str) -> None:
-    """An option that would be ignored is a mistake, such as `--int4 --method static`."""
-    from click.core import ParameterSource
-
-    from optkit.errors import UsageError
-
-    asked = click.get_current_context()
-    for name, fit in ONLY_FOR.items():
-        if asked.get_parameter_source(name) is ParameterSource.COMMANDLINE and precision not in fit:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} has no meaning with --{precision}", where="optkit quantize", hint=f"it goes with --{fit[0]}")
-
-
-def _quantize(model: Path, precision: str, data: str | None, output: Path, given: dict[str, Any]) -> "Artifact":
-    from optkit.commands._progress import progress_display
-    from optkit.datasets import read_examples
-    from optkit.draft import check_output
-    from optkit.formats import read_artifact
-    from optkit.optimize import optimize
-    from optkit.runtimes import open_session
-    from optkit.store import Store, default_place
-
-    source = read_artifact(model)
-    check_output(output, model, force=given["force"])
-    examples = {"calibration": read_examples(data, open_session(model, given["device"]).inputs)} if data else None
-    with progress_display(given["quiet"] or given["as_json"]) as progress:
-        return optimize(
-            source,
-            [_pass_for(precision, given)],
-            target=output,
-            examples=examples,
-            device=given["device"],
-            threads=given["threads"],
-            seed=given["seed"],
-            cache=None if given["no_cache"] else Store(default_place()),
-            progress=progress,
-            force=given["force"],
-        )
+    refuse_stray(ONLY_FOR, precision, "--{}".format)
+    made = apply_pass(_pass_for(precision, given), model, output or model.with_suffix(f".{precision}.onnx"), given)
+    _show(made, model, given["data"], as_json=given["as_json"], quiet=given["quiet"], verbose=given["verbose"])
 
 
 def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":

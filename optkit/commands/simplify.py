@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._one_pass import apply_pass, no_cache_option
 from optkit.commands._options import FILE, MODEL, data_option, force_option, json_option, talk_options, threads_option
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @data_option
 @threads_option
 @force_option
-@click.option("--no-cache", is_flag=True, help="Do not take or keep results in the cache.")
+@no_cache_option
 @json_option
 @talk_options
 def command(model: Path, output: Path | None, **given: Any) -> None:
@@ -39,25 +40,14 @@ def command(model: Path, output: Path | None, **given: Any) -> None:
 def _simplify(model: Path, output: Path, given: dict[str, Any]) -> "Artifact":
     from dataclasses import replace
 
-    from optkit.commands._progress import progress_display
-    from optkit.datasets import read_examples
     from optkit.draft import check_output, disk_error, draft_folder, publish
     from optkit.errors import NothingPaid
-    from optkit.formats import read_artifact
     from optkit.formats.onnx import model_files
-    from optkit.optimize import optimize
     from optkit.passes.simplify_graph import SimplifyGraph
-    from optkit.runtimes import open_session
-    from optkit.store import Store, default_place
 
-    source = read_artifact(model)
     check_output(output, model, force=given["force"])
-    examples = {"calibration": read_examples(given["data"], open_session(model).inputs)} if given["data"] else None
-    cache = None if given["no_cache"] else Store(default_place())
-    with draft_folder(output.parent) as folder, progress_display(given["quiet"] or given["as_json"]) as progress:
-        step = SimplifyGraph(opset=given["opset"])
-        target = folder / output.name
-        made = optimize(source, [step], target=target, examples=examples, threads=given["threads"], cache=cache, progress=progress)
+    with draft_folder(output.parent) as folder:
+        made = apply_pass(SimplifyGraph(opset=given["opset"]), model, folder / output.name, given)
         notes = made.lineage[-1].notes
         if notes["nodes after"] >= notes["nodes before"] and "opset" not in notes:
             raise NothingPaid("there is nothing to leave out or to fold", where=str(model), hint="use it as it is")
