@@ -8,7 +8,7 @@ from pydantic import Field
 
 from optkit.artifact import Artifact
 from optkit.passes import Job, Pass
-from optkit.passes._bytes import Bytes
+from optkit.passes._parameters import MaxMemory
 
 
 class CorrectBias(Pass):
@@ -19,7 +19,7 @@ class CorrectBias(Pass):
     samples: int = Field(
         64, ge=4, description="Calibration examples to take means over at most, evenly spaced; every layer runs them once."
     )
-    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy, such as 2GB; None sets no limit.")
+    max_memory: MaxMemory = None
 
     def depends(self, original: str) -> Mapping[str, str]:
         return {"original": original}

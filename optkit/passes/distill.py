@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, field_serializer, model_validator
 
@@ -14,6 +14,7 @@ from optkit.passes import Job
 from optkit.passes._learned import check_gain, tell
 from optkit.passes._networks import Network, digest_of_any, load_file, load_network, network_digests
 from optkit.passes._onnx_teacher import OnnxTeacher
+from optkit.passes._parameters import LabelLoss, Match
 from optkit.passes._trains import TrainingPass, recipe_folder
 from optkit.training import train
 from optkit.training.learning_from import LearningFrom, Mix
@@ -51,12 +52,8 @@ class Distill(TrainingPass):
     label_share: float | None = Field(
         None, ge=0, le=1, description="Weight of the labels beside the teacher's answers. Default: 0.5, or 0 where there are no labels."
     )
-    loss: str | None = Field(
-        None, description="What labels are learned by: cross_entropy, binary_cross_entropy, mean_squared_error or module:function."
-    )
-    match: Literal["logits", "values"] | None = Field(
-        None, description="Outputs are scores of classes, or values to be met. Default: as the labels are, or several for one example."
-    )
+    loss: LabelLoss = None
+    match: Match = None
     hidden: dict[str, str] = Field(
         {}, description="Hidden states to match: {student's module: teacher's}; of an ONNX teacher, tensors. Widths may differ."
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from optkit.artifact import Artifact
 from optkit.passes import Job, Pass
-from optkit.passes._bytes import Bytes
+from optkit.passes._parameters import MaxMemory
 
 
 class EqualizeChannels(Pass):
@@ -16,7 +16,7 @@ class EqualizeChannels(Pass):
     draws: ClassVar[str | tuple[str, ...] | None] = "calibration"
 
     samples: int = Field(16, ge=1, le=16, description="Calibration examples to see the channels' ranges on at most, evenly spaced.")
-    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy, such as 2GB; None sets no limit.")
+    max_memory: MaxMemory = None
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Raises NothingPaid where no tensor gains, or the answers would change."""

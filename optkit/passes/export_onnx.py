@@ -7,6 +7,7 @@ from pydantic import Field
 
 from optkit.artifact import Artifact
 from optkit.passes import Job, Pass
+from optkit.passes._parameters import DynamicAxes, Opset
 
 CHECKED = 8
 """Examples that both are asked."""
@@ -21,10 +22,8 @@ class ExportOnnx(Pass):
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
-    opset: int = Field(20, ge=18, le=23, description="Version of the ONNX operators.")
-    dynamic: dict[str, dict[int, str]] | None = Field(
-        None, description="Axes that vary, by input: {tokens: {0: batch, 1: length}}. Default: those that the inputs name, else axis 0."
-    )
+    opset: Opset = 20
+    dynamic: DynamicAxes = None
     with_past: bool = Field(
         False,
         description="A decoder of transformers with its key-value cache as inputs past_key_values.N.key, .value and outputs present.N.…",

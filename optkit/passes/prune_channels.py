@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from optkit.artifact import Artifact
 from optkit.errors import UsageError
 from optkit.passes import Job, Pass
-from optkit.passes._share import Share
+from optkit.passes._written import Share
 
 TARGETS = ("macs", "parameters", "latency")
 

@@ -5,11 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
-
 from optkit.artifact import Artifact
 from optkit.errors import NothingPaid
 from optkit.passes import Job, Pass
+from optkit.passes._parameters import LayersWhole
 from optkit.passes._zeros import NO_FASTER, prune_onnx, prune_torch, tell_sizes
 from optkit.pruning.zeros import Array, Mask, fits_two_of_four, two_of_four
 
@@ -24,7 +23,7 @@ class PruneTwoFour(Pass):
 
     takes: ClassVar[str | tuple[str, ...]] = ("torch", "onnx")
 
-    exclude: tuple[str, ...] = Field((), description="Layers that stay whole: patterns of names or kinds, such as head or Conv2d.")
+    exclude: LayersWhole = ()
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Raises UsageError for a pattern that matches nothing, NothingPaid where no layer's inputs can be cut into fours."""

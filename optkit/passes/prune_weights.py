@@ -9,6 +9,7 @@ from pydantic import Field
 from optkit.artifact import Artifact
 from optkit.errors import DataError, UsageError
 from optkit.passes import Job, Pass
+from optkit.passes._parameters import LayersWhole
 from optkit.passes._zeros import NO_FASTER, prune_onnx, prune_torch, tell_sizes
 from optkit.pruning.zeros import Array, Mask, largest_kept, sparsity_of
 from optkit.training.parameters import TrainingParameters
@@ -36,7 +37,7 @@ class PruneWeights(Pass):
 
     sparsity: float = Field(0.5, gt=0, lt=1, description="Share of the weights that become 0.")
     scope: Literal["global", "layer"] = Field("global", description="global: the smallest of all weights; layer: the same share of each.")
-    exclude: tuple[str, ...] = Field((), description="Layers that stay whole: patterns of names or kinds, such as head or Conv2d.")
+    exclude: LayersWhole = ()
     gradual: Gradual | None = Field(
         None, description="Train while weights go, fewer and fewer at a time, as {epochs: 5}; PyTorch models only. Default: all at once."
     )

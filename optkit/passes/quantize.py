@@ -11,9 +11,19 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError
 from optkit.passes import Job, Pass
-from optkit.passes._bytes import Bytes
 from optkit.passes._drop import drop_against
 from optkit.passes._made_up import made_up_for
+from optkit.passes._parameters import (
+    AcceptSizeOnly,
+    CalibrationMemory,
+    CalibrationSamples,
+    DropMetric,
+    MaxDrop,
+    MinSqnr,
+    NodesInFloat,
+    Ranges,
+    Target,
+)
 from optkit.quantization.calibration_note import NOTE, calibration_note
 from optkit.quantization.choose import Choice
 from optkit.quantization.instruction_sets import safe_on
@@ -30,27 +40,15 @@ class Quantize(Pass):
     draws_if_given: ClassVar[bool] = True
 
     method: Literal["auto", "static", "dynamic", "weights"] = Field("auto", description="Variants to consider; auto considers all.")
-    ranges: Literal["auto", "mse", "min_max", "percentile", "entropy"] = Field(
-        "auto", description="How activation ranges follow from what was seen; auto takes what has the least error for each tensor."
-    )
-    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
-    samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
-    exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
-    min_sqnr: float | None = Field(
-        None,
-        ge=0,
-        le=120,
-        description="Signal to noise that all outputs must keep, in dB. None: changed answers may cost 1 % by the model's own confidence.",
-    )
-    max_drop: float | None = Field(
-        None, ge=0, lt=1, description="Largest loss relative to the original's score on labelled examples; in place of min_sqnr."
-    )
-    metric: str | None = Field(None, description="The score that max_drop limits: a metric or module:function; None suits the labels.")
-    accept_size_only: bool = Field(False, description="Take a smaller file even if it is slower.")
-    target: Literal["portable", "native"] = Field(
-        "portable",
-        description="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
-    )
+    ranges: Ranges = "auto"
+    max_memory: CalibrationMemory = None
+    samples: CalibrationSamples = 128
+    exclude: NodesInFloat = ()
+    min_sqnr: MinSqnr = None
+    max_drop: MaxDrop = None
+    metric: DropMetric = None
+    accept_size_only: AcceptSizeOnly = False
+    target: Target = "portable"
 
     effort: Literal["normal", "high"] = Field(
         "normal", description="high: fit ranges, divisions and the rounding of each weight to the outputs; minutes rather than seconds."

@@ -12,9 +12,9 @@ from optkit.artifact import Artifact
 from optkit.errors import DataError, NothingPaid, UsageError
 from optkit.formats import format_of
 from optkit.passes import Job
-from optkit.passes._bytes import Bytes
 from optkit.passes._learned import tell
 from optkit.passes._networks import digest_of_any, load_file
+from optkit.passes._parameters import CalibrationMemory, LabelLoss, Match, NodesInFloat, Regions, Target
 from optkit.passes._trains import TrainingPass, recipe_folder
 
 if TYPE_CHECKING:
@@ -47,23 +47,16 @@ class QuantizeAware(TrainingPass):
     temperature: float = Field(
         2.0, gt=0, le=100, description="Softens the scores of both: higher shows more of how the float model doubts."
     )
-    loss: str | None = Field(
-        None, description="What labels are learned by: cross_entropy, binary_cross_entropy, mean_squared_error or module:function."
-    )
-    match: Literal["logits", "values"] | None = Field(
-        None, description="Outputs are scores of classes, or values to be met. Default: as the labels are, or several for one example."
-    )
+    loss: LabelLoss = None
+    match: Match = None
     ranges: Literal["auto", "mse", "min_max", "percentile", "entropy"] = Field(
         "auto", description="How activation ranges to start from follow from what was seen, as in quantize_static."
     )
     samples: int = Field(128, ge=1, description="Training examples to calibrate with at most, evenly spaced.")
-    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
-    exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
-    target: Literal["portable", "native"] = Field(
-        "portable",
-        description="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
-    )
-    regions: bool = Field(True, description="Keep additions, pooling and the like between quantized layers in INT8 too.")
+    max_memory: CalibrationMemory = None
+    exclude: NodesInFloat = ()
+    target: Target = "portable"
+    regions: Regions = True
 
     @field_serializer("teacher", when_used="json")
     def _name_only(self, teacher: str | None) -> object:

@@ -1,12 +1,12 @@
 """Dynamic INT8: matrix products in integers, the range of each input read off as it comes."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import onnx_ir as ir
-from pydantic import Field
 
 from optkit.errors import NothingPaid
 from optkit.passes import Job, OnnxPass
+from optkit.passes._parameters import NodesInFloat, Target
 from optkit.quantization.candidates import candidates
 from optkit.quantization.choose import count_ways, refuse_hopeless
 from optkit.quantization.instruction_sets import safe_on
@@ -19,11 +19,8 @@ class QuantizeDynamic(OnnxPass):
 
     revision: ClassVar[int] = 3
 
-    exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
-    target: Literal["portable", "native"] = Field(
-        "portable",
-        description="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
-    )
+    exclude: NodesInFloat = ()
+    target: Target = "portable"
 
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)

@@ -1,13 +1,12 @@
 """Static INT8: activation ranges from calibration examples, Q/DQ pairs where ONNX Runtime fuses them."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import onnx_ir as ir
-from pydantic import Field
 
 from optkit.errors import DataError, NothingPaid
 from optkit.passes import Job, OnnxPass
-from optkit.passes._bytes import Bytes
+from optkit.passes._parameters import CalibrationMemory, CalibrationSamples, NodesInFloat, Ranges, Regions, Target
 from optkit.quantization.calibrate import calibrate, within_reach
 from optkit.quantization.calibration_note import NOTE, calibration_note
 from optkit.quantization.candidates import candidates
@@ -24,17 +23,12 @@ class QuantizeStatic(OnnxPass):
     revision: ClassVar[int] = 6
     draws: ClassVar[str | None] = "calibration"
 
-    ranges: Literal["auto", "mse", "min_max", "percentile", "entropy"] = Field(
-        "auto", description="How activation ranges follow from what was seen; auto takes what has the least error for each tensor."
-    )
-    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
-    samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
-    exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gemm.")
-    target: Literal["portable", "native"] = Field(
-        "portable",
-        description="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
-    )
-    regions: bool = Field(True, description="Keep additions, pooling and the like between quantized layers in INT8 too.")
+    ranges: Ranges = "auto"
+    max_memory: CalibrationMemory = None
+    samples: CalibrationSamples = 128
+    exclude: NodesInFloat = ()
+    target: Target = "portable"
+    regions: Regions = True
 
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)

@@ -8,9 +8,18 @@ from pydantic import Field
 from optkit.artifact import Artifact
 from optkit.errors import DataError
 from optkit.passes import Job, Pass
-from optkit.passes._bytes import Bytes
 from optkit.passes._drop import drop_against
 from optkit.passes._made_up import made_up_for
+from optkit.passes._parameters import (
+    AcceptSizeOnly,
+    CalibrationMemory,
+    CalibrationSamples,
+    DropMetric,
+    GroupSize,
+    MaxDrop,
+    MinSqnr,
+    Symmetric,
+)
 from optkit.passes.quantize import HELD_OUT, split
 from optkit.quantization.blocks.algorithms import NAMES
 from optkit.quantization.blocks.choose import Asked, Choice, choose
@@ -30,8 +39,8 @@ class QuantizeWeights(Pass):
     draws_if_given: ClassVar[bool] = True
 
     bits: Literal[4, 8, "mixed"] = Field("mixed", description="Of a weight; mixed: 4, and 8 for those that need it to keep the fidelity.")
-    group_size: Literal[16, 32, 64, 128, 256] = Field(32, description="Weights that share a scale: fewer are more faithful, more smaller.")
-    symmetric: bool = Field(False, description="No zero points: a little smaller, a little less faithful.")
+    group_size: GroupSize = 32
+    symmetric: Symmetric = False
     algorithm: Literal["auto", "rtn", "hqq", "gptq"] = Field(
         "auto",
         description="How 4-bit weights are rounded: to nearest, HQQ or, with data, GPTQ; auto takes the most faithful.",
@@ -41,19 +50,12 @@ class QuantizeWeights(Pass):
         "auto", description="packed stays small in memory, stored in the file only; auto takes packed unless it is slower than float."
     )
     exclude: tuple[str, ...] = Field((), description="Nodes to leave in float: patterns of names or operators, such as */head/* or Gather.")
-    samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
-    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy while calibrating, such as 2GB; None sets no limit.")
-    min_sqnr: float | None = Field(
-        None,
-        ge=0,
-        le=120,
-        description="Signal to noise that all outputs must keep, in dB. None: changed answers may cost 1 % by the model's own confidence.",
-    )
-    max_drop: float | None = Field(
-        None, ge=0, lt=1, description="Largest loss relative to the original's score on labelled examples; in place of min_sqnr."
-    )
-    metric: str | None = Field(None, description="The score that max_drop limits: a metric or module:function; None suits the labels.")
-    accept_size_only: bool = Field(False, description="Take a smaller file even if it is slower.")
+    samples: CalibrationSamples = 128
+    max_memory: CalibrationMemory = None
+    min_sqnr: MinSqnr = None
+    max_drop: MaxDrop = None
+    metric: DropMetric = None
+    accept_size_only: AcceptSizeOnly = False
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Raises NothingPaid when nothing can be held in groups, or nothing that is faithful is smaller and no slower."""

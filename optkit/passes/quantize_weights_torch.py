@@ -11,6 +11,7 @@ from pydantic import Field
 from optkit.artifact import Artifact
 from optkit.errors import NothingPaid
 from optkit.passes import Job, Pass
+from optkit.passes._parameters import CalibrationSamples, DynamicAxes, GroupSize, MinSqnr, Opset, Symmetric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +44,8 @@ class QuantizeWeightsTorch(Pass):
         "gptq", description="How weights are rounded: to nearest, GPTQ, AWQ, or AutoRound (pip install auto-round)."
     )
     bits: Literal[4, 8] = Field(4, description="Of a weight.")
-    group_size: Literal[16, 32, 64, 128, 256] = Field(32, description="Weights that share a scale: fewer are more faithful, more smaller.")
-    symmetric: bool = Field(False, description="No zero points: a little smaller, a little less faithful.")
+    group_size: GroupSize = 32
+    symmetric: Symmetric = False
     rounds: int = Field(200, ge=1, description="Of AutoRound's training, for each block.")
     exclude: tuple[str, ...] = Field((), description="Layers to leave in float: patterns of names, such as *.lm_head or *.0.*.")
     activations: Literal["auto", "float", "int8"] = Field(
@@ -52,17 +53,10 @@ class QuantizeWeightsTorch(Pass):
         description="What weights meet: float, as the algorithm takes them, or, faster, int8 in groups of their own; "
         "auto takes int8 for 8-bit weights, which are slow with float.",
     )
-    samples: int = Field(128, ge=1, description="Calibration examples to use at most, evenly spaced.")
-    min_sqnr: float | None = Field(
-        None,
-        ge=0,
-        le=120,
-        description="Signal to noise that all outputs must keep, in dB. None: changed answers may cost 1 % by the model's own confidence.",
-    )
-    opset: int = Field(20, ge=18, le=23, description="Version of the ONNX operators.")
-    dynamic: dict[str, dict[int, str]] | None = Field(
-        None, description="Axes that vary, by input: {tokens: {0: batch, 1: length}}. Default: those that the inputs name, else axis 0."
-    )
+    samples: CalibrationSamples = 128
+    min_sqnr: MinSqnr = None
+    opset: Opset = 20
+    dynamic: DynamicAxes = None
     with_past: bool = Field(False, description="A decoder with its key-value cache, as export_onnx has it.")
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:

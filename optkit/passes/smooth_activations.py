@@ -7,7 +7,7 @@ from pydantic import Field
 
 from optkit.artifact import Artifact
 from optkit.passes import Job, Pass
-from optkit.passes._bytes import Bytes
+from optkit.passes._parameters import MaxMemory
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,7 +22,7 @@ class SmoothActivations(Pass):
 
     samples: int = Field(32, ge=1, description="Calibration examples to look at the channels on at most, evenly spaced.")
     by_outputs: bool = Field(True, description="Choose between ways to divide by what each does to the outputs, not by a formula alone.")
-    max_memory: Bytes | None = Field(None, ge=1, description="Most memory to occupy, such as 2GB; None sets no limit.")
+    max_memory: MaxMemory = None
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Raises NothingPaid where no division is worth its time, or the answers would change."""
