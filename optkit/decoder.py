@@ -5,7 +5,9 @@ Examples need not hold them: without them a decoder reads each example from its 
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from optkit.inputs import Input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,25 +19,14 @@ AXES = 4
 """Rows, heads, tokens of the past, size of a head."""
 
 
-class Takes(Protocol):
-    """An input of a model: numpy dtype name, a dimension is a size, a name or None."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int | str | None, ...]: ...
-
-
-def is_cache(port: Takes) -> bool:
+def is_cache(port: Input) -> bool:
     """Whether an input is a part of a key-value cache that may be empty: its rows and its past vary, nothing else does."""
     if not CACHE.fullmatch(port.name) or len(port.shape) != AXES:
         return False
     return [isinstance(size, int) for size in port.shape] == [False, True, False, True]
 
 
-def with_empty_cache(ports: Iterable[Takes], given: Mapping[str, Any]) -> "Mapping[str, Any]":
+def with_empty_cache(ports: Iterable[Input], given: Mapping[str, Any]) -> "Mapping[str, Any]":
     """`given` arrays, with empty ones for those parts of a cache that have none; rows as the first array has."""
     lacking = [port for port in ports if port.name not in given and is_cache(port)]
     if not lacking or not given:

@@ -6,9 +6,10 @@ from importlib import import_module
 from pathlib import Path
 
 from optkit.datasets._examples import Array, Examples
-from optkit.datasets._fit import Input, fit_examples
+from optkit.datasets._fit import fit_examples
 from optkit.datasets._source import Source, parse_source
 from optkit.errors import DataError, UsageError
+from optkit.inputs import Input
 
 READERS = {".npz": "npz", ".csv": "table", ".jsonl": "table"}
 """File suffix → the kind of source that reads it."""

@@ -2,27 +2,17 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from optkit.datasets._examples import Array, Examples
 from optkit.decoder import is_cache
 from optkit.errors import DataError
+from optkit.inputs import Input
 
 BESIDE = ("labels", "groups")
 """Names of arrays that are no inputs, unless the model has an input of that name."""
-
-
-class Input(Protocol):
-    """An input of a model, such as `optkit.runtimes.Port`: numpy dtype name (`str` for text), a dimension is a size, a name or None."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int | str | None, ...]: ...
 
 
 def fit_examples(

@@ -7,9 +7,9 @@ import numpy as np
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from optkit.datasets._examples import Array
-from optkit.datasets._fit import Input
 from optkit.datasets._sidecar import Sidecar
 from optkit.errors import DataError
+from optkit.inputs import Input
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from optkit.datasets._examples import Array
-from optkit.datasets._fit import Input
 from optkit.datasets._sidecar import sidecar_path
 from optkit.datasets._source import Source
 from optkit.errors import DataError
+from optkit.inputs import Input
 from optkit.needs import need
 
 PARTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}

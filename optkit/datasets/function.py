@@ -6,9 +6,10 @@ from typing import Any
 
 from optkit.datasets._examples import Array
 from optkit.datasets._feeds import stack_feeds
-from optkit.datasets._fit import Input, cut
+from optkit.datasets._fit import cut
 from optkit.datasets._source import Source
 from optkit.errors import DataError, OptkitError, UsageError
+from optkit.inputs import Input
 from optkit.registry import import_named
 
 

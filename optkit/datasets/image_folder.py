@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from optkit.datasets._examples import Array
-from optkit.datasets._fit import Input
 from optkit.datasets._image_steps import ImageSteps, prepare, settle
 from optkit.datasets._sidecar import read_sidecar, sidecar_path
 from optkit.datasets._source import Source
 from optkit.errors import DataError
+from optkit.inputs import Input
 from optkit.needs import need
 
 KINDS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from optkit.datasets._examples import Array
-from optkit.datasets._fit import Input, cut
+from optkit.datasets._fit import cut
 from optkit.datasets._source import Source
 from optkit.errors import DataError
+from optkit.inputs import Input
 
 
 def read(source: Source, inputs: Sequence[Input]) -> dict[str, Array]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from optkit.datasets._examples import Array, Examples
-from optkit.datasets._fit import Input, dtype_of, fit_examples, is_float
+from optkit.datasets._fit import dtype_of, fit_examples, is_float
 from optkit.decoder import is_cache
 from optkit.errors import DataError
+from optkit.inputs import Input
 
 ROWS = 16
 """Length of an axis that the model leaves open, such as that of tokens."""

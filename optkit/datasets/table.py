@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from optkit.datasets._examples import Array
-from optkit.datasets._fit import Input, resembles_none
+from optkit.datasets._fit import resembles_none
 from optkit.datasets._sidecar import Sidecar, read_sidecar, sidecar_path
 from optkit.datasets._source import Source
 from optkit.errors import DataError
+from optkit.inputs import Input
 
 Row = dict[str, Any]
 

@@ -10,9 +10,9 @@ import onnx.numpy_helper
 
 from optkit.datasets._examples import Array
 from optkit.datasets._feeds import stack_feeds
-from optkit.datasets._fit import Input
 from optkit.datasets._source import Source
 from optkit.errors import DataError
+from optkit.inputs import Input
 
 
 def holds_tensors(folder: Path) -> bool:

@@ -6,6 +6,7 @@ The model takes grey images as bytes: uint8 [N, 1, 28, 28], and scales them itse
 images and is evaluated on the first 5,000 of the 10,000 test images, which took no part in training.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +22,34 @@ HERE = Path(__file__).parent
 EPOCHS, BATCH, RATE = 6, 128, 0.2
 
 
-def train(images: np.ndarray, labels: np.ndarray) -> nn.Module:
-    model = FashionCnn()
+def mirrored(images: torch.Tensor) -> torch.Tensor:
+    """Every image mirrored or not."""
+    return torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images, images.flip(3))
+
+
+def train(
+    model: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    epochs: int = EPOCHS,
+    varied: Callable[[torch.Tensor], torch.Tensor] = mirrored,
+    smoothing: float = 0.0,
+) -> nn.Module:
+    """The model, trained with images `varied` anew in each epoch, and labels smoothed so much."""
     optimizer = torch.optim.SGD(model.parameters(), momentum=0.9, weight_decay=5e-4, nesterov=True)
     batches = len(images) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=EPOCHS * batches)
-    for epoch in range(EPOCHS):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * batches)
+    for epoch in range(epochs):
         order = torch.randperm(len(images))[: batches * BATCH].reshape(batches, BATCH)
         for rows in order:
             x, y = torch.from_numpy(images[rows]), torch.from_numpy(labels[rows]).long()
-            mirrored = torch.where(torch.rand(BATCH, 1, 1, 1) < 0.5, x, x.flip(3))
-            loss = cross_entropy(model(mirrored), y)
+            loss = cross_entropy(model(varied(x)), y, label_smoothing=smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-        print(f"epoch {epoch + 1} of {EPOCHS}: last loss {loss.item():.3f}", flush=True)
+        print(f"epoch {epoch + 1} of {epochs}: last loss {loss.item():.3f}", flush=True)
     return model.eval()
 
 
@@ -44,7 +57,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     images, labels = read("train")
-    model = train(images, labels)
+    model = train(FashionCnn(), images, labels)
     for part in model.modules():
         if isinstance(part, ConvNorm):
             part.fold()
