@@ -4,7 +4,7 @@ With this and a file of weights a module is made again, ready to train: nothing 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -42,12 +42,18 @@ class Origin:
     inputs: tuple[TensorInput, ...] = ()
     outputs: tuple[str, ...] = ()
     """Names of the outputs, in order; empty where nothing was said."""
+    zeros: tuple[str, ...] = ()
+    """Layers in whose weights pruning put zeros, which a training keeps."""
 
     def as_text(self) -> str:
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True)
+        facts = {"schema": SCHEMA, **asdict(self)}
+        return json.dumps({name: value for name, value in facts.items() if name != "zeros" or value}, sort_keys=True)
 
     def with_inputs(self, inputs: Sequence[TensorInput]) -> "Origin":
         return replace(self, inputs=tuple(inputs))
+
+    def with_zeros(self, layers: Iterable[str]) -> "Origin":
+        return replace(self, zeros=tuple(sorted({*self.zeros, *layers})))
 
 
 def origin_from(text: str, where: str) -> Origin:
@@ -57,7 +63,7 @@ def origin_from(text: str, where: str) -> Origin:
         if facts.pop("schema") != SCHEMA:
             raise ModelError("it was written by another version of optkit", where=where, hint="read it with that version")
         inputs = tuple(TensorInput(each["name"], each["dtype"], tuple(each["shape"])) for each in facts.pop("inputs"))
-        return Origin(**{**facts, "inputs": inputs, "outputs": tuple(facts["outputs"])})
+        return Origin(**{**facts, "inputs": inputs, "outputs": tuple(facts["outputs"]), "zeros": tuple(facts.get("zeros", ()))})
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError("what it says of its origin is damaged", where=where, hint="make it again") from error
 

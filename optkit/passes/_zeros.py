@@ -29,13 +29,14 @@ def prune_onnx(source: Path, target: Path, choose: Choose, exclude: tuple[str, .
 
 def prune_torch(source: Path, target: Path, choose: Choose, exclude: tuple[str, ...], job: Job) -> None:
     """The same of a PyTorch model."""
-    from optkit.formats.torch import load_torch, save_torch
+    from optkit.formats.torch import TorchModel, load_torch, save_torch
     from optkit.pruning.torch_weights import input_axis, set_zeros, weights_of
 
     model = load_torch(source)
     arrays = weights_of(model.module, exclude)
-    set_zeros(model.module, _chosen(choose, arrays, {name: input_axis(model.module, name) for name in arrays}, job))
-    save_torch(model, target)
+    masks = _chosen(choose, arrays, {name: input_axis(model.module, name) for name in arrays}, job)
+    set_zeros(model.module, masks)
+    save_torch(TorchModel(model.module, model.origin.with_zeros(name for name, mask in masks.items() if not mask.all())), target)
 
 
 def tell_sizes(source: Artifact, target: Path, job: Job) -> None:

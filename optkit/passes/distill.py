@@ -36,7 +36,7 @@ class Distill(TrainingPass):
     The student is the model that comes in, such as a pruned one, or the network that `student` names.
     """
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     paths: ClassVar[tuple[str, ...]] = ("teacher", "teacher.weights", "student.weights")
 
     teacher: str | Network | None = Field(
@@ -97,7 +97,8 @@ class Distill(TrainingPass):
         loss = LearningFrom(teacher, student.module, student.origin.outputs, job.examples, labels, self._mix(job.examples), job.seed)
         if self.augment is None:
             teacher.remember("cpu", job.progress)
-        outcome = train(student.module, loss, job.examples, self, job, outputs=student.origin.outputs, folder=recipe_folder())
+        known, folder = student.origin, recipe_folder()
+        outcome = train(student.module, loss, job.examples, self, job, outputs=known.outputs, folder=folder, zeros=known.zeros)
         loss.stop()
         check_gain(outcome)
         job.note("parameters", sum(each.numel() for each in student.module.parameters()))

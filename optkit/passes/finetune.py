@@ -1,6 +1,6 @@
 """Train a PyTorch model on labelled examples: what pruning took away is learned again."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Finetune(TrainingPass):
     """Trains a PyTorch model on labelled examples; the weights of the best epoch on examples held out are kept."""
 
+    revision: ClassVar[int] = 2
+
     loss: str | None = Field(
         None,
         description="cross_entropy (classes), binary_cross_entropy, mean_squared_error (values), or module:function, called as "
@@ -31,7 +33,8 @@ class Finetune(TrainingPass):
         assert job.examples is not None, "the runner gives what a pass draws"
         folder = recipe_folder()
         loss = label_loss(self.loss, self.output, folder)
-        outcome = train(model.module, loss, job.examples, self, job, outputs=model.origin.outputs, folder=folder)
+        origin = model.origin
+        outcome = train(model.module, loss, job.examples, self, job, outputs=origin.outputs, folder=folder, zeros=origin.zeros)
         check_gain(outcome)
         tell(outcome, job)
         return model

@@ -21,6 +21,7 @@ class PruneTwoFour(Pass):
     A training that follows keeps the zeros, which it should: half of the weights go at once.
     """
 
+    revision: ClassVar[int] = 2
     takes: ClassVar[str | tuple[str, ...]] = ("torch", "onnx")
 
     exclude: LayersWhole = ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,9 +13,6 @@ from optkit.passes._parameters import LayersWhole
 from optkit.passes._zeros import NO_FASTER, prune_onnx, prune_torch, tell_sizes
 from optkit.pruning.zeros import Array, Mask, largest_kept, sparsity_of
 from optkit.training.parameters import TrainingParameters
-
-if TYPE_CHECKING:
-    from optkit.formats.torch import TorchModel
 
 
 class Gradual(TrainingParameters):
@@ -31,6 +28,7 @@ class PruneWeights(Pass):
     A training that follows keeps the zeros.
     """
 
+    revision: ClassVar[int] = 2
     takes: ClassVar[str | tuple[str, ...]] = ("torch", "onnx")
     draws: ClassVar[str | tuple[str, ...] | None] = "training"
     draws_if_given: ClassVar[bool] = True
@@ -55,17 +53,19 @@ class PruneWeights(Pass):
         job.note("remarks", [f"{NO_FASTER}; it is once compressed, and other runtimes skip zeros"])
 
     def depends(self, original: str) -> Mapping[str, str]:
+        from optkit.passes._trains import recipe_folder
         from optkit.training.functions import code_digest
 
         words = (self.gradual.loss, self.gradual.metric, self.gradual.augment) if self.gradual is not None else ()
-        return {word: code_digest(word, None) for word in words if word is not None and ":" in word}
+        return {word: code_digest(word, recipe_folder()) for word in words if word is not None and ":" in word}
 
     def _choose(self, weights: Mapping[str, Array], axes: Mapping[str, int]) -> Mapping[str, Mask]:
         return largest_kept(weights, self.sparsity, self.scope)
 
     def _train(self, how: Gradual, source: Artifact, target: Path, job: Job) -> None:
-        from optkit.formats.torch import load_torch, save_torch
+        from optkit.formats.torch import TorchModel, load_torch, save_torch
         from optkit.passes._learned import tell
+        from optkit.passes._trains import recipe_folder
         from optkit.pruning.gradual import GradualZeros
         from optkit.pruning.torch_weights import weights_of
         from optkit.training import train
@@ -73,13 +73,13 @@ class PruneWeights(Pass):
 
         if job.examples is None:
             raise DataError("gradual pruning trains, and there are no training examples", hint="say where they are: data: {training: FILE}")
-        model: TorchModel = load_torch(source.path)
-        weights_of(model.module, self.exclude)  # a pattern that matches nothing is told before anything is trained
+        model, folder = load_torch(source.path), recipe_folder()
+        before = sparsity_of(weights_of(model.module, self.exclude))  # a pattern that matches nothing is told before anything is trained
         zeros = GradualZeros(model.module, self.sparsity, how.until, self.scope, self.exclude)
         full = int(how.epochs * how.until + 0.999)
         outcome = train(
             model.module,
-            label_loss(how.loss, how.output),
+            label_loss(how.loss, how.output, folder),
             job.examples,
             how,
             job,
@@ -87,7 +87,9 @@ class PruneWeights(Pass):
             before_epoch=zeros.before_epoch,
             after_step=zeros.after_step,
             choose_from=full,
+            folder=folder,
+            zeros=model.origin.zeros,
         )
         tell(outcome, job)
-        job.note("sparsity", [0.0, round(sparsity_of(weights_of(model.module, self.exclude)), 4)])
-        save_torch(model, target)
+        job.note("sparsity", [round(before, 4), round(sparsity_of(weights_of(model.module, self.exclude)), 4)])
+        save_torch(TorchModel(model.module, model.origin.with_zeros(zeros.layers)), target)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 class QuantizeAware(TrainingPass):
     """Trains an ONNX model as the static INT8 model that it becomes, to answer as it did in float. Needs training examples, no labels."""
 
+    revision: ClassVar[int] = 2
     takes: ClassVar[str | tuple[str, ...]] = "onnx"
     gives: ClassVar[str] = "onnx"
     needs: ClassVar[tuple[str, ...]] = ("torch",)
@@ -74,7 +75,7 @@ class QuantizeAware(TrainingPass):
         from optkit.passes._held_out import HeldOut, check_alike
         from optkit.passes._onnx_teacher import OnnxTeacher
         from optkit.training import train
-        from optkit.training.graph import is_quantized, make_trainable, put_back
+        from optkit.training.graph import is_quantized, keeps_zeros, make_trainable, put_back
 
         examples = self._examples(job)
         model = load_model(source.path)
@@ -89,7 +90,8 @@ class QuantizeAware(TrainingPass):
             check_alike(module, plain, examples)
             loss = self._loss(module, teacher, job)
             how = self.model_copy(update={"metric": self.metric or "loss", "mixed_precision": "no"})
-            outcome = train(module, loss, examples, how, job, folder=recipe_folder())
+            zeros = None if quantized else keeps_zeros(module, model)
+            outcome = train(module, loss, examples, how, job, after_step=zeros, folder=recipe_folder())
             made = put_back(module)
             save_model(made, target)
             asked = {"float": teacher.teacher, "static": OnnxTeacher(plain, job.threads), "trained": OnnxTeacher(target, job.threads)}

@@ -1,6 +1,6 @@
 """Weights of a PyTorch module that may become 0, as arrays, and put back; zeros that a training is to keep."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optkit.pruning.patterns import matched
@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import torch
 
 KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
-PRUNED = 0.01
-"""Share of exact zeros from which a weight is taken for a pruned one: training and initialization leave none, or zeros only."""
 
 
 def weights_of(module: "torch.nn.Module", exclude: Sequence[str] = ()) -> dict[str, Array]:
@@ -43,22 +41,17 @@ def set_zeros(module: "torch.nn.Module", masks: Mapping[str, Mask]) -> None:
             weight.mul_(torch.from_numpy(mask).to(weight.device))
 
 
-def hold_zeros(module: "torch.nn.Module", least: float = PRUNED) -> Callable[[], None]:
+def hold_zeros(module: "torch.nn.Module", layers: Iterable[str]) -> Callable[[], None]:
     """For a training: call this once before the first step, and what it returns after every change of the weights.
 
-    Weights of linear layers and convolutions that hold exact zeros (`least` of them, not all) are taken for pruned; their zeros
-    stay zero, so that what was pruned stays pruned. It follows from the weights alone: a training that goes on from a checkpoint keeps
-    the same ones. Where nothing was pruned it does nothing.
+    The zeros that the weights of these layers hold now stay zero, so that what was pruned stays pruned. Of other layers zeros may be
+    there for another reason, such as a start from nothing. Which they are follows from the weights alone: a training that goes on from a
+    checkpoint keeps the same ones.
     """
     import torch
 
-    held: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for part in module.modules():
-        weight = getattr(part, "weight", None)
-        if isinstance(part, torch.nn.Linear | torch.nn.modules.conv._ConvNd) and isinstance(weight, torch.Tensor):
-            zeros = weight.detach() == 0
-            if least <= float(zeros.float().mean()) < 1:
-                held.append((weight, zeros))
+    weights: list[torch.Tensor] = [module.get_submodule(name).weight for name in layers]
+    held = [(weight, weight.detach() == 0) for weight in weights]
 
     def keep() -> None:
         with torch.no_grad():

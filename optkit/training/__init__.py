@@ -1,6 +1,6 @@
 """The only training loop: everything that learns goes through `train`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,6 +46,7 @@ def train(
     choose_from: int = 0,
     augment: Augment | None = None,
     folder: str | None = None,
+    zeros: Iterable[str] = (),
     name: str = "training",
 ) -> TrainingOutcome:
     """Train a module in place; afterwards it holds the weights of the best epoch, in evaluation mode, on the CPU.
@@ -56,7 +57,8 @@ def train(
     change of the weights, with 1 … steps. What both do may depend on these
     numbers and on what the module's state dict holds: then an interrupted training, taken up again, ends with the same bits.
     Epochs before `choose_from` are not candidates for the best (0, the state before training, is one by default).
-    The user's functions are looked for in `folder` too. `name` keeps the checkpoints of several trainings of one pass apart.
+    The user's functions are looked for in `folder` too. Zeros in the weights of the layers that `zeros` names stay. `name` keeps the
+    checkpoints of several trainings of one pass apart.
 
     Raises DataError (too little data, labels that do not fit), ModelError (the module fails), UsageError (device, precision, functions),
     and OptkitError where the loss is no number any more; it names the checkpoint that is left then.
@@ -69,5 +71,5 @@ def train(
     place = None if job.kept is None else job.kept / f"{name}.pt"
     with reproducible(how.training_threads, job.device):
         run = Run(module, loss, examples, how, job, team, device_of(job.device, team), tuple(outputs), augment, Checkpoint(place))
-        run.choose_from, run.before_epoch, run.after_step = choose_from, before_epoch, after_step
+        run.choose_from, run.before_epoch, run.after_step, run.zeros = choose_from, before_epoch, after_step, zeros
         return run.to_the_end()

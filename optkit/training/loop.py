@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class Run:
     choose_from: int = 0
     before_epoch: Callable[[int], None] | None = None
     after_step: Callable[[int, int], None] | None = None
+    zeros: Iterable[str] = ()
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Run:
 
     def to_the_end(self) -> TrainingOutcome:
         self._begin()
-        self.keep_zeros = hold_zeros(self.module)
+        self.keep_zeros = hold_zeros(self.module, self.zeros)
         while self.epoch <= self.how.epochs and not self._in_vain:
             self._train_epoch()
             self._finish_epoch()

@@ -130,18 +130,58 @@ def test_a_training_that_follows_keeps_the_zeros(source: Artifact) -> None:
         np.testing.assert_array_equal(after[name] == 0, before[name] == 0)
 
 
-def test_zeros_of_a_layer_that_starts_at_nothing_are_not_held() -> None:
+def test_zeros_of_named_layers_are_held() -> None:
     module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
     with torch.no_grad():
-        module[0].weight.zero_()
+        module[0].weight[0] = 0
         module[1].weight[0] = 0
-        keep = hold_zeros(module)
+        keep = hold_zeros(module, ["1"])
         module[0].weight.add_(1)
         module[1].weight.add_(1)
     keep()
-    assert (module[0].weight == 1).all()
+    assert (module[0].weight != 0).all()
     assert (module[1].weight[0] == 0).all()
     assert (module[1].weight[1:] != 0).all()
+
+
+def test_a_layer_that_starts_as_the_identity_learns_however_other_layers_were_pruned(source: Artifact) -> None:
+    with trusting(FACTORY):
+        model = load_torch(source.path)
+        with torch.no_grad():
+            model.module.deep.weight.zero_()
+            model.module.deep.weight[:16, :, 1, 1] = torch.eye(16)
+        save_torch(model, Path("identity.safetensors"))
+    made = pruned(read_artifact(Path("identity.safetensors")), "prune_weights", sparsity=0.5, scope="layer", exclude=["deep"])
+    tuned = pruned(made, "finetune", "t.safetensors", examples(), epochs=2, learning_rate=0.01, training_threads=1)
+    before, after = weights(made.path), weights(tuned.path)
+    assert (before["deep"] == 0).mean() > 0.9
+    assert (after["deep"] == 0).mean() < 0.4, "channels that no example reaches stay"
+    for name in ("stem", "head"):
+        np.testing.assert_array_equal(after[name] == 0, before[name] == 0)
+
+
+def test_gradual_pruning_frees_what_was_zero_by_chance_and_finds_functions_beside_the_recipe(source: Artifact, tmp_path: Path) -> None:
+    beside = tmp_path / "elsewhere"
+    beside.mkdir()
+    (beside / "optkit_own_loss.py").write_text(
+        "import torch\ndef own(outputs, labels):\n    return torch.nn.functional.cross_entropy(outputs['output'], labels)\n"
+    )
+    with trusting(FACTORY):
+        model = load_torch(source.path)
+        with torch.no_grad():
+            model.module.deep.weight[:, :8] = 0
+        save_torch(model, Path("half.safetensors"))
+    how = {"epochs": 2, "training_threads": 1, "learning_rate": 0.01, "loss": "optkit_own_loss:own"}
+    wish = {"sparsity": 0.3, "scope": "layer", "gradual": how}
+    with pytest.raises(UsageError, match="optkit_own_loss"):
+        pruned(read_artifact(Path("half.safetensors")), "prune_weights", data=examples(), **wish)
+    with trusting(FACTORY, folder=str(beside)):
+        made = pruned(read_artifact(Path("half.safetensors")), "prune_weights", data=examples(), **wish)
+        tuned = pruned(made, "finetune", "t.safetensors", examples(), epochs=1, learning_rate=0.01, training_threads=1)
+    before, after = weights(made.path), weights(tuned.path)
+    assert (before["deep"] == 0).mean() == pytest.approx(0.3, abs=0.01), "of the half that was 0 some became more"
+    for name in before:
+        np.testing.assert_array_equal(after[name] == 0, before[name] == 0)
 
 
 def test_weights_go_gradually_while_it_trains(source: Artifact) -> None:

@@ -1,13 +1,15 @@
 """First and second moments of what layers read, and of what they should give, gathered one example at a time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from optkit.pruning.graph.channels import Array
-from optkit.pruning.graph.rows import count_places, groups_of, input_rows, output_rows
+from optkit.pruning.graph.kept_rows import KeptRows, rows_for
+from optkit.pruning.graph.rows import count_places, groups_of, input_rows, output_rows, weights_per_output
 from optkit.quantization.graphs import prune_unused
 from optkit.quantization.watch import Feeds, Watch
 
@@ -17,10 +19,12 @@ ROWS = 1 << 15
 """Of a layer that are looked at in all, drawn with a fixed seed; more teach nothing new."""
 FEWEST, MOST = 64, 1024
 """Of one example."""
-
-
+LARGEST = 4608
+"""Weights per output of which moments are taken, which have that many squared elements; of more, rows are kept."""
 AT_ONCE = 1024
 """Rows that are multiplied together."""
+
+Halves = tuple["Moments", "Moments"] | tuple[KeptRows, KeptRows]
 
 
 @dataclass
@@ -51,36 +55,72 @@ def gather_moments(
     model: ir.Model,
     nodes: Sequence[ir.Node],
     examples: Feeds,
-    wanted: tuple[ir.Model, Mapping[str, Array]] | None = None,
     *,
     threads: int,
     progress: Progress,
     limit: int | None = None,
 ) -> dict[str, tuple[Moments, Moments]]:
-    """By node name, moments over every other example and over the rest.
-
-    `wanted` is the model whose outputs are to be met, and for each node which of its output channels. What no example reaches is left out.
-    """
-    sources = [str(n.inputs[0].name) for n in nodes if n.inputs[0] is not None]
+    """By node name, moments of what layers read, over every other example and over the rest. What no example reaches is left out."""
+    sources = _sources(nodes)
     given = Watch(_cut(model, sources), sources, examples, threads, limit)
-    targets = [str(n.outputs[0].name) for n in nodes]
-    second: Iterable[Mapping[str, Array]] = ({} for _ in given)
-    if wanted is not None:
-        second = Watch(_cut(wanted[0], targets), targets, examples, threads, limit)
-    each = int(np.clip(ROWS // max(len(examples), 1), FEWEST, MOST))
+    each = _each(examples, ROWS)
     sums = {str(n.name): (_Sum(groups_of(n)), _Sum(groups_of(n))) for n in nodes}
-    for number, (values, answers) in enumerate(zip(given, second, strict=False)):
-        for node, target in zip(nodes, targets, strict=True):
-            value = values.get(str(node.inputs[0].name))  # type: ignore[union-attr]
-            answer = answers.get(target)
-            if value is None or (wanted is not None and answer is None):
-                continue
-            places = _draw(count_places(node, value), each, number)
-            y = output_rows(node, answer, places)[:, wanted[1][str(node.name)]] if wanted is not None and answer is not None else None
-            sums[str(node.name)][number % 2].add(input_rows(node, value, places), y)
+    for number, values in enumerate(given):
+        for node, source in zip(nodes, sources, strict=True):
+            if (value := values.get(source)) is not None:
+                rows = input_rows(node, value, _draw(count_places(node, value), each, number))
+                sums[str(node.name)][number % 2].add(rows, None)
         progress("looking at what layers read", number + 1, len(given))
-    halves = {name: (one.total(), other.total()) for name, (one, other) in sums.items()}
-    return {name: (a, b if b is not None else a) for name, (a, b) in halves.items() if a is not None}
+    return _halves(sums)
+
+
+def gather_errors(
+    model: ir.Model,
+    nodes: Sequence[ir.Node],
+    examples: Feeds,
+    original: ir.Model,
+    wanted: Mapping[str, Array],
+    *,
+    threads: int,
+    limit: int | None = None,
+) -> dict[str, Halves]:
+    """The same with what layers should give: the outputs of `original`, of each node the channels that `wanted` names."""
+    sources, targets = _sources(nodes), [str(n.outputs[0].name) for n in nodes]
+    given = Watch(_cut(model, sources), sources, examples, threads, limit)
+    answers = Watch(_cut(original, targets), targets, examples, threads, limit)
+    sums = {str(n.name): (_collector(n), _collector(n)) for n in nodes}
+    each = {str(n.name): _each(examples, ROWS) if weights_per_output(n) <= LARGEST else _few(examples, n) for n in nodes}
+    for number, (values, theirs) in enumerate(zip(given, answers, strict=False)):
+        for node, source, target in zip(nodes, sources, targets, strict=True):
+            value, answer, name = values.get(source), theirs.get(target), str(node.name)
+            if value is not None and answer is not None:
+                places = _draw(count_places(node, value, summed=True), each[name], number)
+                y = output_rows(node, answer, places)[:, wanted[name]]
+                sums[name][number % 2].add(input_rows(node, value, places, summed=True), y)
+    return _halves(sums)
+
+
+def _sources(nodes: Sequence[ir.Node]) -> list[str]:
+    return [str(n.inputs[0].name) for n in nodes if n.inputs[0] is not None]
+
+
+def _each(examples: Feeds, rows: int) -> int:
+    """Of one example."""
+    return int(np.clip(rows // max(len(examples), 1), FEWEST, MOST))
+
+
+def _few(examples: Feeds, node: ir.Node) -> int:
+    return max(1, rows_for(weights_per_output(node)) // max(len(examples), 1))
+
+
+def _halves(sums: "Mapping[str, tuple[Any, Any]]") -> dict[str, Any]:
+    """Where only one example was seen, it stands for both halves."""
+    totals = {name: (one.total(), other.total()) for name, (one, other) in sums.items()}
+    return {name: (a, b if b is not None else a) for name, (a, b) in totals.items() if a is not None}
+
+
+def _collector(node: ir.Node) -> "_Sum | _Kept":
+    return _Sum(groups_of(node)) if weights_per_output(node) <= LARGEST else _Kept(rows_for(weights_per_output(node)))
 
 
 class _Sum:
@@ -108,6 +148,23 @@ class _Sum:
             made = _moments(np.concatenate(self.rows, 1), np.concatenate(self.wanted) if self.wanted else None, self.groups)
             self.sum = made if self.sum is None else self.sum + made
         self.rows, self.wanted = [], []
+
+
+class _Kept:
+    """Rows as they come, until there are enough; of a layer without groups."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most // 2
+        self.rows: list[Array] = []
+        self.wanted: list[Array] = []
+
+    def add(self, rows: Array, wanted: Array) -> None:
+        if sum(map(len, self.rows)) < self.most:
+            self.rows.append(rows[0].astype(np.float32))
+            self.wanted.append(wanted)
+
+    def total(self) -> KeptRows | None:
+        return KeptRows(np.concatenate(self.rows), np.concatenate(self.wanted)) if self.rows else None
 
 
 def _moments(rows: Array, wanted: Array | None, groups: int) -> Moments:

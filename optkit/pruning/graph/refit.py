@@ -3,7 +3,7 @@
 A layer of the pruned model reads what the layers before it, pruned and refitted, make of the examples; what it should give is taken
 from the original (He et al. 2017, "Channel Pruning for Accelerating Very Deep Neural Networks"). Ridge regression pulls towards
 the weights that are there; how strongly is chosen by holding each half of the examples against the other, so that few examples teach
-little rather than something wrong.
+little rather than something wrong. Layers with very many weights per output are solved from some rows of what they read.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,21 @@ import onnx_ir as ir
 from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.cut_out import put
 from optkit.pruning.graph.groups import FLOATS, Groups, weight_axes
-from optkit.pruning.graph.moments import Moments, Progress, gather_moments
-from optkit.pruning.graph.rows import weight_from_rows, weight_rows
+from optkit.pruning.graph.kept_rows import KeptRows, change_and_bias
+from optkit.pruning.graph.moments import LARGEST, Halves, Moments, Progress, gather_errors
+from optkit.pruning.graph.rows import groups_of, weight_from_rows, weight_rows, weights_per_output
+from optkit.pruning.graph.transposed import followed
 from optkit.quantization.graphs import add_constant, constant_array, constant_tensor
 from optkit.quantization.operators import is_standard
 from optkit.quantization.watch import Feeds
 
 RIDGES = (0.001, 0.01, 0.1, 1.0)
 """Of the mean variance of the inputs."""
-LARGEST = 4608
-"""Weights per output; the moments have that many squared elements."""
+WIDEST = 1 << 19
+"""Weights per output of a layer without groups that is solved from some rows: of so many, 256 are kept."""
 FEWEST = 16
 """Examples for a stage; large inputs hold many rows each."""
-REFITTED = frozenset({"Conv", "Gemm", "MatMul"})
+REFITTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,12 @@ def refit(
     done = 0
     for number, stage in enumerate(stages):
         targets = {str(n.name): _kept_outputs(n, original, groups, removed) for n in stage}
-        moments = gather_moments(
-            pruned, stage, examples, (original, targets), threads=threads, progress=lambda what, a, b: None, limit=limit
-        )
+        seen = gather_errors(pruned, stage, examples, original, targets, threads=threads, limit=limit)
         for node in stage:
-            found = moments.get(str(node.name))
-            if found is not None and _solve(pruned, node, *found):
+            found = seen.get(str(node.name))
+            if found is not None and _solve(pruned, node, found):
                 done += 1
-                short += [str(node.name)] if (found[0] + found[1]).count < found[0].xx.shape[-1] else []
+                short += [str(node.name)] if found[0].count + found[1].count < weights_per_output(node) else []
         progress("refitting layers", number + 1, len(stages))
     return Refitted(done, tuple(short))
 
@@ -112,9 +112,12 @@ def _solvable(node: ir.Node) -> bool:
         return False
     if node.op_type == "Gemm" and ("transA" in node.attributes and node.attributes["transA"].value):
         return False
+    if node.op_type == "ConvTranspose" and not followed(node):
+        return False
     shape = _shape(weight)
     assert shape is not None
-    return (node.op_type == "Conv" or len(shape) == 2) and weight_rows(node, np.empty(shape, np.bool_)).shape[-1] <= LARGEST
+    plain = node.op_type in ("Conv", "ConvTranspose") or len(shape) == 2
+    return plain and weights_per_output(node) <= (WIDEST if groups_of(node) == 1 else LARGEST)
 
 
 def _kept_outputs(node: ir.Node, original: ir.Model, groups: Groups, removed: Array) -> Array:
@@ -124,29 +127,55 @@ def _kept_outputs(node: ir.Node, original: ir.Model, groups: Groups, removed: Ar
     assert shape is not None
     assert out is not None
     units = groups.axes.get(str(twin.inputs[1].name), {}).get(out)  # type: ignore[union-attr]
-    return np.arange(shape[out]) if units is None else np.flatnonzero(~np.isin(units, removed))
+    if units is None:
+        return np.arange(_outputs(twin, shape))
+    if (count := groups_of(twin)) > 1 and twin.op_type == "ConvTranspose":  # its weight has one row for each input; groups go as a whole
+        units = np.repeat(units.reshape(count, -1)[:, 0], shape[1])
+    return np.flatnonzero(~np.isin(units, removed))
 
 
-def _solve(model: ir.Model, node: ir.Node, one: Moments, other: Moments) -> bool:
+def _outputs(node: ir.Node, shape: tuple[int, ...]) -> int:
+    """Channels that a layer gives."""
+    if node.op_type == "ConvTranspose":
+        return shape[1] * groups_of(node)
+    return shape[weight_axes(node)[1] or 0]
+
+
+def _solve(model: ir.Model, node: ir.Node, seen: Halves) -> bool:
     """New weights and biases for one layer; False where what was seen is not finite."""
     weight = constant_array(node.inputs[1])
     assert weight is not None
-    both = one + other
-    if not (np.isfinite(both.xx).all() and np.isfinite(both.yx).all()):
-        return False
     bias = bias_of(node)
     if bias is None and node.op_type != "MatMul":
         return False
-    rows = weight_rows(node, weight.astype(np.float64))
-    form = Moments.centred if bias is not None else Moments.raw
-    change = best_change(rows, form(one), form(other), form(both))
-    solved = rows + change
-    put(node.inputs[1], weight_from_rows(node, solved, weight.shape).astype(weight.dtype))  # type: ignore[arg-type]
+    rows = weight_rows(node, weight.astype(np.float64), summed=True)
+    found = _found(rows, seen, centred=bias is not None)
+    if found is None:
+        return False
+    change, lacking = found
+    put(node.inputs[1], weight_from_rows(node, rows + change, weight.shape, summed=True).astype(weight.dtype))  # type: ignore[arg-type]
     if bias is not None:
-        gives = np.einsum("gok,gk->go", solved, both.x) / both.count
-        short = (both.y / both.count - gives).reshape(-1)
-        _set_bias(model, node, bias, short, weight.dtype)
+        _set_bias(model, node, bias, lacking, weight.dtype)
     return True
+
+
+def _found(rows: Array, seen: Halves, *, centred: bool) -> tuple[Array, Array] | None:
+    """What to add to the weights, and what the outputs lack on average afterwards; None where what was seen is not finite."""
+    one, other = seen
+    if isinstance(one, KeptRows) and isinstance(other, KeptRows):
+        if not (one.finite() and other.finite()):
+            return None
+        change, lacking = change_and_bias(rows[0], one, other, RIDGES, centred=centred)
+        return change[None], lacking
+    assert isinstance(one, Moments)
+    assert isinstance(other, Moments)
+    both = one + other
+    if not (np.isfinite(both.xx).all() and np.isfinite(both.yx).all()):
+        return None
+    form = Moments.centred if centred else Moments.raw
+    change = best_change(rows, form(one), form(other), form(both))
+    gives = np.einsum("gok,gk->go", rows + change, both.x) / both.count
+    return change, (both.y / both.count - gives).reshape(-1)
 
 
 def best_change(rows: Array, one: tuple[Array, Array], other: tuple[Array, Array], both: tuple[Array, Array]) -> Array:
@@ -194,8 +223,7 @@ def _odd_bias(node: ir.Node) -> bool:
     if value is None:
         return False
     shape, made = _shape(value), _shape(node.inputs[1])
-    out = weight_axes(node)[1]
-    return shape is None or made is None or out is None or shape != (made[out],)
+    return shape is None or made is None or shape != (_outputs(node, made),)
 
 
 def _set_bias(model: ir.Model, node: ir.Node, where: tuple[ir.Node, int], rest: Array, dtype: np.dtype) -> None:

@@ -1,4 +1,8 @@
-"""Layers as matrices: weights as rows, what they read as rows of the same order, and the outputs that go with those."""
+"""Layers as matrices: weights as rows, what they read as rows of the same order, and the outputs that go with those.
+
+A ConvTranspose has two such forms. What it reads is worth what all kernel positions make of an input: then each of them is an output of
+its own. With `summed`, outputs are what the layer gives, sums over the kernel positions that reach them. Other layers have one form.
+"""
 
 from collections.abc import Sequence
 from math import prod
@@ -6,8 +10,10 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
+from optkit.pruning.graph import transposed
 from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.layer_rules import shape_of
+from optkit.pruning.graph.windows import auto_pad, integers, kernel_of, reach_of, told_pads
 from optkit.quantization.operators import attribute
 
 
@@ -15,18 +21,21 @@ def groups_of(node: ir.Node) -> int:
     return int(attribute(node, "group", 1)) if node.op_type in ("Conv", "ConvTranspose") else 1
 
 
-def weight_rows(node: ir.Node, weight: Array) -> Array:
-    """[group, outputs of it, K]: K is kernel position, then input channel. Of a ConvTranspose every kernel position is an output."""
+def weight_rows(node: ir.Node, weight: Array, *, summed: bool = False) -> Array:
+    """[group, outputs of it, K]: K is kernel position, then input channel; of a ConvTranspose that is not summed, the channel alone."""
     if node.op_type == "Conv":
         rows = np.moveaxis(weight, 1, -1).reshape(len(weight), -1)
         return rows.reshape(groups_of(node), -1, rows.shape[1])
     if node.op_type == "ConvTranspose":
-        return weight.reshape(groups_of(node), -1, prod(weight.shape[1:])).transpose(0, 2, 1)
+        groups = groups_of(node)
+        return transposed.summed_rows(weight, groups) if summed else weight.reshape(groups, -1, prod(weight.shape[1:])).transpose(0, 2, 1)
     return (weight if _transposed(node) else weight.T)[None]
 
 
-def weight_from_rows(node: ir.Node, rows: Array, shape: tuple[int, ...]) -> Array:
-    """What `weight_rows` was made from; not of a ConvTranspose."""
+def weight_from_rows(node: ir.Node, rows: Array, shape: tuple[int, ...], *, summed: bool = False) -> Array:
+    """What `weight_rows` was made from."""
+    if node.op_type == "ConvTranspose":
+        return transposed.weight_from_summed(rows, shape) if summed else np.ascontiguousarray(rows.transpose(0, 2, 1)).reshape(shape)
     if node.op_type == "Conv":
         return np.ascontiguousarray(np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1))
     return np.ascontiguousarray(rows[0] if _transposed(node) else rows[0].T)
@@ -39,10 +48,21 @@ def columns_of(node: ir.Node, channels: Array) -> Array:
     return np.tile(channels, prod(shape[2:])) if node.op_type == "Conv" else channels
 
 
-def input_rows(node: ir.Node, value: Array, places: Array) -> Array:
+def weights_per_output(node: ir.Node) -> int:
+    """K of the summed form: weights per output."""
+    shape = shape_of(node.inputs[1])
+    assert shape is not None
+    if node.op_type == "ConvTranspose":
+        return shape[0] // groups_of(node) * prod(shape[2:])
+    return prod(shape[1:]) if node.op_type == "Conv" or _transposed(node) else shape[0]
+
+
+def input_rows(node: ir.Node, value: Array, places: Array, *, summed: bool = False) -> Array:
     """[group, place, K] float64 of what the outputs at `places` (see `count_places`) are sums of."""
     if node.op_type == "Conv":
         found = _patches(node, value, places)
+    elif node.op_type == "ConvTranspose" and summed:
+        found = transposed.patches(node, value, places)
     else:
         moved = np.moveaxis(value, 1, -1) if node.op_type == "ConvTranspose" else value
         found = moved.reshape(-1, moved.shape[-1])[places][:, None, :]
@@ -53,21 +73,23 @@ def input_rows(node: ir.Node, value: Array, places: Array) -> Array:
 
 def output_rows(node: ir.Node, value: Array, places: Array) -> Array:
     """[place, output channel] float64"""
-    moved = np.moveaxis(value, 1, -1) if node.op_type == "Conv" else value
+    moved = np.moveaxis(value, 1, -1) if node.op_type in ("Conv", "ConvTranspose") else value
     return np.asarray(moved.reshape(-1, moved.shape[-1])[places], dtype=np.float64)
 
 
-def count_places(node: ir.Node, value: Array) -> int:
-    """How many outputs (of a ConvTranspose: inputs) there are per channel, given what the node reads."""
+def count_places(node: ir.Node, value: Array, *, summed: bool = False) -> int:
+    """How many outputs (of a ConvTranspose that is not summed: inputs) there are per channel, given what the node reads."""
     if node.op_type == "Conv":
         return len(value) * prod(_geometry(node, value.shape[2:])[1])
+    if node.op_type == "ConvTranspose" and summed:
+        return transposed.count_outputs(node, value)
     return int(value.size) // int(value.shape[1 if node.op_type == "ConvTranspose" else -1])
 
 
 def _patches(node: ir.Node, value: Array, places: Array) -> Array:
     """[place, kernel position, channel]"""
     pads, counts, dilations, strides = _geometry(node, value.shape[2:])
-    kernel, rank = _kernel(node), value.ndim - 2
+    kernel, rank = kernel_of(node), value.ndim - 2
     padded = np.pad(value, [(0, 0), (0, 0), *pads])
     batch, *at = np.unravel_index(places, (len(value), *counts))
     taps = np.indices(kernel).reshape(rank, -1)
@@ -77,28 +99,14 @@ def _patches(node: ir.Node, value: Array, places: Array) -> Array:
 
 def _geometry(node: ir.Node, size: Sequence[int]) -> tuple[list[tuple[int, int]], list[int], list[int], list[int]]:
     """Pads, outputs, dilations and strides along each axis of space."""
-    rank, kernel = len(size), _kernel(node)
-    dilations, strides = _integers(node, "dilations", rank, 1), _integers(node, "strides", rank, 1)
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    how = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
+    rank, how = len(size), auto_pad(node)
+    dilations, strides = integers(node, "dilations", rank, 1), integers(node, "strides", rank, 1)
+    reach, pads = reach_of(kernel_of(node), dilations), told_pads(node, rank)
     if how.startswith("SAME"):
         sums = [max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(size, strides, reach, strict=True)]
         pads = [(t // 2, t - t // 2) if how == "SAME_UPPER" else (t - t // 2, t // 2) for t in sums]
-    else:
-        told = _integers(node, "pads", 2 * rank, 0) if how == "NOTSET" else [0] * (2 * rank)
-        pads = [(told[a], told[a + rank]) for a in range(rank)]
     counts = [(n + sum(p) - r) // s + 1 for n, p, r, s in zip(size, pads, reach, strides, strict=True)]
     return pads, counts, dilations, strides
-
-
-def _kernel(node: ir.Node) -> tuple[int, ...]:
-    shape = shape_of(node.inputs[1])
-    assert shape is not None
-    return shape[2:]
-
-
-def _integers(node: ir.Node, name: str, count: int, default: int) -> list[int]:
-    return list(node.attributes[name].as_ints()) if name in node.attributes else [default] * count
 
 
 def _transposed(node: ir.Node) -> bool:

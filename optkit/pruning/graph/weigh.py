@@ -13,8 +13,8 @@ from optkit.pruning.graph.cut_out import cut_out, put
 from optkit.pruning.graph.eliminate import Order, Reader, find_order, magnitude_order, refitted
 from optkit.pruning.graph.groups import Family, Groups, weight_axes
 from optkit.pruning.graph.layer_rules import shape_of
-from optkit.pruning.graph.moments import Moments, Progress, gather_moments
-from optkit.pruning.graph.refit import LARGEST, bias_of
+from optkit.pruning.graph.moments import LARGEST, Moments, Progress, gather_moments
+from optkit.pruning.graph.refit import bias_of
 from optkit.pruning.graph.rows import columns_of, weight_from_rows, weight_rows
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import constant_array
@@ -125,14 +125,14 @@ def _noise(
     nodes = {str(n.name): n for n in made.graph}
     for name in family.consumers:
         node, reader = nodes[name], readers.get(name)
-        if reader is None or node.op_type == "ConvTranspose" or len(list(node.inputs[1].uses())) > 1:  # type: ignore[union-attr]
+        if reader is None or len(list(node.inputs[1].uses())) > 1:  # type: ignore[union-attr]
             continue
         value = node.inputs[1]
         shape, held = shape_of(value), groups.axes[str(value.name)]  # type: ignore[union-attr]
         out = weight_axes(node)[1]
         rows = refitted(reader, gone)
         if out is not None and out in held:
-            rows = rows[~np.isin(held[out], gone)]
+            rows = rows[np.repeat(~np.isin(held[out], gone), len(rows) // len(held[out]))]
         assert shape is not None
         assert value is not None
         assert value.dtype is not None

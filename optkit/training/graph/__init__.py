@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import onnx_ir as ir
     import torch
 
-__all__ = ["is_quantized", "make_trainable", "put_back"]
+__all__ = ["is_quantized", "keeps_zeros", "make_trainable", "put_back"]
 
 
 def make_trainable(model: "ir.Model", *, learn_ranges: bool, portable: bool) -> "torch.nn.Module":
@@ -37,6 +39,17 @@ def put_back(module: "torch.nn.Module") -> "ir.Model":
     from optkit.training.graph.putting_back import put_back as put
 
     return put(module.graph)
+
+
+def keeps_zeros(module: "torch.nn.Module", floats: "ir.Model") -> "Callable[[int, int], None] | None":
+    """For `train`, after each step: what was pruned in the float model stays 0. None where nothing was."""
+    from optkit.quantization.prepare import prepare
+    from optkit.training.graph.zeros import has_zeros, hold_zeros
+
+    if not has_zeros(floats):
+        return None
+    keep = hold_zeros(module.graph, prepare(floats).model)
+    return lambda step, steps: keep()
 
 
 def is_quantized(model: "ir.Model") -> bool:
