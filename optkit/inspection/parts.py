@@ -58,6 +58,9 @@ INTEGER = frozenset(
 COMPUTED = frozenset({"Conv", "MatMul", "Gemm", "LSTM"})
 """Operators that optkit makes compute in integers; the weights of all others are stored in 8 bits and computed with in float."""
 
+SPELLED_OUT = frozenset({"FusedConv", "FusedGemm", "FusedMatMul", "Attention"})
+"""Operators of ONNX Runtime's own that optkit turns into standard ones first."""
+
 KNOWN = ("", "ai.onnx", "com.microsoft", "com.microsoft.nchwc")
 """Domains in which those names mean those operators."""
 
@@ -124,4 +127,5 @@ def _can(visit: Visit, now: str) -> Can:
         return "done"
     if now != "float32":
         return "nothing"
-    return "int8" if visit.node.op_type in COMPUTED and visit.node.domain in STANDARD else "int8 weights"
+    standard = visit.node.domain in STANDARD
+    return "int8" if visit.node.op_type in (COMPUTED if standard else SPELLED_OUT) else "int8 weights"

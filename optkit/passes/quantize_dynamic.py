@@ -17,7 +17,7 @@ from optkit.quantization.treatment import Learned, build
 class QuantizeDynamic(OnnxPass):
     """Dynamic INT8 of matrix products (not of convolutions, which it makes slower); needs no data. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
 
     exclude: NodesInFloat = ()
     target: Target = "portable"

@@ -26,6 +26,11 @@ def test_floats_can_become_integers() -> None:
     assert found == [("Conv", 1, 432, "float32", "int8"), ("MatMul", 1, 60, "float32", "int8")]
 
 
+def test_what_the_runtime_fused_when_it_saved_the_model_can_become_integers_too() -> None:
+    text = 'g (float[1, 3, 8, 8] x) => (float[1, 4, 6, 6] y) { y = com.microsoft.FusedConv <activation = "Relu"> (x, w) }'
+    assert parts(text, {"w": floats(4, 3, 3, 3)}) == [("FusedConv", 1, 432, "float32", "int8")]
+
+
 def test_a_product_of_activations_has_no_weights() -> None:
     assert parts("g (float[2, 3] x, float[3, 4] z) => (float[2, 4] y) { y = MatMul (x, z) }", {}) == []
 
