@@ -3,16 +3,19 @@
 There is no such kernel for GRU and RNN, so those stay float; their weights can still be stored in 8 bits.
 """
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.affine import quantize_weight
-from optkit.quantization.graphs import add_node, constant_array, constant_tensor, home_of, shared_constant
+from optkit.quantization.graphs import add_constant, add_node, constant_array, constant_tensor, home_of, shared_constant
 from optkit.quantization.operators import attribute, is_standard
 from optkit.quantization.saturation import fit_pairs
+
+if TYPE_CHECKING:
+    from optkit.quantization.gate_rounding import RoundedGates
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -21,6 +24,7 @@ RUNTIME_DOMAIN = "com.microsoft"
 INPUTS_IN_COMMON = 8
 """X, W, R, B, sequence_lens, initial_h, initial_c, P: both operators have them in this order; the integer one has scales after them."""
 WEIGHTS = (1, 2)
+BIAS = 3
 
 
 def can_be_recurrent(node: ir.Node) -> bool:
@@ -31,24 +35,40 @@ def can_be_recurrent(node: ir.Node) -> bool:
     return all(t is not None and t.dtype == ir.DataType.FLOAT and len(t.shape) == 3 and t.size for t in tensors)
 
 
-def insert_recurrent(model: ir.Model, graph: ir.Graph, names: Collection[str], *, portable: bool) -> None:
+def insert_recurrent(
+    model: ir.Model, graph: ir.Graph, names: Collection[str], *, portable: bool, given: "Mapping[str, RoundedGates] | None" = None
+) -> None:
     """Replace the named LSTM nodes of `graph` by DynamicQuantizeLSTM, in place; its weights are int8 with a scale for every gate's unit.
 
-    `portable` keeps pairs of products within 16 bits (see `saturation`).
+    `portable` keeps pairs of products within 16 bits (see `saturation`); `given` may hold weights already rounded, by node name.
     """
     for node in [n for n in graph if n.name in names and can_be_recurrent(n)]:
         inputs: list[ir.Value | None] = [*node.inputs, *[None] * (INPUTS_IN_COMMON - len(node.inputs))]
         extra: list[ir.Value | None] = []
+        learned = (given or {}).get(str(node.name))
+        if learned is not None:
+            correct_gates(graph, node, learned)
+            inputs[: len(node.inputs)] = node.inputs
         for place in WEIGHTS:
             weight, name = constant_array(node.inputs[place]), str(node.inputs[place].name)  # type: ignore[union-attr]
             assert weight is not None
-            integers, scale = _rounded(node, weight, portable=portable)
+            if learned is not None:
+                integers, scale = np.ascontiguousarray(learned.integers[place - 1].swapaxes(1, 2)), learned.scales[place - 1]
+            else:
+                integers, scale = _rounded(node, weight, portable=portable)
             home = home_of(node.inputs[place], graph)
             inputs[place] = shared_constant(home, f"{name}_int8", integers)
             extra.append(shared_constant(home, f"{name}_scale", scale))
             extra.append(shared_constant(home, f"{name}_zero_point", np.zeros(scale.shape, np.int8)))
         _replace(graph, node, [*inputs, *extra])
         model.opset_imports.setdefault(RUNTIME_DOMAIN, 1)
+
+
+def correct_gates(graph: ir.Graph, node: ir.Node, learned: "RoundedGates") -> None:
+    """Give a recurrent node the bias that makes up for its rounded weights."""
+    if learned.bias is not None:
+        name = str(node.inputs[BIAS].name)  # type: ignore[union-attr]
+        node.replace_input_with(BIAS, add_constant(graph, f"{name}_corrected", learned.bias))
 
 
 def _rounded(node: ir.Node, weight: Array, *, portable: bool) -> tuple[Array, Array]:

@@ -90,13 +90,19 @@ def _divided_gemm(node: ir.Node, division: Division) -> Array:
 def energy(node: ir.Node, seen: Moments, step: float = 0.0) -> Array:
     """[group, K, K] float64: d of it dᵀ is the mean squared error of an output whose weights are off by d.
 
-    Where a bias takes back the error's mean (bias.py) only what varies counts. `step` of the input's grid adds the noise of its rounding.
-    What K inputs seem to have in common in few rows is partly chance: that share of it is not believed.
+    Where a bias takes back the error's mean (bias.py) only what varies counts. `step` is that of the input's grid.
     """
-    held = (seen.covariance() if can_shift(node) else seen.second).astype(np.float64)
+    held = seen.covariance() if can_shift(node) else seen.second
+    return believed(held.astype(np.float64), seen.rows, step**2)
+
+
+def believed(held: Array, rows: int, square_step: float) -> Array:
+    """Moments [group, K, K] of so many rows as far as they are believed, changed in place: what K inputs seem to have in common in few
+    rows is partly chance. `square_step` of the grid that the inputs will be rounded to adds its noise.
+    """
     each = np.arange(held.shape[-1])
-    own = np.maximum(held[:, each, each], 0) + step**2 / 12
-    held *= seen.rows / (seen.rows + len(each))
+    own = np.maximum(held[:, each, each], 0) + square_step / 12
+    held *= rows / (rows + len(each))
     held[:, each, each] = own
     return held
 
@@ -205,4 +211,4 @@ def _portions(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
     return [p for p in portions if p]
 
 
-__all__ = ["Rounded", "as_rows", "from_rows", "learn_rounding", "round_in_order", "round_weights", "row_errors"]
+__all__ = ["Rounded", "as_rows", "believed", "from_rows", "learn_rounding", "round_in_order", "round_weights", "row_errors"]

@@ -59,12 +59,12 @@ def measured_divisions(
     seen = look(model, groups, examples.spread(EXAMPLES), threads, limit)
     found = dict(held)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        rounded = _Rounded(original, model, groups, examples.spread(FEEDS), Path(folder), threads)
+        rounded = RoundedOne(original, model, groups, examples.spread(FEEDS), Path(folder), threads)
         for done, (name, nodes) in enumerate(groups.items()):
             products = Products(seen[name], [matrix_of(n) for n in nodes])
             count = len(held[name].apart)
             ways = [held[name], *divisions_of(products.peaks, products.weights, count)]
-            noises = [rounded.noise(name, way) * _with_weights(products, way) for way in ways]
+            noises = [rounded.noise(name, way) * with_weights(products, way) for way in ways]
             best = int(np.argmin(noises))
             if noises[best] < BETTER * noises[0]:
                 found[name] = ways[best]
@@ -72,7 +72,7 @@ def measured_divisions(
     return found
 
 
-def _with_weights(products: Products, way: Division) -> float:
+def with_weights(products: Products, way: Division) -> float:
     """The noise of inputs and weights by that of inputs alone."""
     inputs = products.error(way, weights=False)
     return 1 + LEARNED * max(products.error(way) / max(inputs, 1e-30) - 1, 0)
@@ -84,7 +84,7 @@ class _Inputs:
     error: str
 
 
-class _Rounded:
+class RoundedOne:
     """The float model with one tensor at a time rounded."""
 
     def __init__(
@@ -128,4 +128,4 @@ class _Rounded:
         self.none |= {ports.factor: np.ones(channels, np.float32), ports.error: np.zeros(channels, np.float32)}
 
 
-__all__ = ["measured_divisions"]
+__all__ = ["EXAMPLES", "RoundedOne", "measured_divisions", "with_weights"]

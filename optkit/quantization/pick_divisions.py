@@ -15,8 +15,9 @@ NODE = 3e-6
 ELEMENT = 0.2e-9
 BYTE_PRODUCT = 6e-12
 THIN_PRODUCT = 0.5e-9
-"""Seconds that a CPU core takes for a node, to read and write an element, to multiply and add bytes, and for an element of a product
-with a few channels; only their proportions count.
+FLOAT_PRODUCT = 25e-12
+"""Seconds that a CPU core takes for a node, to read and write an element, to multiply and add bytes, for an element of a product with a
+few channels, and to multiply and add floats; only their proportions count.
 """
 REST = 1.8
 """Time of a model by that of its matrix products in INT8."""
@@ -55,6 +56,26 @@ def pick(options: Mapping[str, Sequence[Option]], echoes: Mapping[str, float], s
     return {name: option.division for name, option in now.items() if option.division is not None}
 
 
+def pick_within(options: Mapping[str, Sequence[Option]], seconds: float) -> dict[str, Option]:
+    """What leaves the least error in all and takes no more than so many seconds in all, step by step from what takes the least of each
+    tensor; here errors are noise at the outputs.
+    """
+    now = {name: min(each, key=lambda option: (option.seconds, option.error)) for name, each in options.items()}
+    left = seconds - sum(option.seconds for option in now.values())
+    while True:
+        steps = [
+            ((now[name].error - option.error) / max(option.seconds - now[name].seconds, 1e-12), name, option)
+            for name, each in options.items()
+            for option in each
+            if option.error < now[name].error and option.seconds - now[name].seconds <= left
+        ]
+        if not steps:
+            return now
+        _, name, option = max(steps, key=lambda step: step[:2])
+        left -= option.seconds - now[name].seconds
+        now[name] = option
+
+
 def time_of_product(rows: float, shape: Sequence[int]) -> float:
     """Seconds for an integer product of `rows` rows with a weight [channels, outputs]."""
     return NODE + rows * (ELEMENT * shape[0] + BYTE_PRODUCT * shape[0] * shape[1])
@@ -66,5 +87,6 @@ def time_of_division(division: Division, rows: float, shapes: Sequence[Sequence[
     seconds = NODE + rows * ELEMENT * channels
     if apart:
         seconds += NODE + rows * ELEMENT * apart
-        seconds += sum(2 * NODE + rows * outputs * (ELEMENT + THIN_PRODUCT) for _, outputs in shapes)
+        product = max(THIN_PRODUCT, FLOAT_PRODUCT * apart)
+        seconds += sum(2 * NODE + rows * outputs * (ELEMENT + product) for _, outputs in shapes)
     return seconds

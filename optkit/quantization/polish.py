@@ -5,25 +5,32 @@ well; and what takes next to no time, if a race shows none lost (spend.py). Each
 it was not learned from, in the order in which one builds on the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import onnx_ir as ir
 
 from optkit.quantization.affine import Grid
 from optkit.quantization.calibrate import EXAMPLES_FOR_MEANS
+from optkit.quantization.compress import compressible
+from optkit.quantization.gate_rounding import RoundedGates, can_learn_gates, round_gates
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.insert_dynamic import can_be_dynamic
+from optkit.quantization.insert_recurrent import WEIGHTS
 from optkit.quantization.insert_static import tensors_to_observe
 from optkit.quantization.learned_rounding import Rounded, round_weights
 from optkit.quantization.means import channel_means
-from optkit.quantization.measured_divisions import measured_divisions
 from optkit.quantization.output_ranges import ranges_by_output
 from optkit.quantization.spend import no_slower, with_float_tail
+from optkit.quantization.spread_divisions import spread_divisions
 from optkit.quantization.treatment import Learned, Treatment, Way, consistent_ways, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import open_session
+
+SHARES = (0.02, 0.01, 0.0)
+"""Of the model's time, by estimate, that dividing channels may take more than it did: races decide."""
 
 
 def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
@@ -31,7 +38,8 @@ def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: 
     default = best
     best = _with_float_ends(bench, best, wishes)
     best = _with_float_tail(bench, best, default, wishes)
-    for step in (_divide, _fit_ranges, with_learned_rounding):
+    best = _with_divisions(bench, best, default, examples, wishes, setting)
+    for step in (_fit_ranges, with_learned_rounding):
         best = _learned_by(step, bench, best, examples, wishes, setting)
     return best
 
@@ -92,17 +100,28 @@ def _better(bench: Bench, best: Trial, wishes: Wishes) -> Trial | None:
     return replace(found, ratio=best.ratio)
 
 
-def _divide(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
-    learned = bench.learned
-    if not treatment.smooth or not learned.smoothing:
-        return learned
-    dynamic = {n for n, way in treatment.ways.items() if way is Way.DYNAMIC}
-    read = {str(n.inputs[0].name) for n in bench.model.graph if n.name in dynamic and n.inputs[0] is not None}
-    held = {name: division for name, division in learned.smoothing.items() if name in read}
-    found = measured_divisions(
-        bench.original, bench.model, held, examples, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
+def _with_divisions(bench: Bench, best: Trial, default: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+    """With outlier channels divided where that shows most, in as much time as a race shows to be no loss."""
+    plain = bench.learned
+    held = {name: each for name, each in plain.smoothing.items() if best.treatment.smooth}
+    dynamic = [n for n in bench.model.graph if best.treatment.ways.get(str(n.name)) is Way.DYNAMIC and can_be_dynamic(n)]
+    spread = spread_divisions(
+        bench.original, bench.model, dynamic, held, examples, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
     )
-    return learned if all(found[name] is held[name] for name in held) else replace(learned, smoothing={**learned.smoothing, **found})
+    if spread is None:
+        return best
+    for share in SHARES:
+        bench.learned = replace(plain, smoothing=spread.within(share))
+        better = _better(bench, replace(best, treatment=_smoothed(best.treatment)), wishes)
+        timed = _timed(bench, default, better, wishes) if better is not None else None
+        if timed is not None:
+            return timed
+    bench.learned = plain
+    return best
+
+
+def _smoothed(treatment: Treatment) -> Treatment:
+    return treatment if treatment.smooth else replace(treatment, name=f"{treatment.name}, smoothed", smooth=True)
 
 
 def _fit_ranges(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
@@ -155,7 +174,30 @@ def with_learned_rounding(bench: Bench, treatment: Treatment, examples: Feeds, s
                 progress=setting.progress,
                 limit=setting.max_memory,
             )
-    return replace(bench.learned, rounded=found) if found else bench.learned
+    gates = _learned_gates(bench.model, ways, treatment, examples, setting)
+    return replace(bench.learned, rounded=found, gates=gates) if found or gates else bench.learned
+
+
+def _learned_gates(
+    model: ir.Model, ways: Mapping[str, Way], treatment: Treatment, examples: Feeds, setting: Setting
+) -> dict[str, RoundedGates]:
+    """How to round the weights of recurrent nodes, those in integers and those that are only stored so."""
+    nodes = [n for g in all_graphs(model) for n in g if can_learn_gates(n)]
+    computing = [n for n in nodes if ways.get(str(n.name)) is Way.DYNAMIC]
+    stored = [n for n in nodes if str(n.name) not in ways and treatment.compress and all(compressible(n.inputs[i]) for i in WEIGHTS)]  # type: ignore[arg-type]
+    found: dict[str, RoundedGates] = {}
+    for chosen, computes in ((computing, True), (stored, False)):
+        found |= round_gates(
+            model,
+            chosen,
+            examples,
+            rounds_inputs=computes,
+            portable=treatment.portable and computes,
+            threads=setting.threads,
+            progress=setting.progress,
+            limit=setting.max_memory,
+        )
+    return found
 
 
 def _those(nodes: list[ir.Node], wanted: Callable[[str], bool]) -> list[ir.Node]:

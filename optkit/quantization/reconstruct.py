@@ -97,7 +97,7 @@ def compare_layer(
     sums = _Sums()
     shape = layer.integers().shape
     ours, theirs = (Watch(m, names, examples, threads, limit) for m, names in ((model, [layer.source, ours_name]), (original, [wanted])))
-    for place, (here, there) in enumerate(zip(_whole(ours), _whole(theirs), strict=True)):
+    for place, (here, there) in enumerate(zip(ours.whole(), theirs.whole(), strict=True)):
         if layer.source not in here or ours_name not in here or wanted not in there:
             continue
         value, given, truth = here[layer.source].astype(np.float32), here[ours_name], there[wanted]
@@ -180,19 +180,6 @@ def _shift(layer: IntegerLayer, shift: Array) -> bool:
 
 def _write(value: ir.Value, array: Array) -> None:
     value.const_value = ir.tensor(np.ascontiguousarray(array), name=value.name)
-
-
-def _whole(watch: Watch) -> Any:
-    """Each example's values, from all passes of a watch that has several; only the asked-for tensors are held."""
-    if len(watch.groups) == 1:
-        return iter(watch)
-    parts: list[dict[str, Array]] = []
-    each = len(watch) // len(watch.groups)
-    for place, values in enumerate(watch):
-        if place < each:
-            parts.append({})
-        parts[place % each] |= values
-    return iter(parts)
 
 
 class _Sums:

@@ -14,9 +14,10 @@ from optkit.quantization.blocks.eight_bits import hold_in_groups
 from optkit.quantization.clip_grids import within_clips
 from optkit.quantization.compress import compress_tables, compress_weights, compressible, stored_form
 from optkit.quantization.divide import Division, divide_inputs
+from optkit.quantization.gate_rounding import RoundedGates
 from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes, prune_unused, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
-from optkit.quantization.insert_recurrent import insert_recurrent
+from optkit.quantization.insert_recurrent import WEIGHTS, correct_gates, insert_recurrent
 from optkit.quantization.insert_static import insert_static, output_of
 from optkit.quantization.learned_rounding import Rounded
 from optkit.quantization.means import ChannelMeans, Source, source_of
@@ -85,6 +86,8 @@ class Learned:
     """What the user should know of the examples."""
     rounded: Mapping[str, Rounded] = field(default_factory=dict)
     """Weights whose rounding was learned, by name of the node; of dynamic products whose inputs are divided, the divided weights."""
+    gates: Mapping[str, RoundedGates] = field(default_factory=dict)
+    """The same of recurrent nodes."""
 
 
 def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
@@ -98,6 +101,8 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
         learned = _learned_of_divided(learned, divided)
     whole = {str(n.inputs[WEIGHT_INPUT].name) for n in weighted_nodes(made) if n.name in treatment.whole}  # type: ignore[union-attr]
     weights, stored = rounded_weights(made, treatment, ways, learned)
+    if treatment.compress:
+        stored = {**stored, **stored_gates(made, ways, learned)}
     static = {n for n, w in ways.items() if w in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
     if static:
         float_out = {n for n, w in ways.items() if w is Way.STATIC_FLOAT_OUT}
@@ -105,7 +110,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     dynamic = {n for n, w in ways.items() if w is Way.DYNAMIC}
     for graph in all_graphs(made):
         insert_dynamic(graph, dynamic, weights)
-        insert_recurrent(made, graph, dynamic, portable=treatment.portable)
+        insert_recurrent(made, graph, dynamic, portable=treatment.portable, given=learned.gates)
     hold_in_groups(made, {n for n, w in ways.items() if w is Way.GROUPS}, treatment.group_size)
     prune_unused(made)
     if treatment.compress:
@@ -162,6 +167,19 @@ def rounded_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Wa
                 patches = given.mean if given is not None else None
                 correct_bias(graph, node, weight, rounded, means, activations=static, patches=patches)
     return weights, stored
+
+
+def stored_gates(model: ir.Model, ways: Mapping[str, Way], learned: Learned) -> Weights:
+    """Integers and scales learned for recurrent weights that are only stored, by name of the weight; biases make up for the rounding."""
+    stored: dict[str, tuple[Array, Array]] = {}
+    for graph in all_graphs(model):
+        for node in graph:
+            given = learned.gates.get(str(node.name)) if str(node.name) not in ways else None
+            if given is not None:
+                correct_gates(graph, node, given)
+                for place, integers, scale in zip(WEIGHTS, given.integers, given.scales, strict=True):
+                    stored[str(node.inputs[place].name)] = integers, scale[:, :, None]  # type: ignore[union-attr]
+    return stored
 
 
 def _along(scale: Array, axis: int, rank: int) -> Array:

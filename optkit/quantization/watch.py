@@ -70,6 +70,15 @@ class Watch:
         for group in self.groups:
             yield from self._pass(group)
 
+    def whole(self) -> "Iterator[dict[str, Array]]":
+        """Each example's values from all passes together: what is held until the last pass are the tensors asked for."""
+        if len(self.groups) == 1:
+            return iter(self)
+        parts: list[dict[str, Array]] = [{} for _ in range(len(self) // len(self.groups))]
+        for place, values in enumerate(self):
+            parts[place % len(parts)] |= values
+        return iter(parts)
+
     def _pass(self, group: Sequence[str]) -> "Iterator[dict[str, Array]]":
         ours = {self.led.get(name, (name, 0))[0]: name for name in group if name not in self.inputs}
         # what an arena has once taken it keeps, and it takes twice what it needs

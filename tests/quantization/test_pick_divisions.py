@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optkit.quantization.divide import Division
-from optkit.quantization.pick_divisions import ENOUGH, Option, pick, time_of_division, time_of_product
+from optkit.quantization.pick_divisions import ENOUGH, Option, pick, pick_within, time_of_division, time_of_product
 
 CHEAP, DEAR = Division(np.ones(4, np.float32)), Division(np.ones(4, np.float32), np.array([1]))
 SECONDS = 1e-2
@@ -38,3 +38,18 @@ def test_times_grow_with_what_is_computed() -> None:
     assert few < time_of_division(DEAR, 10, [(4, 8)]) < time_of_division(DEAR, 10, [(4, 8), (4, 8)])
     assert few == pytest.approx(time_of_division(CHEAP, 10, [(4, 8), (4, 8)]))
     assert time_of_product(10, (400, 800)) > 5 * few
+
+
+def test_time_that_is_of_no_use_for_one_goes_to_another() -> None:
+    useless = [Option(CHEAP, 1e-3, 1e-4), Option(None, 1e-3, 0.0)]
+    useful = [Option(None, 1e-2, 0.0), Option(DEAR, 1e-4, 1e-4)]
+    found = pick_within({"a": useless, "b": useful}, 1e-4)
+    assert {name: option.division for name, option in found.items()} == {"a": None, "b": DEAR}
+
+
+def test_no_more_time_is_spent_than_there_is() -> None:
+    held = {name: options() for name in "abc"}
+    for seconds, total in ((0.0, 3e-2), (1e-4, 2.1e-2), (3.5e-4, 3e-3), (1.3e-3, 2.1e-3), (1.0, 3e-4)):
+        found = pick_within(held, seconds)
+        assert sum(option.seconds for option in found.values()) <= seconds + 1e-15
+        assert sum(option.error for option in found.values()) == pytest.approx(total)
