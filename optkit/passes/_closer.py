@@ -5,7 +5,7 @@ from pathlib import Path
 from optkit.artifact import Artifact
 from optkit.errors import DataError, ModelError, NothingPaid
 from optkit.passes import Job
-from optkit.passes.quantize import HELD_OUT, split
+from optkit.passes._judging import HELD_OUT, split
 
 
 def reconstruct_closer(source: Artifact, target: Path, job: Job, *, weights: bool, samples: int, max_memory: int | None) -> None:

@@ -4,13 +4,24 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from optkit.artifact import Artifact
 from optkit.datasets import Array, Examples
 from optkit.errors import DataError
 from optkit.metrics import Metric, SetMetric, default_metrics, find_metric
-from optkit.runtimes import Session, full_feeds
+from optkit.passes import Job
+from optkit.runtimes import Session, full_feeds, open_session
 from optkit.stats.summaries import summarize
 
 BATCH = 16
+
+
+def drop_asked_for(source: Artifact, job: Job, limit: float | None, word: str | None) -> Callable[[Session], float] | None:
+    """`drop_against` the model at `source` on the job's examples; None where no limit is set. Raises DataError without labelled ones."""
+    if limit is None:
+        return None
+    if job.examples is None or job.examples.synthetic:
+        raise DataError("a limit on the drop needs labelled examples", hint="pass --data with an array `labels`")
+    return drop_against(open_session(source.path, job.device, job.threads), job.examples, word)
 
 
 def drop_against(original: Session, examples: Examples, word: str | None) -> Callable[[Session], float]:

@@ -12,7 +12,7 @@ from optkit.errors import DataError, NothingPaid, UsageError
 from optkit.formats.onnx import load_model, model_size, save_model
 from optkit.formats.onnx_simplify import free_constant_inputs
 from optkit.passes import Job
-from optkit.passes.quantize import JUDGED, split
+from optkit.passes._judging import JUDGED, split
 from optkit.pruning.graph.prune import MOST, Measure, Pruned, Pruner, Setting, Wishes
 from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from optkit.artifact import Artifact
-from optkit.errors import DataError
 from optkit.passes import Job, Pass
-from optkit.passes._drop import drop_against
-from optkit.passes._made_up import made_up_for
+from optkit.passes._chosen import note_choice
+from optkit.passes._drop import drop_asked_for
+from optkit.passes._judging import learned_and_judged
 from optkit.passes._parameters import (
     AcceptSizeOnly,
     CalibrationMemory,
@@ -20,13 +20,11 @@ from optkit.passes._parameters import (
     MinSqnr,
     Symmetric,
 )
-from optkit.passes.quantize import HELD_OUT, split
 from optkit.quantization.blocks.algorithms import NAMES
 from optkit.quantization.blocks.choose import Asked, Choice, choose
 from optkit.quantization.blocks.trial import Trial, bits_text
 from optkit.quantization.instruction_sets import safe_on
 from optkit.quantization.wishes import Setting, Wishes
-from optkit.runtimes import open_session
 
 
 class QuantizeWeights(Pass):
@@ -64,51 +62,23 @@ class QuantizeWeights(Pass):
 
         model = load_model(source.path)
         free_constant_inputs(model)
-        real = job.examples is not None and not job.examples.synthetic
-        if real:
-            assert job.examples is not None
-            calibration, judging = split(job.examples, self.samples)
-        else:
-            calibration, judging = None, made_up_for(open_session(source.path, job.device, job.threads), HELD_OUT, job.seed)
+        calibration, judging = learned_and_judged(source, job, self.samples)
         asked = Asked(self.bits, self.group_size, self.symmetric, self.algorithm, self.embeddings, self.form)
         setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
-        choice = choose(source.path, model, calibration, judging, asked, self._wishes(source, job, real), setting, target)
-        job.note("safe_on", list(safe_on(load_model(target))))
-        _note(job, choice, asked, real)
-
-    def _wishes(self, source: Artifact, job: Job, real: bool) -> Wishes:
-        drop_of = None
-        if self.max_drop is not None:
-            if job.examples is None or not real:
-                raise DataError("a limit on the drop needs labelled examples", hint="pass --data with an array `labels`")
-            drop_of = drop_against(open_session(source.path, job.device, job.threads), job.examples, self.metric)
-        return Wishes(
+        wishes = Wishes(
             exclude=self.exclude,
             floor=self.min_sqnr,
             max_drop=self.max_drop,
-            drop_of=drop_of,
+            drop_of=drop_asked_for(source, job, self.max_drop, self.metric),
             accept_size_only=self.accept_size_only,
         )
-
-
-def _note(job: Job, choice: Choice, asked: Asked, real: bool) -> None:
-    best = choice.best
-    job.note("method", best.name)
-    job.note("algorithm", best.rounded.algorithm)
-    job.note("how", _how(choice, asked))
-    job.note("operators", choice.operators)
-    job.note("calibrated_on", choice.calibrated_on)
-    job.note("remarks", list(choice.remarks))
-    job.note("speed", _speed(best))
-    job.note("judged_on", "real examples" if real else "made-up inputs")
-    job.note("measured_ratio", [best.ratio.value, best.ratio.low, best.ratio.high] if best.ratio else None)
-    job.note("measured_sqnr", best.fidelity.sqnr)
-    job.note("measured_agreement", best.fidelity.agreement)
-    if best.drop is not None:
-        job.note("measured_drop", best.drop)
-    job.note("measured_trials", [_trial(t) for t in choice.trials])
-    job.note("measured_algorithms", {t.rounded.algorithm: t.fidelity.sqnr for t in choice.rounded})
-    job.note("measured_failures", choice.failures)
+        choice = choose(source.path, model, calibration, judging, asked, wishes, setting, target)
+        job.note("safe_on", list(safe_on(load_model(target))))
+        job.note("algorithm", choice.best.rounded.algorithm)
+        job.note("how", _how(choice, asked))
+        job.note("speed", _speed(choice.best))
+        note_choice(job, choice, real=calibration is not None)
+        job.note("measured_algorithms", {t.rounded.algorithm: t.fidelity.sqnr for t in choice.rounded})
 
 
 def _how(choice: Choice, asked: Asked) -> str:
@@ -125,14 +95,3 @@ def _speed(best: Trial) -> str:
             "small in the file only: weights become floats when it loads, since in groups they would be slower here; speed and memory stay"
         )
     return "for size and memory: weights stay in groups while it runs (MatMulNBits); that is faster only where few rows come at a time"
-
-
-def _trial(trial: Trial) -> dict[str, object]:
-    ratio = trial.ratio
-    return {
-        "method": trial.name,
-        "time": None if ratio is None else [ratio.value, ratio.low, ratio.high],
-        "size": trial.size,
-        "sqnr": trial.fidelity.sqnr,
-        "agreement": trial.fidelity.agreement,
-    }

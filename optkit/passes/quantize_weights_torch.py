@@ -63,7 +63,7 @@ class QuantizeWeightsTorch(Pass):
         """Raises MissingLibrary before any work, ModelError where algorithm or exporter fail, NothingPaid where it does not pay."""
         from optkit.formats.torch import TorchModel, load_torch
         from optkit.formats.torch_export import without_cache
-        from optkit.passes.quantize import split
+        from optkit.passes._judging import split
         from optkit.quantization.blocks.neural_compressor import Asked, load_library, quantize_layers
 
         assert job.examples is not None, "the runner gives what a pass draws"

@@ -40,6 +40,10 @@ class Trial:
     """Loss relative to the original's score, where a limit was set on it."""
     ratio: Interval | None = None
 
+    @property
+    def name(self) -> str:
+        return self.treatment.name
+
 
 @dataclass
 class Bench:

@@ -18,7 +18,8 @@ from optkit.formats import read_artifact
 from optkit.manifest import read_manifest
 from optkit.optimize import optimize
 from optkit.passes import Job
-from optkit.passes.quantize import ENOUGH_TO_SPLIT, HELD_OUT, Quantize, split
+from optkit.passes._judging import ENOUGH_TO_SPLIT, HELD_OUT, split
+from optkit.passes.quantize import Quantize
 from optkit.quantization.trial import Bench, Trial
 from optkit.stats.interval import Interval
 
@@ -118,14 +119,14 @@ def test_a_limit_on_the_drop(source: Artifact, monkeypatch: pytest.MonkeyPatch) 
     right = replace(rows(), labels=ort.InferenceSession(source.path).run(None, {"x": ROWS})[0].argmax(1))
     notes = notes_of(source, right, max_drop=0.2, min_sqnr=110)
     assert 0 <= notes["measured_drop"] <= 0.2
-    monkeypatch.setattr("optkit.passes.quantize.drop_against", lambda *_: lambda session: 0.5)
+    monkeypatch.setattr("optkit.passes._drop.drop_against", lambda *_: lambda session: 0.5)
     with pytest.raises(NothingPaid, match=r"loses 50\S* of the original's score, 20\S* is allowed"):
         notes_of(source, right, max_drop=0.2)
 
 
 def test_what_breaks_the_limit_is_kept_under_a_name_that_says_so(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     right = replace(rows(), labels=ort.InferenceSession(source.path).run(None, {"x": ROWS})[0].argmax(1))
-    monkeypatch.setattr("optkit.passes.quantize.drop_against", lambda *_: lambda session: 0.5)
+    monkeypatch.setattr("optkit.passes._drop.drop_against", lambda *_: lambda session: 0.5)
     given: Any = {"target": source.path.with_name("int8.onnx"), "examples": {"calibration": right}}
     with pytest.raises(NothingPaid, match=r"which breaks the limit, is kept as .*int8\.best-effort\.onnx"):
         optimize(source, [Quantize(max_drop=0.2)], **given)

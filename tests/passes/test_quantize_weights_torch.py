@@ -118,7 +118,7 @@ def chosen_by_library(folder: Path, algorithm: str, bits: int, symmetric: bool) 
     from neural_compressor.torch.quantization import GPTQConfig, RTNConfig, convert, prepare
 
     from optkit.formats.torch_origin import build
-    from optkit.passes.quantize import split
+    from optkit.passes._judging import split
 
     net = build(Origin("optkit_block_nets:Net")).eval()
     config = {"rtn": RTNConfig, "gptq": GPTQConfig}[algorithm](
