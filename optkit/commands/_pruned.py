@@ -1,16 +1,14 @@
 """What `optkit prune` did, as a few lines of text."""
 
 import shlex
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from optkit.artifact import Artifact
+from optkit.commands._made import lines
 from optkit.formats import model_size
 from optkit.units import show_bytes
-
-WIDTH = 80
 
 
 def pruned_text(made: Artifact, original: Path, data: str | None) -> str:
@@ -30,7 +28,7 @@ def pruned_text(made: Artifact, original: Path, data: str | None) -> str:
     rows.append(
         ("next", f"optkit compare {shlex.quote(str(original))} {shlex.quote(str(made.path))} --data {data or 'EVALUATION.npz'}{factory}")
     )
-    return "\n".join([str(made.path), *(_row(name, value) for name, value in rows)])
+    return lines(made.path, rows)
 
 
 def _shrunk(numbers: Sequence[int], show: Callable[[int], str]) -> str:
@@ -58,10 +56,3 @@ def _time(ratio: Sequence[float], notes: Mapping[str, Any]) -> str:
 def _some(whole: Mapping[str, str]) -> str:
     first = [f"{name} ({why})" for name, why in list(whole.items())[:3]]
     return "; ".join(first) + ("; …" if len(whole) > len(first) else "")
-
-
-def _row(name: str, value: str) -> str:
-    lead = f"  {name:9}"
-    if name == "next":  # a command is copied whole
-        return lead + value
-    return textwrap.fill(value, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from optkit.artifact import Artifact
+from optkit.commands._made import WIDTH, lines
 from optkit.formats.onnx import model_size
 from optkit.units import show_bytes, show_percent
 
-WIDTH = 80
 NO_CONSEQUENCE = 0.01
 """Of the time: as much as two sessions of one file may differ by, as in `optkit.compare`."""
 
@@ -31,17 +31,8 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
         rows.append(("cpu", f"the same answers on {' and '.join(safe)}"))
     rows += [("note", str(remark)) for remark in _remarks(notes, data)]
     rows.append(("next", f"optkit compare {shlex.quote(str(original))} {shlex.quote(str(made.path))} --data EVALUATION.npz"))
-    text = "\n".join([str(made.path), *(_row(name, value) for name, value in rows)])
+    text = lines(made.path, rows)
     return f"{text}\n\n{_trials(notes, model_size(original))}" if verbose and notes.get("measured_trials") else text
-
-
-def _row(name: str, value: str) -> str:
-    lead = f"  {name:9}"
-    if name == "next":  # a command is copied whole
-        return lead + value
-    return textwrap.fill(
-        value, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _size(after: Path, before: Path) -> str:

@@ -5,11 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._made import lines, show_made
+from optkit.commands._networks import factory_option, is_file, names_and_values, network_and_examples
 from optkit.commands._options import FILE, RATIO, force_option, json_option, seed_option, talk_options
 
 if TYPE_CHECKING:
     from optkit.artifact import Artifact
     from optkit.passes import Pass
+    from optkit.recipe import TorchSource
+
+ARGUMENTS = '{"width": 32}'
+"""As they are written on the command line."""
 
 
 @click.command(name="distill")
@@ -17,8 +23,8 @@ if TYPE_CHECKING:
 @click.option("--teacher", required=True, metavar="MODEL", help="An .onnx or .safetensors file, or module:callable.")
 @click.option("--data", required=True, metavar="DATA", help="Examples to learn from, as for every command; labels help.")
 @click.option("--output", "-o", type=FILE, help="Default: STUDENT.distilled.safetensors; a name that ends in .onnx exports it too.")
-@click.option("--factory", metavar="NAME", help="What makes the network of a .safetensors file: module:callable, code that you trust.")
-@click.option("--arguments", metavar="JSON", default="{}", help="What the student's factory is called with: '{\"width\": 32}'.")
+@factory_option
+@click.option("--arguments", metavar="JSON", default="{}", help=f"What the student's factory is called with: '{ARGUMENTS}'.")
 @click.option("--weights", type=FILE, help="What the student starts from, where STUDENT is a factory.")
 @click.option("--teacher-factory", metavar="NAME", help="What makes the teacher's network, where it is a .safetensors file.")
 @click.option("--teacher-arguments", metavar="JSON", default="{}", help="What the teacher's factory is called with.")
@@ -45,7 +51,6 @@ def command(student: str, output: Path | None, **given: Any) -> None:
     """
     from optkit.draft import check_output
     from optkit.needs import need
-    from optkit.records import write_record
     from optkit.training.processes import helps
 
     need("torch", "optkit distill")
@@ -53,12 +58,8 @@ def command(student: str, output: Path | None, **given: Any) -> None:
     if not helps():
         check_output(output, force=given["force"])
     made = _distill(student, output, given)
-    if helps():
-        return
-    if given["as_json"]:
-        click.echo(write_record(made))
-    elif not given["quiet"]:
-        click.echo(_text(made, student, given["teacher"]))
+    if not helps():
+        show_made(made, given, lambda: _text(made, student, given["teacher"]))
 
 
 def _beside(student: str) -> Path:
@@ -73,36 +74,23 @@ def _distill(student: str, output: Path, given: dict[str, Any]) -> "Artifact":
     from tempfile import TemporaryDirectory
 
     from optkit.commands._progress import progress_display
-    from optkit.datasets import read_examples
-    from optkit.errors import UsageError
-    from optkit.formats import format_of, read_artifact
+    from optkit.formats import read_artifact
     from optkit.formats.torch_origin import trusting
     from optkit.optimize import optimize
-    from optkit.plan.torch_source import assemble, learn_inputs
-    from optkit.recipe import TorchSource, named
-    from optkit.runtimes import open_session
     from optkit.store import Store, default_place
 
-    is_file = format_of(Path(student)) == "torch"
-    if not is_file and ":" not in student:
-        hint = "give module:callable, timm:NAME, transformers:FOLDER, or a .safetensors file that optkit wrote"
-        raise UsageError("this is no PyTorch model", where=student, hint=hint)
+    source = None if is_file(student, "or a .safetensors file that optkit wrote") else _source(student, given)
     steps = _steps(output, given)
     factories = (
         given["factory"],
-        None if is_file else student,
+        student if source else None,
         given["teacher_factory"],
         given["teacher"] if ":" in given["teacher"] else None,
     )
     quiet = given["quiet"] or given["as_json"]
     with trusting(*filter(None, factories)), TemporaryDirectory(prefix="optkit-") as folder, progress_display(quiet) as progress:
-        path = Path(student)
-        if not is_file:
-            path = Path(folder) / named(student)
-            assemble(TorchSource(student, _names_and_values(given["arguments"], "--arguments"), given["weights"]), path, given["seed"])
-        examples = read_examples(given["data"], open_session(path).inputs)
-        if not is_file:
-            learn_inputs(path, examples)
+        path, examples = network_and_examples(student, source, given["data"], Path(folder), given["seed"])
+        assert examples is not None, "--data is required"
         return optimize(
             read_artifact(path),
             steps,
@@ -116,13 +104,19 @@ def _distill(student: str, output: Path, given: dict[str, Any]) -> "Artifact":
         )
 
 
+def _source(student: str, given: dict[str, Any]) -> "TorchSource":
+    from optkit.recipe import TorchSource
+
+    return TorchSource(student, names_and_values(given["arguments"], "--arguments", ARGUMENTS), given["weights"])
+
+
 def _steps(output: Path, given: dict[str, Any]) -> "list[Pass]":
     from optkit.errors import UsageError
     from optkit.recipe.reading import make_pass
 
     teacher: Any = given["teacher"]
     if ":" in teacher and not Path(teacher).exists():
-        arguments = _names_and_values(given["teacher_arguments"], "--teacher-arguments")
+        arguments = names_and_values(given["teacher_arguments"], "--teacher-arguments", ARGUMENTS)
         weights = given["teacher_weights"]
         teacher = {"factory": teacher, "arguments": arguments, "weights": None if weights is None else str(weights)}
     elif not Path(teacher).is_file():
@@ -130,20 +124,6 @@ def _steps(output: Path, given: dict[str, Any]) -> "list[Pass]":
     words = ("epochs", "batch_size", "learning_rate", "temperature", "label_share", "validation", "metric")
     distill = make_pass("distill", {"teacher": teacher, **{word: given[word] for word in words if given[word] is not None}})
     return [distill, make_pass("export_onnx", {})] if output.suffix == ".onnx" else [distill]
-
-
-def _names_and_values(text: str, option: str) -> dict[str, Any]:
-    import json
-
-    from optkit.errors import UsageError
-
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: this is not JSON: {error}", hint=f"write {option} '{{\"width\": 32}}'") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{option}: expected names and values", hint=f"write {option} '{{\"width\": 32}}'")
-    return found
 
 
 def _text(made: "Artifact", student: str, teacher: str) -> str:
@@ -165,4 +145,4 @@ def _text(made: "Artifact", student: str, teacher: str) -> str:
     rows["next"] = (
         f"optkit compare {teacher} {made.path} --data OTHER_DATA" if made.format == "onnx" else f"optkit export {made.path} -o OUT.onnx"
     )
-    return "\n".join([f"{made.path}, {student} taught by {teacher}", *(f"  {name:9}{text}" for name, text in rows.items())])
+    return lines(f"{made.path}, {student} taught by {teacher}", rows.items())

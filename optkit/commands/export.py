@@ -5,16 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._made import lines, show_made
+from optkit.commands._networks import factory_option, is_file, names_and_values, network_and_examples
 from optkit.commands._options import FILE, data_option, force_option, json_option, seed_option, talk_options
 
 if TYPE_CHECKING:
     from optkit.artifact import Artifact
+    from optkit.recipe import TorchSource
 
 
 @click.command(name="export")
 @click.argument("model")
 @click.option("--output", "-o", type=FILE, required=True, help="Where to write the ONNX model.")
-@click.option("--factory", metavar="NAME", help="What makes the network of a .safetensors file: module:callable, code that you trust.")
+@factory_option
 @click.option("--arguments", metavar="JSON", default="{}", help="What the factory is called with: '{\"classes\": 10}'.")
 @click.option("--weights", type=FILE, help="A .safetensors file or a state dict, where MODEL is a factory.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=TYPE", help="What it takes: image=float32[N,3,224,224]. Repeatable.")
@@ -34,46 +37,27 @@ def command(model: str, output: Path, **given: Any) -> None:
     batch sizes, on the first examples in --data or on made-up ones, before the file appears.
     """
     from optkit.draft import check_output
-    from optkit.records import write_record
 
     check_output(output, force=given["force"])
     made = _export(model, output, given)
-    if given["as_json"]:
-        click.echo(write_record(made))
-    elif not given["quiet"]:
-        click.echo(_text(made, model, given["data"]))
+    show_made(made, given, lambda: _text(made, model, given["data"]))
 
 
 def _export(model: str, output: Path, given: dict[str, Any]) -> "Artifact":
     from tempfile import TemporaryDirectory
 
     from optkit.commands._progress import progress_display
-    from optkit.datasets import read_examples
-    from optkit.errors import UsageError
-    from optkit.formats import format_of, read_artifact
+    from optkit.formats import read_artifact
     from optkit.formats.torch_origin import trusting
     from optkit.needs import need
     from optkit.optimize import optimize
     from optkit.passes.export_onnx import ExportOnnx
-    from optkit.plan.torch_source import assemble, learn_inputs
-    from optkit.recipe import named
-    from optkit.runtimes import open_session
 
     need("torch", "optkit export")
-    factory = given["factory"]
-    if ":" not in model and format_of(Path(model)) != "torch":
-        hint = "give module:callable, timm:NAME, transformers:FOLDER, a .safetensors file that optkit wrote, or a .pt2 program"
-        raise UsageError("this is no PyTorch model", where=model, hint=hint)
-    is_file = format_of(Path(model)) == "torch"
-    trust = [name for name in (factory, None if is_file else model) if name]
+    source = None if is_file(model, "a .safetensors file that optkit wrote, or a .pt2 program") else _source(model, given)
+    trust = filter(None, (given["factory"], model if source else None))
     with trusting(*trust), TemporaryDirectory(prefix="optkit-") as folder, progress_display(given["quiet"] or given["as_json"]) as progress:
-        path = Path(model)
-        if not is_file:
-            path = Path(folder) / named(model)
-            assemble(_source(model, given), path, given["seed"])
-        examples = read_examples(given["data"], open_session(path).inputs) if given["data"] else None
-        if examples is not None and not is_file:
-            learn_inputs(path, examples)
+        path, examples = network_and_examples(model, source, given["data"], Path(folder), given["seed"])
         data = {"calibration": examples} if examples is not None else None
         step = ExportOnnx(opset=given["opset"], with_past=given["with_past"])
         return optimize(
@@ -81,25 +65,17 @@ def _export(model: str, output: Path, given: dict[str, Any]) -> "Artifact":
         )
 
 
-def _source(model: str, given: dict[str, Any]) -> Any:
-    import json
-
+def _source(model: str, given: dict[str, Any]) -> "TorchSource":
     from optkit.errors import UsageError
     from optkit.recipe import TorchSource
 
-    try:
-        arguments = json.loads(given["arguments"])
-    except ValueError as error:
-        raise UsageError(f"--arguments: this is not JSON: {error}", hint="write --arguments '{\"classes\": 10}'") from error
-    if not isinstance(arguments, dict):
-        raise UsageError("--arguments: expected names and values", hint="write --arguments '{\"classes\": 10}'")
     inputs = {}
     for text in given["inputs"]:
         name, equals, kind = text.partition("=")
         if not equals:
             raise UsageError(f"--input {text}: expected NAME=TYPE", hint="write --input image=float32[N,3,224,224]")
         inputs[name] = kind
-    return TorchSource(model, arguments, given["weights"], inputs)
+    return TorchSource(model, names_and_values(given["arguments"], "--arguments", '{"classes": 10}'), given["weights"], inputs)
 
 
 def _text(made: "Artifact", model: str, data: str | None) -> str:
@@ -115,4 +91,4 @@ def _text(made: "Artifact", model: str, data: str | None) -> str:
         "vary": vary,
         "next": f"optkit quantize {made.path} --int8 --data {data or 'DATA'}",
     }
-    return "\n".join([f"{made.path}, from {model}", *(f"  {name:9}{text}" for name, text in rows.items())])
+    return lines(f"{made.path}, from {model}", rows.items())

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._made import show_made
+from optkit.commands._networks import factory_option
 from optkit.commands._one_pass import apply_pass, no_cache_option, refuse_stray
 from optkit.commands._options import (
     FILE,
@@ -47,7 +49,7 @@ ONLY_FOR = {"scope": ("weights", "channels"), "round_to": ("channels",), "import
 @click.option("--round-to", type=click.IntRange(1, 1024), default=8, show_default=True, help="Channels that stay are a multiple of this.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Layers to leave whole, by name or kind. Repeat it for several.")
 @data_option
-@click.option("--factory", metavar="NAME", help="What makes the network of a .safetensors file: module:callable, code that you trust.")
+@factory_option
 @click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.pruned.onnx (.safetensors) beside it.")
 @threads_option
 @seed_option
@@ -60,15 +62,14 @@ def command(model: Path, output: Path | None, **given: Any) -> None:
 
     Accuracy falls unless the model is trained on (recipes: finetune, distill) or, for ONNX, re-fitted with --data; compare it before use.
     """
-    from optkit.records import write_record
-
     made = _prune(model, output or model.with_suffix(f".pruned{model.suffix}"), given)
-    if given["as_json"]:
-        click.echo(write_record(made))
-    elif not given["quiet"]:
-        from optkit.commands._pruned import pruned_text
+    show_made(made, given, lambda: _text(made, model, given["data"]))
 
-        click.echo(pruned_text(made, model, given["data"]))
+
+def _text(made: "Artifact", model: Path, data: str | None) -> str:
+    from optkit.commands._pruned import pruned_text
+
+    return pruned_text(made, model, data)
 
 
 def _prune(model: Path, output: Path, given: dict[str, Any]) -> "Artifact":

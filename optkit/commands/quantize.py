@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._made import show_made
 from optkit.commands._one_pass import apply_pass, no_cache_option, refuse_stray
 from optkit.commands._options import (
     BYTES,
@@ -126,7 +127,7 @@ def command(model: Path, precision: str | None, output: Path | None, **given: An
         raise UsageError("which precision?", where="optkit quantize", hint="add --int8, --int4, --fp16 or --bf16")
     refuse_stray(ONLY_FOR, precision, "--{}".format)
     made = apply_pass(_pass_for(precision, given), model, output or model.with_suffix(f".{precision}.onnx"), given)
-    _show(made, model, given["data"], as_json=given["as_json"], quiet=given["quiet"], verbose=given["verbose"])
+    show_made(made, given, lambda: _text(made, model, given))
 
 
 def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
@@ -158,11 +159,7 @@ def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
     return Quantize(**{name: given[name] for name in names})
 
 
-def _show(made: "Artifact", model: Path, data: str | None, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+def _text(made: "Artifact", model: Path, given: dict[str, Any]) -> str:
     from optkit.commands._quantized import quantized_text
-    from optkit.records import write_record
 
-    if as_json:
-        click.echo(write_record(made))
-    elif not quiet:
-        click.echo(quantized_text(made, model, data, verbose))
+    return quantized_text(made, model, given["data"], given["verbose"])

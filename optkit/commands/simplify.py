@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._made import lines, show_made
 from optkit.commands._one_pass import apply_pass, no_cache_option
 from optkit.commands._options import FILE, MODEL, data_option, force_option, json_option, talk_options, threads_option
 
@@ -28,13 +29,8 @@ def command(model: Path, output: Path | None, **given: Any) -> None:
     The answers are compared with the original's, on the first examples in --data or on made-up ones, before the result appears.
     Where nothing can be left out nothing is written, and the exit code is 1.
     """
-    from optkit.records import write_record
-
     made = _simplify(model, output or model.with_suffix(".simple.onnx"), given)
-    if given["as_json"]:
-        click.echo(write_record(made))
-    elif not given["quiet"]:
-        click.echo(_text(made, model, given["data"]))
+    show_made(made, given, lambda: _text(made, model, given["data"]))
 
 
 def _simplify(model: Path, output: Path, given: dict[str, Any]) -> "Artifact":
@@ -63,13 +59,12 @@ def _text(made: "Artifact", original: Path, data: str | None) -> str:
     from optkit.units import show_bytes
 
     notes = made.lineage[-1].notes
+    tried = f"tried on {notes['checked on']}"
     rows = {
         "nodes": f"{notes['nodes before']} → {notes['nodes after']}",
         "size": f"{show_bytes(model_size(original))} → {show_bytes(model_size(made.path))}",
-        "answers": f"the same, tried on {notes['checked on']}"
-        if not notes["checked on"].startswith("nothing")
-        else f"tried on {notes['checked on']}",
+        "answers": tried if notes["checked on"].startswith("nothing") else f"the same, {tried}",
         "opset": notes.get("opset", ""),
         "next": f"optkit compare {original} {made.path} --data {data or 'DATA'}",
     }
-    return "\n".join([str(made.path), *(f"  {name:9}{text}" for name, text in rows.items() if text)])
+    return lines(made.path, rows.items())
