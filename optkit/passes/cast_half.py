@@ -62,7 +62,7 @@ class CastHalf(Pass):
         self._check_size(source, target)
         halved = halving.improve(halved, target)
         self._check_answers(halved.near, source)
-        _tell(halved, halving.tried_on, job)
+        _tell(halved, halving.answers.asked, job)
 
     def _store(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model

@@ -11,8 +11,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.affine import SMALLEST_SCALE
-from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor, share_names
-from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, weight_of
+from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor, share_names, take_place
+from optkit.quantization.operators import WEIGHT_INPUT, attribute, channel_axis, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -72,7 +72,9 @@ def compress_tables(model: ir.Model) -> list[str]:
     for graph in all_graphs(model):
         for value in [v for v in graph.initializers.values() if not v.is_graph_input() and compressible(v)]:
             uses = list(value.uses())
-            if any(u.node.op_type != "Gather" or u.idx != 0 or _axis(u.node) != 0 or u.node.graph is not graph for u in uses):
+            if any(
+                u.node.op_type != "Gather" or u.idx != 0 or attribute(u.node, "axis", 0) != 0 or u.node.graph is not graph for u in uses
+            ):
                 continue
             weight = constant_array(value)
             assert weight is not None
@@ -89,21 +91,10 @@ def compress_tables(model: ir.Model) -> list[str]:
 
 def _gather_rows(node: ir.Node, table: ir.Value, scales: ir.Value) -> None:
     out, ids = node.outputs[0], node.inputs[1]
-    graph = node.graph
-    assert isinstance(graph, ir.Graph)
     rows = add_node(node, "Gather", [table, ids], f"{out.name}_int8", axis=0)
     steps = add_node(node, "Gather", [scales, ids], f"{out.name}_scale", axis=0)
     real = add_node(node, "Cast", [rows.outputs[0]], f"{out.name}_cast", to=int(ir.DataType.FLOAT))
-    result = add_node(node, "Mul", [real.outputs[0], steps.outputs[0]], f"{out.name}_rows").outputs[0]
-    name, result.type, result.shape = out.name, out.type, out.shape
-    out.replace_all_uses_with(result, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    result.name = name
-
-
-def _axis(node: ir.Node) -> int:
-    found = node.attributes.get("axis")
-    return 0 if found is None else found.as_int()
+    take_place(node, add_node(node, "Mul", [real.outputs[0], steps.outputs[0]], f"{out.name}_rows").outputs[0])
 
 
 def stored_form(value: ir.Value, weight: Array) -> tuple[Array, Array] | None:

@@ -3,8 +3,8 @@
 import numpy as np
 import onnx_ir as ir
 
-from optkit.quantization.graphs import add_constant, all_graphs, constant_array, prune_unused
-from optkit.quantization.operators import is_standard
+from optkit.quantization.graphs import add_constant, all_graphs, constant_array, prune_unused, take_place
+from optkit.quantization.operators import attribute, is_standard
 
 
 def fold_added_biases(model: ir.Model) -> int:
@@ -29,27 +29,17 @@ def _fold(graph: ir.Graph, node: ir.Node) -> bool:
         return False
     add = uses[0].node
     added = constant_array(add.inputs[1 - uses[0].idx])
-    channels = weight.shape[0] if node.op_type == "Conv" else weight.shape[1] * _groups(node)
+    channels = weight.shape[0] if node.op_type == "Conv" else weight.shape[1] * int(attribute(node, "group", 1))
     bias = None if added is None else _per_channel(added, channels, weight.ndim)
     has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
     held = constant_array(node.inputs[2]) if has_bias else np.zeros(channels, np.float32)
     if bias is None or held is None or held.dtype != bias.dtype:
         return False
-    output, name = add.outputs[0], add.outputs[0].name
     if len(node.inputs) < 3:
         node.resize_inputs(3)
     node.replace_input_with(2, add_constant(graph, f"{node.outputs[0].name}_bias", held + bias))
-    mine = node.outputs[0]
-    mine.type, mine.shape = output.type, output.shape
-    output.replace_all_uses_with(mine, replace_graph_outputs=True)
-    graph.remove(add, safe=True)
-    mine.name = name
+    take_place(add, node.outputs[0])
     return True
-
-
-def _groups(node: ir.Node) -> int:
-    found = node.attributes.get("group")
-    return 1 if found is None else found.as_int()
 
 
 def _per_channel(added: np.ndarray, channels: int, rank: int) -> np.ndarray | None:

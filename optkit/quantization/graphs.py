@@ -80,6 +80,15 @@ def add_node(
     return node
 
 
+def take_place(node: ir.Node, value: ir.Value) -> None:
+    """`value` stands where the only output of a node stood, with its name, type and shape; the node goes."""
+    old = node.outputs[0]
+    name, value.type, value.shape = old.name, old.type, old.shape
+    old.replace_all_uses_with(value, replace_graph_outputs=True)
+    graph_of(node).remove(node, safe=True)
+    value.name = name
+
+
 def graph_of(node: ir.Node) -> ir.Graph:
     graph = node.graph
     if not isinstance(graph, ir.Graph):

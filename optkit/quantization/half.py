@@ -11,11 +11,10 @@ import onnx_ir as ir
 from optkit.errors import ModelError
 from optkit.formats.onnx import save_model
 from optkit.quantization.half_cast import cast_half
-from optkit.quantization.half_nearness import Feeds, Nearness, Progress, nearness, silent
+from optkit.quantization.half_nearness import Answers, Nearness, Progress, ask_original, nearness, silent
 from optkit.quantization.half_plan import HalfPlan, plan_half
 from optkit.quantization.half_range import out_of_range
 from optkit.quantization.half_slots import fill_types
-from optkit.quantization.likeness import NO_FEEDS, TRIED, trial_feeds
 from optkit.runtimes import open_session
 
 if TYPE_CHECKING:
@@ -45,10 +44,8 @@ class Halving:
 
     model: ir.Model
     """The original, simplified, in float32."""
-    feeds: Feeds
-    truths: Feeds
-    """The original's answers to the feeds."""
-    tried_on: str
+    answers: Answers
+    """The original's."""
     out_of_range: frozenset[str] = frozenset()
     keep: frozenset[str] = frozenset()
     ports_too: bool = False
@@ -85,7 +82,7 @@ class Halving:
         return first
 
     def _seen(self, halved: Halved) -> Halved:
-        return replace(halved, near=nearness(halved.model, self.feeds, self.truths, self.threads, self.progress))
+        return replace(halved, near=nearness(halved.model, self.answers, self.threads, self.progress))
 
 
 def prepare_halving(
@@ -105,13 +102,6 @@ def prepare_halving(
     Raises ModelError when it does not load, DataError when the examples do not fit.
     """
     fill_types(model)
-    before = open_session(source, "cpu", threads)
-    feeds = trial_feeds(before, examples, count if examples is not None else TRIED, seed)
-    truths = []
-    for number, feed in enumerate(feeds):
-        progress("running the original", number, len(feeds))
-        truths.append(before.run(feed))
-    del before  # its memory is needed for the next one
-    wide = out_of_range(model, feeds, threads, progress) if feeds else frozenset()
-    tried_on = f"{len(feeds)} {'made-up inputs' if examples is None else 'examples'}" if feeds else NO_FEEDS
-    return Halving(model, feeds, truths, tried_on, wide, keep, ports_too, threads, progress)
+    answers = ask_original(source, examples, count, threads=threads, seed=seed, progress=progress)
+    wide = out_of_range(model, answers.feeds, threads, progress) if answers.feeds else frozenset()
+    return Halving(model, answers, wide, keep, ports_too, threads, progress)

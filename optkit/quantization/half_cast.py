@@ -62,16 +62,12 @@ class _Caster:
         """Make input `i` of a node, which was float32, what the plan wants."""
         slots = self.plan.slots.get(node)
         wanted = HALF if slots is not None and slots.inputs[i] else FLOAT
-        if constant_tensor(value) is not None:
+        tensor = constant_tensor(value)
+        if tensor is not None:
+            kept = self.plan.kept.get(node)
             if wanted == HALF:
                 node.replace_input_with(i, self._half_of(value))
-            elif (
-                node in self.plan.kept
-                and self.plan.kept[node].inputs[i]
-                and (constant_tensor(value) or _NONE).size > SOME
-                and not overflows(value)
-                and not blurs(value)
-            ):
+            elif kept is not None and kept.inputs[i] and tensor.size > SOME and not overflows(value) and not blurs(value):
                 node.replace_input_with(i, self._cast(self._half_of(value), FLOAT, node))
         elif value.dtype != wanted:
             node.replace_input_with(i, self._cast(value, wanted, node))
@@ -140,6 +136,3 @@ def _join_casts(model: ir.Model) -> None:
                 node.outputs[0].replace_all_uses_with(origin)
             else:
                 node.replace_input_with(0, origin)
-
-
-_NONE = ir.tensor(np.zeros(0, np.float32))

@@ -4,15 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.quantization.graphs import all_graphs, fresh_name
-from optkit.runtimes import Session
+from optkit.quantization.likeness import NO_FEEDS, TRIED, trial_feeds
+from optkit.runtimes import Session, open_session
 from optkit.runtimes.onnxruntime import open_onnx
+
+if TYPE_CHECKING:
+    from optkit.datasets import Examples
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Feeds = Sequence[Mapping[str, Array]]
@@ -36,12 +40,38 @@ class Nearness:
         return min(self.sqnr.values(), default=MOST)
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What the original says to some feeds."""
+
+    feeds: Feeds
+    truths: Feeds
+    asked: str
+    """What it was asked: `8 examples`, or `nothing: …` with the reason."""
+
+
 def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def nearness(model: ir.Model, feeds: Feeds, truths: Feeds, threads: int = 1, progress: Progress = silent) -> Nearness:
-    """Run `model` on the float32 model's feeds and hold its answers against `truths`."""
+def ask_original(source: Path, examples: "Examples | None", count: int, *, threads: int, seed: int, progress: Progress) -> Answers:
+    """Run the model at `source` on up to `count` examples, or on made-up inputs.
+
+    Raises ModelError when it does not load, DataError when the examples do not fit.
+    """
+    session = open_session(source, "cpu", threads)
+    feeds = trial_feeds(session, examples, count if examples is not None else TRIED, seed)
+    truths = []
+    for number, feed in enumerate(feeds):
+        progress("running the original", number, len(feeds))
+        truths.append(session.run(feed))
+    kind = "made-up inputs" if examples is None else "examples"
+    return Answers(feeds, truths, f"{len(feeds)} {kind}" if feeds else NO_FEEDS)
+
+
+def nearness(model: ir.Model, original: Answers, threads: int = 1, progress: Progress = silent) -> Nearness:
+    """Run `model` on the feeds of the float32 model and hold its answers against that one's."""
+    feeds = original.feeds
     if not feeds:
         return Nearness()
     session = rounding_session(model, threads)
@@ -49,7 +79,7 @@ def nearness(model: ir.Model, feeds: Feeds, truths: Feeds, threads: int = 1, pro
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
     equal: dict[str, list[float]] = {}
-    for number, (truth, feed) in enumerate(zip(truths, feeds, strict=True)):
+    for number, (truth, feed) in enumerate(zip(original.truths, feeds, strict=True)):
         progress("comparing answers", number, len(feeds))
         got = session.run({name: array.astype(np.float16) if kinds[name] == "float16" else array for name, array in feed.items()})
         for name, value in truth.items():

@@ -99,7 +99,7 @@ class _Planner:
             return False  # a small divisor would become zero
         follows = bool(data) and all(v in self.stay for v in data)
         most = SOME if all(v in self.counted for v in data) else FEW
-        return not (follows and all((constant_tensor(v) or _NOTHING).size <= most for v in constants))
+        return not (follows and all(_size(v) <= most for v in constants))
 
     def _leaves_range(self, node: ir.Node, floats: Sequence[ir.Value], constants: Sequence[ir.Value]) -> bool:
         wide = self.plan.out_of_range
@@ -137,6 +137,11 @@ def blurs(value: ir.Value) -> bool:
     return bool(((wide - wide.astype(np.float16)) ** 2).sum() > BLURRED**2 * (wide**2).sum())
 
 
+def _size(value: ir.Value) -> int:
+    tensor = constant_tensor(value)
+    return 0 if tensor is None else tensor.size
+
+
 def _answering(graph: ir.Graph) -> set[ir.Node]:
     """Nodes that squash scores to probabilities, with nothing but rearranging between them and an output of the graph."""
     found: set[ir.Node] = set()
@@ -171,6 +176,3 @@ def _bodies(attr: ir.Attr) -> Sequence[ir.Graph]:
     if attr.type == ir.AttributeType.GRAPH:
         return (attr.as_graph(),)
     return tuple(attr.as_graphs()) if attr.type == ir.AttributeType.GRAPHS else ()
-
-
-_NOTHING = ir.tensor(np.zeros(0, np.float32))

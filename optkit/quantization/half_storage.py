@@ -15,10 +15,8 @@ import onnx_ir as ir
 from optkit.formats.onnx import save_model
 from optkit.formats.onnx_opset import raise_opset
 from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor, share_names
-from optkit.quantization.half_nearness import Nearness, Progress, nearness
-from optkit.quantization.likeness import NO_FEEDS, TRIED, trial_feeds
+from optkit.quantization.half_nearness import Nearness, Progress, ask_original, nearness
 from optkit.quantization.recognise import graph_constants
-from optkit.runtimes import open_session
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
@@ -52,17 +50,11 @@ def store_checked(
 
     Raises ModelError where the model does not load or its opset cannot be raised, DataError where the examples do not fit.
     """
-    before = open_session(source, "cpu", threads)
-    feeds = trial_feeds(before, examples, tried if examples is not None else TRIED, seed)
-    truths = []
-    for number, feed in enumerate(feeds):
-        progress("running the original", number, len(feeds))
-        truths.append(before.run(feed))
+    answers = ask_original(source, examples, tried, threads=threads, seed=seed, progress=progress)
     stored, _ = raise_opset(model, OPSET)
     count = store_bfloat16(stored)
     save_model(stored, target)
-    kind = "made-up inputs" if examples is None else "examples"
-    return Stored(count, nearness(stored, feeds, truths, threads, progress), f"{len(feeds)} {kind}" if feeds else NO_FEEDS)
+    return Stored(count, nearness(stored, answers, threads, progress), answers.asked)
 
 
 def store_bfloat16(model: ir.Model) -> int:

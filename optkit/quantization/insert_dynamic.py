@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.affine import quantize_weight
-from optkit.quantization.graphs import add_node, constant_array, home_of, shared_constant
+from optkit.quantization.graphs import add_node, constant_array, home_of, shared_constant, take_place
 from optkit.quantization.operators import attribute, channel_axis, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -50,13 +50,4 @@ def insert_dynamic(graph: ir.Graph, names: Collection[str], weights: Mapping[str
         result = add_node(node, "Mul", [real.outputs[0], scales.outputs[0]], f"{node.outputs[0].name}_scaled")
         if node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None:
             result = add_node(node, "Add", [result.outputs[0], node.inputs[2]], f"{node.outputs[0].name}_biased")
-        _take_place(graph, node, result.outputs[0])
-
-
-def _take_place(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
-    """`value` stands where the node's output stood, name included; the node goes."""
-    old = node.outputs[0]
-    name, value.type, value.shape = old.name, old.type, old.shape
-    old.replace_all_uses_with(value, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    value.name = name
+        take_place(node, result.outputs[0])

@@ -4,12 +4,11 @@ Exporters mask with -3.4e38, -inf or -1e9. ONNX Runtime's exp then returns denor
 multiply those: a masked softmax can cost a fifth of a transformer. -60 masks as well (e^-60 is 1e-26) and stays normal.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.graphs import add_constant, constant_array, constant_tensor
+from optkit.quantization.operators import is_standard
 
 ENOUGH = -60.0
 MASKS = -1e3
@@ -42,23 +41,21 @@ def _masks(value: ir.Value) -> bool:
 
 
 def _reaches_only_softmax(value: ir.Value) -> bool:
-    """Whether every way from the constant ends in a Softmax over the last axis, and there is one; a product must be with a 0/1 mask."""
+    """Whether every way from the constant ends in a Softmax, and there is one.
+
+    Products are taken to be with masks of 0 and 1; where one is not, the answers differ, which `prepare_checked` sees.
+    """
     reached, waiting, seen = False, [value], {value}
     while waiting:
         current = waiting.pop()
         if current.is_graph_output():
             return False
-        for node in _readers(current):
+        for node in current.consumers():
             if node.op_type == "Softmax":
                 reached = True
-            elif node.op_type not in CARRIERS or node.domain not in ("", "ai.onnx"):
+            elif node.op_type not in CARRIERS or not is_standard(node):
                 return False
             elif node.outputs[0] not in seen:
                 seen.add(node.outputs[0])
                 waiting.append(node.outputs[0])
     return reached
-
-
-def _readers(value: ir.Value) -> Iterator[ir.Node]:
-    for use in value.uses():
-        yield use.node

@@ -5,7 +5,7 @@ Quantized around the two it would leave a float Gemm; quantized as one it comput
 
 import onnx_ir as ir
 
-from optkit.quantization.graphs import add_node, all_graphs, constant_tensor, graph_of, prune_unused
+from optkit.quantization.graphs import add_node, all_graphs, constant_tensor, graph_of, prune_unused, take_place
 from optkit.quantization.operators import is_standard
 
 
@@ -34,12 +34,8 @@ def _join(node: ir.Node) -> bool:
     columns = weight.shape[1]
     if added is None or added.dtype != ir.DataType.FLOAT or tuple(added.shape) not in ((columns,), (1, columns)):
         return False
-    old, name = add.outputs[0], add.outputs[0].name
-    gemm = add_node(node, "Gemm", [source, node.inputs[1], bias], f"{name}_joined")
-    made = gemm.outputs[0]
-    made.type, made.shape = old.type, old.shape
+    gemm = add_node(node, "Gemm", [source, node.inputs[1], bias], f"{add.outputs[0].name}_joined")
     gemm.name, node.name = node.name, gemm.name
-    old.replace_all_uses_with(made, replace_graph_outputs=True)
-    graph_of(node).remove([add, node], safe=True)
-    made.name = name
+    take_place(add, gemm.outputs[0])
+    graph_of(node).remove(node, safe=True)
     return True

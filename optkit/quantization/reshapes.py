@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.graphs import add_constant, constant_array, constant_tensor, prune_unused
+from optkit.quantization.operators import attribute, is_standard
 
 Size = int | str
 """A dimension: its number, or what it is called; equal names are equal sizes."""
@@ -23,14 +24,9 @@ def settle_reshapes(model: ir.Model) -> int:
     """
     done, held = 0, dict[tuple[Size, ...], ir.Value]()
     for node in model.graph:
-        if (
-            node.op_type != "Reshape"
-            or node.domain not in ("", "ai.onnx")
-            or len(node.inputs) < 2
-            or constant_tensor(node.inputs[1]) is not None
-        ):
+        if node.op_type != "Reshape" or not is_standard(node) or len(node.inputs) < 2 or attribute(node, "allowzero", 0):
             continue
-        if "allowzero" in node.attributes and node.attributes["allowzero"].as_int():
+        if constant_tensor(node.inputs[1]) is not None:
             continue
         target = _target(node.inputs[0], _wanted(node))
         if target is not None:
@@ -87,7 +83,7 @@ def _numbers(value: ir.Value | None) -> list[Size | None] | None:
     if array is not None:
         return [int(size) for size in array.ravel()] if array.ndim <= 1 and array.dtype.kind == "i" else None
     node = value.producer() if value is not None else None
-    if node is None or node.domain not in ("", "ai.onnx"):
+    if node is None or not is_standard(node):
         return None
     if node.op_type in PASSING:
         return _numbers(node.inputs[0])

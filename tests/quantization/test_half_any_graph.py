@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from optkit.formats.onnx_simplify import simplify
 from optkit.quantization.half_cast import cast_half
-from optkit.quantization.half_nearness import nearness
+from optkit.quantization.half_nearness import Answers, nearness
 from optkit.quantization.half_plan import plan_half
 
 SIZE = 40
@@ -84,5 +84,5 @@ def test_answers_stay_near(proto: onnx.ModelProto, flag: bool, careful: bool) ->
     onnx.checker.check_model(result, full_check=True)
     assert [(port.name, port.type.tensor_type.elem_type) for port in result.graph.output] == [(name, TensorProto.FLOAT) for name in names]
     assert all(np.isfinite(got).all() for got in ort.InferenceSession(result.SerializeToString()).run(None, feed))
-    near = nearness(model, [feed], [truth])
+    near = nearness(model, Answers([feed], [truth], "1 example"))
     assert min(near.sqnr.values()) > 35, near.sqnr

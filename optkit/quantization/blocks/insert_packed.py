@@ -8,7 +8,7 @@ import onnx_ir as ir
 from optkit.quantization.blocks.blocked import Blocked
 from optkit.quantization.blocks.layers import Reader, Use, Weight
 from optkit.quantization.blocks.pack import packed_integers, packed_zeros, stored_scales
-from optkit.quantization.graphs import add_constant, add_node, constant_array
+from optkit.quantization.graphs import add_constant, add_node, constant_array, take_place
 from optkit.quantization.operators import attribute
 
 MICROSOFT = "com.microsoft"
@@ -128,11 +128,5 @@ def _look_up(node: ir.Node, constants: _Constants) -> None:
 
 def _take_over(node: ir.Node, made: ir.Node) -> None:
     """Let `made` stand where `node` stood, under the same names."""
-    old, new = node.outputs[0], made.outputs[0]
-    name, new.type, new.shape = old.name, old.type, old.shape
-    graph = node.graph
-    assert isinstance(graph, ir.Graph)
-    old.replace_all_uses_with(new, replace_graph_outputs=True)
     made.name = node.name
-    graph.remove(node, safe=True)
-    new.name = name
+    take_place(node, made.outputs[0])
