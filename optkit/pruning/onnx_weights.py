@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from optkit.pruning.patterns import matched
 from optkit.pruning.zeros import Array, Mask
+from optkit.quantization.operators import is_standard
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 
@@ -31,7 +32,7 @@ def weights_in(model: ir.Model, exclude: Sequence[str] = ()) -> dict[str, Weight
 
     `exclude` has patterns of node names, initializer names or operators. Raises UsageError for one that matches nothing.
     """
-    nodes = [node for graph in model.graphs() for node in graph if node.domain in ("", "ai.onnx")]
+    nodes = [node for graph in model.graphs() for node in graph if is_standard(node)]
     found, named, users = dict[str, Weight](), dict[str, str](), dict[str, set[str]]()
     for number, node in enumerate(nodes):
         axis = _input_axis(node)

@@ -23,7 +23,7 @@ def concat(node: ir.Node, channels: Channels) -> Handled:
         if all(f is None for f in found):
             continue
         if axis == joined:
-            parts = [f if f is not None else _staying(channels, v, axis) for f, v in zip(found, node.inputs, strict=True)]
+            parts = [f if f is not None else _staying(v, axis) for f, v in zip(found, node.inputs, strict=True)]
             if any(p is None for p in parts):
                 continue
             channels.give(node.outputs[0], axis, np.concatenate([p for p in parts if p is not None]))
@@ -38,7 +38,7 @@ def concat(node: ir.Node, channels: Channels) -> Handled:
     return handled
 
 
-def _staying(channels: Channels, value: ir.Value | None, axis: int) -> Array | None:
+def _staying(value: ir.Value | None, axis: int) -> Array | None:
     size = None if value is None else size_of(value, axis)
     return None if size is None else np.zeros(size, np.int64)
 

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from optkit.pruning.graph.channels import Array, Channels, rank_of
 from optkit.pruning.graph.layer_rules import Handled, Rule, shape_of
-from optkit.quantization.graphs import constant_array, constant_tensor
+from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import attribute
 
 UNARY = (
@@ -154,10 +154,6 @@ def _passed(node: ir.Node, channels: Channels, axes: Mapping[int, Array]) -> Han
     for axis, numbers in axes.items():
         channels.give(node.outputs[0], axis, numbers)
     return {(0, axis) for axis in axes}
-
-
-def constant_vectors(node: ir.Node) -> bool:
-    return all(v is None or constant_tensor(v) is not None for v in node.inputs[1:])
 
 
 PASS_RULES: Mapping[str, Rule] = {
