@@ -54,6 +54,7 @@ def make_models(folder: Path) -> None:
     np.savez(folder / "data.npz", x=inputs, labels=(inputs @ weight).argmax(axis=1))
 
 
+@pytest.mark.slow
 def test_the_fixture_judges_in_a_users_tests(pytester: pytest.Pytester) -> None:
     make_models(pytester.path)
     pytester.makepyfile(TEST)

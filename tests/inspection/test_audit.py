@@ -68,6 +68,7 @@ def run(*line: str) -> Any:
     return CliRunner().invoke(main, [*line, "--data", "data.npz", "--time", "0.2s"], prog_name="optkit")
 
 
+@pytest.mark.slow
 @needs_openvino
 @pytest.mark.openvino
 def test_a_real_fall_back_is_counted_named_and_refused(two_models: Path) -> None:

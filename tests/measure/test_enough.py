@@ -44,6 +44,7 @@ def test_every_model_must_be_known() -> None:
     assert not stop([*quiet, loud[1]])
 
 
+@pytest.mark.slow
 def test_looking_often_finds_no_more_by_chance_than_looking_once() -> None:
     """At the limit itself, in 400 runs, whatever is claimed too often is claimed too often without looking early as well."""
     dice, wrong, at_once, runs = np.random.default_rng(1), 0, 0, 400
