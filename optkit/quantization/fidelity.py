@@ -1,6 +1,6 @@
 """How close a variant's outputs are to the float model's."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +9,12 @@ import onnx_ir as ir
 
 from optkit.quantization.answer_cost import AnswerCost, Margins, margins_of
 from optkit.quantization.channel_noise import ChannelNoise, Signal, signal_of
-from optkit.quantization.score_channels import ScoreAgreement, find_scores, holds_scores
+from optkit.quantization.output_forms import adds_up, class_axis, form_of, holds_scores, is_many_scores
+from optkit.quantization.score_channels import FEWEST, ScoreAgreement, ScoreChannels, find_scores, only_scores
 from optkit.runtimes import Session
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ReduceMean"})
-"""What comes out means what went in: a mean of probabilities is one too."""
-PICKING = RESHAPING | {"Transpose", "Slice", "Gather", "Concat"}
-NO_ANSWERS = frozenset({"GRU", "LSTM", "RNN", "Tanh", "LayerNormalization", "LpNormalization", "BatchNormalization"})
-"""What ends in one of these is a vector of features or a state: its largest element says nothing."""
 LEAST_PROBABILITY = 1e-4
 """Classes less likely than this are all equally unlikely: a confident answer does not hang on how they rank."""
 SMALLEST_PROBABILITY = 1e-9
@@ -33,8 +29,9 @@ GLANCE = 16
 class Fidelity:
     """Signal-to-noise of what varies in the outputs in dB (see `channel_noise`; the worst output counts) and share of equal answers.
 
-    Answers are the first float output (its largest element, or the side of one half of a probability) and whole-number outputs;
-    None where there is none, as for a state or an embedding. Where all outputs are whole numbers, the share that differs is the noise.
+    Answers are one float output (its largest element, or the side of one half of a probability) and whole-number outputs;
+    None where there is none, as for a state, an embedding, a map or a detector's boxes and scores. Where all outputs are whole numbers,
+    the share that differs is the noise.
     """
 
     sqnr: float
@@ -47,7 +44,7 @@ class Fidelity:
     cost: float | None = None
     """Share of answers lost by the float model's own confidence (see answer_cost)."""
     high_scores: float | None = None
-    """How well the high scores of a detector agree: F1 (see score_channels)."""
+    """How well the high scores of a detector or of a map agree: F1 (see score_channels)."""
 
 
 class Reference:
@@ -58,28 +55,56 @@ class Reference:
 
     def __init__(self, model: ir.Model, session: Session, feeds: Sequence[Mapping[str, Array]]) -> None:
         self.feeds = list(feeds)
-        self.forms = {str(v.name): _form_of(v) for v in model.graph.outputs}
-        self.answer = next((str(v.name) for v in model.graph.outputs if v.dtype in FLOATS or v.dtype is None), None)
-        if any(str(v.name) == self.answer and _form_of(v, PICKING) in NO_ANSWERS for v in model.graph.outputs):
-            self.answer = None
+        self.forms = {str(v.name): form_of(v) for v in model.graph.outputs}
         self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
-        self.shares = {name for name in self.forms if all(_adds_up(a[name]) for a in self.answers if name in a)}
+        self.shares = {name for name in self.forms if all(adds_up(a[name]) for a in self.answers if name in a)}
         """Outputs that are probabilities whatever operators made them."""
-        floats = {n for n in self.forms if all(n in a and a[n].dtype.kind == "f" for a in self.answers)}
-        mixed = [str(v.name) for v in model.graph.outputs if v.name in floats and holds_scores(v)]
-        found = {name: find_scores([a[name] for a in self.answers]) for name in mixed}
-        self.scores = {name: channels for name, channels in found.items() if channels is not None}
-        """Outputs in which scores lie beside other numbers, as a detector's."""
+        self.scores: dict[str, ScoreChannels] = {}
+        """Outputs in which scores lie beside other numbers, as a detector's, or for many places."""
+        self.axes: dict[str, int] = {}
+        """Outputs whose largest number along an axis, counted from the end, is an answer."""
+        for value in model.graph.outputs:
+            self._look_at(value, [a[str(value.name)] for a in self.answers if str(value.name) in a])
+        self.finds = {n for n, s in self.scores.items() if sum(int(s.finds(a[n]).sum()) for a in self.answers) >= FEWEST}
+        """Of those with scores, outputs of which enough was found to judge the other numbers there alone."""
+        found = [sum(int(s.finds(each[n]).sum()) for n, s in self.scores.items() if n in each) for each in self.answers]
+        self.order = sorted(range(len(self.feeds)), key=lambda place: -found[place])
+        """Places of the feeds, those first in which most is found: where nothing is, noise does not show."""
+        self.beside = {n: s for n in self.axes for s in self.scores if self._places(n) == self._places(s) and len(self._places(n)) > 1}
+        """Outputs of which each place has its scores in another one, as boxes have."""
+        self.answer = self._answer()
         self._signals: dict[tuple[int, str], Signal] = {}
         self._margins: dict[int, list[Margins]] = {}
-        if self.answer in self.scores:
-            self.answer = None
+
+    def _answer(self) -> str | None:
+        """The first output of floats if it may hold answers, or the probabilities beside it for the same places: boxes may come first."""
+        first = next((n for n, a in (self.answers[0] if self.answers else {}).items() if a.dtype.kind == "f"), None)
+        if first not in self.axes or first in self.beside:
+            return None
+        sure = (n for n in self.axes if self._is_share(n) and self._places(n) == self._places(first))
+        return next(sure, first) if len(self._places(first)) > 1 else first
+
+    def _places(self, name: str) -> tuple[int, ...]:
+        return self.answers[0][name].shape[:-1]
+
+    def _look_at(self, value: ir.Value, answers: Sequence[Array]) -> None:
+        """What one output is."""
+        name = str(value.name)
+        if len(answers) < len(self.feeds) or not answers or answers[0].dtype.kind != "f":
+            return
+        rank = answers[0].ndim
+        found = find_scores(answers) if holds_scores(value) else only_scores(answers) if is_many_scores(value, rank) else None
+        if found is not None:
+            self.scores[name] = found
+        elif (axis := class_axis(value, rank)) is not None:
+            self.axes[name] = axis
 
     def compare(self, session: Session, first: int | None = None, hopeless: Callable[[Fidelity], bool] | None = None) -> Fidelity:
-        """Fidelity of a session on the first `first` feeds, or on all; on the first `GLANCE` alone if those are `hopeless`."""
+        """Fidelity of a session on the `first` feeds that tell most, or on all; on the first `GLANCE` alone if those are `hopeless`."""
         held = _Held()
-        for place, (feed, expected) in enumerate(zip(self.feeds[:first], self.answers[:first], strict=True)):
-            if place == GLANCE and hopeless is not None and hopeless(held.fidelity(varies=True)):
+        for turn, place in enumerate(self.order[:first]):
+            feed, expected = self.feeds[place], self.answers[place]
+            if turn == GLANCE and hopeless is not None and hopeless(held.fidelity(varies=True)):
                 break
             got = self._only_known(session.run(feed))
             held.see(got, expected)
@@ -97,19 +122,31 @@ class Reference:
         """Hold one output of one feed against the truth."""
         scores, truth = self.scores.get(name), self.answers[place][name]
         if scores is not None and truth.shape == got.shape:
-            held.scores.add(scores.of(truth), scores.of(got))
-            held.add(f"{name} scores", scores.of(truth), scores.of(got), alike=True, apart=True)
-            held.add(name, scores.others(truth), scores.others(got))
+            self._hold_scores(held, name, scores, truth, got)
+            return
+        if name in self.beside and self.beside[name] in self.finds and truth.shape == got.shape:
+            where = self.scores[self.beside[name]].finds(self.answers[place][self.beside[name]])
+            held.add(name, *(each.reshape(-1, each.shape[-1])[where] for each in (truth, got)))
             return
         shares = self._is_share(name)
         expected, found = self._logits(name, truth), self._logits(name, got)
         if (place, name) not in self._signals:
             self._signals[place, name] = signal_of(expected)
         held.add(name, expected, found, self._signals[place, name], alike=shares, apart=shares and name == self.answer)
-        if name == self.answer and truth.shape == got.shape and truth.ndim > 1 and truth.shape[-1] > 1:
+        if name == self.answer and truth.shape == got.shape and truth.ndim > 1 and truth.shape[self.axes[name]] > 1:
+            expected, found = (np.moveaxis(each, self.axes[name], -1) for each in ((truth, got) if shares else (expected, found)))
             if place not in self._margins:
-                self._margins[place] = margins_of(_logs(truth) if shares else expected)
-            held.cost.add(self._margins[place], got if shares else found, _logs if shares else np.asarray)
+                self._margins[place] = margins_of(_logs(expected) if shares else expected)
+            held.cost.add(self._margins[place], found, _logs if shares else np.asarray)
+
+    def _hold_scores(self, held: "_Held", name: str, scores: ScoreChannels, truth: Array, got: Array) -> None:
+        expected, found = scores.of(truth), scores.of(got)
+        held.add(f"{name} scores", expected, found, alike=True, apart=True)
+        held.scores.add(expected, found, scores.alike(truth, got))
+        others, those = scores.others(truth), scores.others(got)
+        if others.size:
+            seen = scores.finds(truth) if name in self.finds else np.ones(len(others), bool)
+            held.add(name, others[seen], those[seen])
 
     def _is_share(self, name: str) -> bool:
         return self.forms[name] == "Softmax" or name in self.shares
@@ -118,8 +155,9 @@ class Reference:
         """Share of equal answers of one feed, if the output holds any."""
         if truth.shape != got.shape or not truth.ndim:
             return []
-        if truth.shape[-1] > 1:
-            return [float(np.mean(truth.argmax(-1) == got.argmax(-1)))]
+        axis = self.axes[name]
+        if truth.shape[axis] > 1:
+            return [float(np.mean(truth.argmax(axis) == got.argmax(axis)))]
         return [float(np.mean((truth > 0.5) == (got > 0.5)))] if self.forms[name] == "Sigmoid" else []
 
     def _only_known(self, answers: Mapping[str, Array]) -> dict[str, Array]:
@@ -129,7 +167,7 @@ class Reference:
         """As float32 or wider."""
         if self._is_share(name):
             logs = np.log(np.maximum(values, LEAST_PROBABILITY, dtype=np.promote_types(values.dtype, np.float32)))
-            logs -= logs.mean(axis=-1, keepdims=True)
+            logs -= logs.mean(axis=self.axes.get(name, -1), keepdims=True)
             return logs
         if self.forms[name] == "Sigmoid":
             clipped = np.clip(values.astype(np.float64), 1e-7, 1 - 1e-7)
@@ -182,13 +220,6 @@ def _logs(values: Array) -> Array:
     return logs
 
 
-def _adds_up(values: Array) -> bool:
-    """Whether the last axis holds probabilities that add up to one."""
-    if values.dtype.kind != "f" or not values.ndim or values.shape[-1] < 2 or not np.isfinite(values).all():
-        return False
-    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3))
-
-
 def _share_of_equal(truth: Array, got: Array) -> float:
     if truth.shape != got.shape:
         return 0.0
@@ -211,14 +242,4 @@ def decibels(noise: float) -> float:
     return MOST_DECIBELS if noise <= 10 ** (-MOST_DECIBELS / 10) else -10 * float(np.log10(noise))
 
 
-def _form_of(value: ir.Value, through: Container[str] = RESHAPING) -> str:
-    """The operator that shaped an output, seen through reshapes and into branches that agree: Softmax and Sigmoid give probabilities."""
-    node = value.producer()
-    while node is not None and node.op_type in through and node.inputs[0] is not None:
-        value = node.inputs[0]
-        node = value.producer()
-    if node is not None and node.op_type == "If":
-        place = list(node.outputs).index(value)
-        forms = {_form_of(node.attributes[name].as_graph().outputs[place], through) for name in ("then_branch", "else_branch")}
-        return forms.pop() if len(forms) == 1 else ""
-    return node.op_type if node is not None else ""
+__all__ = ["Fidelity", "Reference", "decibels"]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 
 import onnx_ir as ir
 
-from optkit.quantization.fidelity import RESHAPING
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_static import activation_inputs, outputs_of
 from optkit.quantization.operators import ELEMENTWISE, activation_after, is_standard, moves
+from optkit.quantization.output_forms import RESHAPING
 
 
 def region_nodes(

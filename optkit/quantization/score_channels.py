@@ -1,25 +1,26 @@
 """Scores beside other numbers, as in the head of a detector: channels that stay within 0 and 1 next to boxes that reach 640.
 
-What counts of scores is which of them are high. A class that never shows keeps scores of a thousandth, and its noise harms nobody.
+What counts of scores is which of them are high. A class that never shows keeps scores of a thousandth, and its noise harms nobody; nor
+does the noise of a box where nothing is found. Some heads hold beside the classes how likely there is anything at all: what such a
+score says and what a class says are multiplied, and where there is nothing the classes are at random.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
+
+from optkit.quantization.boxes import Reading, reading_of, same_boxes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-SQUASHING = frozenset({"Sigmoid", "HardSigmoid", "Softmax"})
-CARRYING = frozenset(
-    {"Concat", "Reshape", "Transpose", "Slice", "Split", "Squeeze", "Unsqueeze", "Flatten", "Gather", "Identity", "Cast", "Pad"}
-)
 HIGH = 0.25
 """What detectors usually take for a find."""
 FEWEST = 20
 """High scores that must be seen: of fewer, one more or less decides."""
+TOGETHER = 0.5
+"""Share of the first score's finds where another is high too, from which it says that there is anything: classes exclude each other."""
 
 
 @dataclass(frozen=True)
@@ -28,29 +29,34 @@ class ScoreChannels:
 
     axis: int
     which: Array
+    gated: bool = False
+    """Whether the first of them says how likely there is anything."""
+    reading: Reading | None = None
+    """How the other numbers are boxes, if they are."""
 
     def of(self, values: Array) -> Array:
-        """The scores among values."""
-        return np.compress(self.which, values, axis=self.axis)
+        """The scores among values: [positions, classes]."""
+        scores = self._rows(values)[:, self.which]
+        return scores[:, 1:] * scores[:, :1] if self.gated else scores
 
     def others(self, values: Array) -> Array:
-        """All but the scores."""
-        return np.compress(~self.which, values, axis=self.axis)
+        """All but the scores: [positions, channels]."""
+        return self._rows(values)[:, ~self.which]
 
+    def finds(self, values: Array) -> Array:
+        """At which positions a score is high: there the other numbers are an answer, elsewhere nobody reads them."""
+        return np.asarray((self.of(values) > HIGH).any(axis=-1))
 
-def holds_scores(value: ir.Value) -> bool:
-    """Whether a part of an output is what a Sigmoid or its like gives, and another part is not."""
-    waiting, seen, ends = [value], {value}, set()
-    while waiting:
-        node = waiting.pop().producer()
-        if node is None or node.op_type not in CARRYING:
-            ends.add(node is not None and node.op_type in SQUASHING)
-            continue
-        for each in node.inputs if node.op_type == "Concat" else node.inputs[:1]:
-            if each is not None and each not in seen:
-                seen.add(each)
-                waiting.append(each)
-    return ends == {True, False}
+    def alike(self, truth: Array, got: Array) -> Array:
+        """At which positions what was found is the same in other respects: its box, if there is one."""
+        found = self.finds(truth)
+        if self.reading is not None and found.any():
+            found[found] = same_boxes(self.reading(self.others(truth)[found]), self.reading(self.others(got)[found]))
+        return found
+
+    def _rows(self, values: Array) -> Array:
+        rows = np.moveaxis(values, self.axis, -1)
+        return rows.reshape(-1, rows.shape[-1])
 
 
 def find_scores(answers: Sequence[Array]) -> ScoreChannels | None:
@@ -65,8 +71,23 @@ def find_scores(answers: Sequence[Array]) -> ScoreChannels | None:
         high = np.max([a.max(axis=others) for a in answers], axis=0)
         which = (low >= 0) & (high <= 1)
         if 0 < which.sum() < len(which) and (high > 2).any():
-            return ScoreChannels(axis, which)
+            found = ScoreChannels(axis, which)
+            found = replace(found, gated=_is_gated([found.of(a) for a in answers]))
+            return replace(found, reading=reading_of(np.concatenate([found.others(a)[found.finds(a)] for a in answers])))
     return None
+
+
+def only_scores(answers: Sequence[Array]) -> ScoreChannels | None:
+    """All channels of an output that holds nothing but scores, if enough of them are high to tell."""
+    if not answers or sum(int((a > HIGH).sum()) for a in answers) < FEWEST or len({a.shape[-1] for a in answers}) > 1:
+        return None
+    return ScoreChannels(-1, np.ones(answers[0].shape[-1], bool))
+
+
+def _is_gated(scores: Sequence[Array]) -> bool:
+    first = np.concatenate([s[:, 0] > HIGH for s in scores])
+    rest = np.concatenate([(s[:, 1:] > HIGH).any(axis=-1) for s in scores])
+    return bool(first.sum() >= FEWEST and rest[first].mean() >= TOGETHER)
 
 
 class ScoreAgreement:
@@ -75,13 +96,17 @@ class ScoreAgreement:
     def __init__(self) -> None:
         self.expected = self.found = self.both = 0
 
-    def add(self, truth: Array, got: Array) -> None:
-        """Fold in scores of one shape."""
+    def add(self, truth: Array, got: Array, alike: Array | None = None) -> None:
+        """Fold in scores of one shape; only where positions are `alike` in other respects can they agree."""
         expected, found = truth > HIGH, got > HIGH
+        same = expected & found
         self.expected += int(expected.sum())
         self.found += int(found.sum())
-        self.both += int((expected & found).sum())
+        self.both += int((same if alike is None else same[alike]).sum())
 
     def value(self) -> float | None:
         """Between 0 and 1; None where too few scores are high to tell."""
         return 2 * self.both / (self.expected + self.found) if self.expected >= FEWEST else None
+
+
+__all__ = ["ScoreAgreement", "ScoreChannels", "find_scores", "only_scores"]

@@ -1,0 +1,94 @@
+"""What an output of a model is, as far as its graph and its values tell: probabilities, scores, scores beside other numbers, or numbers."""
+
+from collections.abc import Container
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ReduceMean"})
+"""What comes out means what went in: a mean of probabilities is one too."""
+PICKING = RESHAPING | {"Transpose", "Slice", "Gather", "Concat"}
+CARRYING = PICKING - {"ReduceMean"} | {"Split", "Cast", "Pad"}
+YES_OR_NO = frozenset({"Sigmoid", "HardSigmoid"})
+"""Each number is a probability of its own."""
+SQUASHING = YES_OR_NO | {"Softmax"}
+NO_ANSWERS = frozenset({"GRU", "LSTM", "RNN", "Tanh", "LayerNormalization", "LpNormalization", "BatchNormalization"})
+"""What ends in one of these is a vector of features or a state: its largest element says nothing."""
+IMAGE = 4
+"""Axes from which an output is a map of something: which axis holds classes, and whether any does, only a Softmax tells."""
+
+
+def form_of(value: ir.Value, through: Container[str] = RESHAPING) -> str:
+    """The operator that shaped an output, seen through reshapes and into branches that agree: Softmax and Sigmoid give probabilities."""
+    node = _maker(value, through)
+    if node is not None and node.op_type == "If":
+        place = list(node.outputs).index(_source(value, through))
+        forms = {form_of(node.attributes[name].as_graph().outputs[place], through) for name in ("then_branch", "else_branch")}
+        return forms.pop() if len(forms) == 1 else ""
+    return node.op_type if node is not None else ""
+
+
+def ends_of(value: ir.Value) -> frozenset[str]:
+    """The operators whose values an output is put together from; an empty name stands for an input of the graph."""
+    waiting, seen, ends = [value], {value}, set()
+    while waiting:
+        node = waiting.pop().producer()
+        if node is None or node.op_type not in CARRYING:
+            ends.add(node.op_type if node is not None else "")
+            continue
+        for each in node.inputs if node.op_type == "Concat" else node.inputs[:1]:
+            if each is not None and each not in seen:
+                seen.add(each)
+                waiting.append(each)
+    return frozenset(ends)
+
+
+def holds_scores(value: ir.Value) -> bool:
+    """Whether a part of an output is what a Sigmoid or its like gives, and another part is not."""
+    ends = ends_of(value)
+    return bool(ends & SQUASHING) and bool(ends - SQUASHING)
+
+
+def is_many_scores(value: ir.Value, rank: int) -> bool:
+    """Whether an output holds probabilities of their own for many places: a map, or the scores of a detector."""
+    return rank >= 3 and ends_of(value) <= YES_OR_NO
+
+
+def class_axis(value: ir.Value, rank: int) -> int | None:
+    """Along which axis, from the end, the largest number of an output may be its answer; None where none is.
+
+    Maps of logits cannot be told from pictures and features, so of them only what a Softmax gives holds answers.
+    """
+    if form_of(value, PICKING) in NO_ANSWERS or rank == 0:
+        return None
+    node = _maker(value, ("Identity",))
+    if node is not None and node.op_type == "Softmax" and "axis" in node.attributes:
+        axis = node.attributes["axis"].as_int()
+        return axis if axis < 0 else axis - rank
+    return -1 if rank < IMAGE or (node is not None and node.op_type == "Softmax") else None
+
+
+def adds_up(values: Array) -> bool:
+    """Whether the last axis holds probabilities that add up to one."""
+    if values.dtype.kind != "f" or not values.ndim or values.shape[-1] < 2 or not np.isfinite(values).all():
+        return False
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3))
+
+
+def _source(value: ir.Value, through: Container[str]) -> ir.Value:
+    """The value that one is a reshape of."""
+    node = value.producer()
+    while node is not None and node.op_type in through and node.inputs[0] is not None:
+        value = node.inputs[0]
+        node = value.producer()
+    return value
+
+
+def _maker(value: ir.Value, through: Container[str]) -> ir.Node | None:
+    return _source(value, through).producer()
+
+
+__all__ = ["RESHAPING", "adds_up", "class_axis", "ends_of", "form_of", "holds_scores", "is_many_scores"]
