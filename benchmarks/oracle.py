@@ -121,8 +121,7 @@ def _fastest_of_each_way(ground: Ground) -> list[Configuration]:
 def _search_node_sets(ground: Ground, start: Configuration) -> None:
     bench, treatment = ground.bench, start.treatment
     names = [n for n in treatment.ways if bench.is_weighted(n)]
-    feeds = bench.feeds[:2]
-    before, after = (node_times(path, feeds, 1, "cpu") for path in (bench.original, ground.files[start.name]))
+    before, after = (node_times(path, bench.profiled, 1, "cpu") for path in (bench.original, ground.files[start.name]))
     saved = gains(names, before, after)
     noise = noise_by_node(bench, treatment, lambda what, done, total: None)
     noisiest = sorted(noise, key=lambda n: noise[n], reverse=True)
@@ -160,7 +159,7 @@ def _decided(name: str, ground: Ground, default: Measured | None, asked: argpars
         ground.found[measured.name] = replace(measured, ratio=ratio)
     best = min((ground.found[m.name] for m in finalists), key=lambda m: m.ratio.value)
     ours = ground.files[default.name] if default else ground.bench.original
-    share = race([ours, ground.files[best.name]], ground.bench.feeds[:4], seconds=asked.final, threads=1, device="cpu", seed=1)[1]
+    share = race([ours, ground.files[best.name]], ground.bench.raced, seconds=asked.final, threads=1, device="cpu", seed=1)[1]
     last = ground.found[default.name] if default else None
     return Outcome(name, asked.floor, last, best, share, tuple(ground.found.values()), ground.failed)
 

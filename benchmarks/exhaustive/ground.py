@@ -86,7 +86,7 @@ class Ground:
     def timed(self, paths: Sequence[Path], seconds: float) -> list[Interval]:
         """Time of each over float32's, in one interleaved run."""
         models = [self.bench.original, *paths]
-        return race(models, self.bench.feeds[:4], seconds=seconds, threads=1, device="cpu", seed=self.bench.seed)[1:]
+        return race(models, self.bench.raced, seconds=seconds, threads=1, device="cpu", seed=self.bench.seed)[1:]
 
     def _built(self, configuration: Configuration) -> tuple[Path, float] | None:
         try:

@@ -38,7 +38,7 @@ def climb(ground: Ground, start: Configuration, floor: float, seconds: float) ->
         if not fidelity.finite or fidelity.sqnr < floor:
             made.unlink()
             continue
-        ratio = race([path, made], ground.bench.feeds[:4], seconds=RACE, threads=1, device="cpu", seed=0)[1]
+        ratio = race([path, made], ground.bench.raced, seconds=RACE, threads=1, device="cpu", seed=0)[1]
         if ratio.high < 1:
             best, path, kept = trial, made, kept + 1
         else:

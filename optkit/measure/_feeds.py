@@ -1,6 +1,7 @@
 """One batch of examples as each model wants it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,17 @@ import numpy as np
 from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.runtimes import Port, Session
+from optkit.runtimes._typical import EXAMINED, Typical, Wanted, typical
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Feed = dict[str, Array]
 
 TIMED = 4
-"""Different feeds that are timed: a model may take longer for some inputs than for others."""
+"""Different feeds that are timed."""
+FEWEST_MIXED, MOST_MIXED = 3, 15
+"""The same where a model takes longer for some than for others."""
+SHARE = 0.01
+"""Of the time for timing, that these may take once if they are more than the fewest: more, and models could not be opened anew."""
 
 
 def check_batch(batch: int, examples: Examples, session: Session, name: str) -> None:
@@ -43,11 +49,26 @@ def batches_of(examples: Examples, batch: int, fixed: bool) -> Iterator[tuple[sl
         yield rows, feed
 
 
-def timed_feeds(examples: Examples, batch: int) -> list[Feed]:
+def timed_feeds(examples: Examples, batch: int, most: int = TIMED) -> list[Feed]:
     """A few full batches from all over the examples, repeating examples where there are too few."""
-    wanted = min(TIMED, max(1, len(examples) // batch)) * batch
+    wanted = min(most, max(1, len(examples) // batch)) * batch
     rows = np.resize(np.linspace(0, len(examples) - 1, min(wanted, len(examples))).round().astype(np.int64), wanted)
     return list(examples.take(rows).feeds(batch))
+
+
+def typical_feeds(session: Session, examples: Examples, batch: int, seconds: float) -> Typical:
+    """The feeds to time: where the model takes longer for some examples than for others, in such a mix as the examples have.
+
+    `seconds` are for timing.
+    """
+    feeds = timed_feeds(examples, batch, EXAMINED)
+
+    def answer(feed: Mapping[str, Array]) -> object:
+        return session.run(fitted(feed, session.inputs))
+
+    answer(feeds[0])  # what the first call of this size allocates is no time of its feed
+    found = typical(answer, feeds, Wanted(TIMED, FEWEST_MIXED, MOST_MIXED, SHARE * seconds))
+    return replace(found, feeds=tuple(timed_feeds(examples, batch))) if found.alike else found
 
 
 def fitted(feed: Mapping[str, Array], inputs: Sequence[Port]) -> Feed:

@@ -12,7 +12,7 @@ from optkit.measure import Conditions, Measurement, Progress, detect_machine
 from optkit.measure._answers import score_all
 from optkit.measure._conditions import Watch
 from optkit.measure._enough import Wish, enough
-from optkit.measure._feeds import Feed, check_batch, fitted, timed_feeds
+from optkit.measure._feeds import check_batch, fitted, typical_feeds
 from optkit.measure._fresh import cold_starts
 from optkit.measure._names import distinguishing_names
 from optkit.meters import Fresh, Meter, Readings
@@ -24,6 +24,7 @@ from optkit.runtimes._cpu_time import CpuTime
 from optkit.runtimes._lanes import Here, Lane, opener
 from optkit.runtimes._own_process import OwnProcess
 from optkit.runtimes._rounds import Array, time_rounds
+from optkit.runtimes._typical import Typical
 from optkit.samples import Samples
 
 COLD_SHARE = 0.5
@@ -72,6 +73,8 @@ class _OnDevice:
         self.asked = asked
         self.progress = progress
         self.inputs: list[Sequence[Port]] = []
+        self.timed: dict[int, Typical] = {}
+        """What is timed, by batch size."""
 
     def measure(self, metrics: Sequence[Metric] | None, meters: Sequence[Meter], *, first: bool) -> Iterator[Measurement]:
         """The measurements of all batch sizes; `first` when no device came before."""
@@ -93,20 +96,21 @@ class _OnDevice:
             for session, name in zip(sessions, self.names, strict=True):
                 check_batch(batch, self.examples, session, name)
         scored = score_all(sessions, self.names, self.examples, metrics, asked.batches[0], asked.output, self._told(""))
+        self.timed = {batch: typical_feeds(sessions[0], self.examples, batch, asked.seconds) for batch in asked.batches}
         return scored, [session.placement() for session in sessions]
 
     def _read(self, batch: int, threads: int, meters: Sequence[Meter]) -> tuple[list[list[Samples]], Conditions | None]:
         """What the meters read, per model, and under which conditions; nothing is run that none of them needs."""
-        feeds, wanted, asked = timed_feeds(self.examples, batch), {meter.needs for meter in meters}, self.asked
+        timed, wanted, asked = self.timed[batch], {meter.needs for meter in meters}, self.asked
         told = self._told(f", batch {batch}" + (f", {threads} threads" if len(asked.threads) > 1 else ""))
         rounds: list[list[Array]] = [[] for _ in self.models]
         cpu: list[list[float]] = [[] for _ in self.models]
         fresh: list[list[Fresh]] = [[] for _ in self.models]
         conditions = None
         if "rounds" in wanted:
-            rounds, cpu, conditions = self._time(feeds, threads, told)
+            rounds, cpu, conditions = self._time(timed, threads, told)
         if "fresh" in wanted:
-            paths, first = [model.path for model in self.models], [fitted(feeds[0], ports) for ports in self.inputs]
+            paths, first = [model.path for model in self.models], [fitted(timed.feeds[0], ports) for ports in self.inputs]
             fresh = cold_starts(paths, first, self.device, threads, asked.seconds * COLD_SHARE, told)
         sizes = [(model_size(each.path), compressed_size(each.path) if "file" in wanted else None) for each in self.models]
         readings = [
@@ -115,9 +119,9 @@ class _OnDevice:
         ]
         return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings], conditions
 
-    def _time(self, feeds: Sequence[Feed], threads: int, told: Progress) -> tuple[list[list[Array]], list[list[float]], Conditions]:
+    def _time(self, timed: Typical, threads: int, told: Progress) -> tuple[list[list[Array]], list[list[float]], Conditions]:
         asked = self.asked
-        lanes: list[Lane] = [self._lane(i, feeds, threads) for i in range(len(self.models))]
+        lanes: list[Lane] = [self._lane(i, timed, threads) for i in range(len(self.models))]
         for lane in lanes:
             if isinstance(lane, OwnProcess):
                 lane.get_ready()
@@ -129,21 +133,21 @@ class _OnDevice:
 
         stop = enough(asked.wish, asked.seed, lambda: lanes[0].openings)
         cpu = CpuTime(lanes, progress)
-        times = time_rounds(lanes, seconds=asked.seconds, seed=asked.seed, enough=stop, progress=cpu)
+        times = time_rounds(lanes, seconds=asked.seconds, seed=asked.seed, whole_laps=not timed.alike, enough=stop, progress=cpu)
         return times, cpu.per_query(times), watch.found(len(times[0]), lanes[0].openings)
 
-    def _lane(self, number: int, feeds: Sequence[Feed], threads: int) -> Lane:
+    def _lane(self, number: int, timed: Typical, threads: int) -> Lane:
         """A model of its own process where others in this one would disturb it."""
         model, asked = self.models[number], self.asked
         apart = asked.own_process
         if apart is None:  # two sessions of one runtime share its threads in peace; PyTorch's keep cores that the runtime's need
             apart = any(each.format == "torch" for each in self.models)
-        wanted = [fitted(feed, self.inputs[number]) for feed in feeds]
+        wanted = [fitted(feed, self.inputs[number]) for feed in timed.feeds]
         # where a model computes in the thread that asks, what the system gave to other programs meanwhile can be told from its time
         clock: Clock = "undisturbed" if self.device == "cpu" and threads == 1 else "wall"
         if apart:
-            return OwnProcess(model.path, wanted, self.device, threads, clock)
-        return Here(opener(lambda: open_session(model.path, self.device, threads), wanted), clock)
+            return OwnProcess(model.path, wanted, self.device, threads, clock, all_feeds=not timed.alike)
+        return Here(opener(lambda: open_session(model.path, self.device, threads), wanted, all_feeds=not timed.alike), clock)
 
     def _told(self, which: str) -> Progress:
         return lambda what, done, total: self.progress(f"{what} on {self.device}{which}", done, total)

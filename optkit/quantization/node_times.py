@@ -14,21 +14,31 @@ from optkit.runtimes.onnxruntime import open_onnx
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SUFFIX = "_kernel_time"
+END_OF_RUN = "model_run"
 RUNS = 9
+FEWEST_RUNS = 3
+"""Of one feed."""
 
 
 def node_times(model: Path, feeds: Sequence[Mapping[str, Array]], threads: int, device: str) -> dict[str, float]:
-    """Median seconds by node name as the runtime calls it; fused nodes keep the name of one of their parts, with a suffix."""
+    """Seconds by node name as the runtime calls it, the mean over the feeds; fused nodes keep the name of one of their parts, with a
+    suffix. What a node takes for one feed is the median of several runs; a node in a branch that a feed does not take, takes none.
+    """
+    runs = max(RUNS // len(feeds), FEWEST_RUNS)
     with tempfile.TemporaryDirectory() as folder:
         session = open_onnx(model, device, threads, profile=Path(folder) / "profile")
-        for i in range(RUNS):
-            session.run(feeds[i % len(feeds)])
+        for _ in range(runs):
+            for feed in feeds:
+                session.run(feed)
         events = json.loads(session.end_profile().read_text())
-    runs: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, Array] = defaultdict(lambda: np.zeros((runs, len(feeds))))
+    run = 0
     for event in events:
-        if event.get("cat") == "Node" and str(event.get("name", "")).endswith(SUFFIX):
-            runs[event["name"].removesuffix(SUFFIX)].append(event["dur"] * 1e-6)
-    return {name: float(np.median(each)) for name, each in runs.items()}
+        name = str(event.get("name", ""))
+        if event.get("cat") == "Node" and name.endswith(SUFFIX):
+            times[name.removesuffix(SUFFIX)][divmod(run, len(feeds))] += event["dur"] * 1e-6
+        run += event.get("cat") == "Session" and name == END_OF_RUN
+    return {name: float(np.median(each, axis=0).mean()) for name, each in times.items()}
 
 
 def time_of(name: str, times: Mapping[str, float]) -> float | None:

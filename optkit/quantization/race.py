@@ -1,28 +1,62 @@
 """Which variant is faster: all of them in turns, on the same inputs, in one measurement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from optkit.runtimes import open_session
+from optkit.runtimes import Session, open_session
 from optkit.runtimes._clocks import Clock
-from optkit.runtimes._lanes import Here, opener
+from optkit.runtimes._lanes import Calls, Here, Opener, opener
 from optkit.runtimes._rounds import time_rounds
+from optkit.runtimes._typical import Typical, Wanted, typical
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
 
 Feed = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
+RACED = Wanted(alike=4, least=5, most=48, seconds=0.02)
 
-def race(models: Sequence[Path], feeds: Sequence[Feed], *, seconds: float, threads: int, device: str, seed: int) -> list[Interval]:
+
+def race(
+    models: Sequence[Path], feeds: Sequence[Feed] | Typical, *, seconds: float, threads: int, device: str, seed: int
+) -> list[Interval]:
     """Time of each model as a ratio of the first one's, with 95 % intervals; below 1 is faster.
 
-    On one CPU thread only the time that it computes is counted, so that other load on the machine does not decide.
+    On one CPU thread only the time that it computes is counted, so that other load on the machine does not decide. Of `feeds` that are
+    known to take unlike times (`Typical`) every model answers all in turn, and what counts is their total: that is what all the inputs
+    which they stand for take, while the median of single answers would be that of one length alone.
     """
-
-    clock: Clock = "thread" if threads == 1 and device == "cpu" else "wall"
-    times = time_rounds([Here(opener(partial(open_session, m, device, threads), feeds), clock) for m in models], seconds=seconds, seed=seed)
+    several = isinstance(feeds, Typical) and not feeds.alike
+    given = feeds.feeds if isinstance(feeds, Typical) else feeds
+    opened = [partial(open_session, m, device, threads) for m in models]
+    openers = [all_at_once(each, given) if several else opener(each, given) for each in opened]
+    times = time_rounds([Here(each, _clock(device, threads)) for each in openers], seconds=seconds, seed=seed)
     return [ratio_of_medians(times[0], each, seed) for each in times]
+
+
+def raced_feeds(session: Session, feeds: Sequence[Feed], device: str, threads: int) -> Typical:
+    """Inputs for races, such that their total is that of all `feeds`, which the session has answered before."""
+    return typical(session.run, feeds, RACED, _clock(device, threads))
+
+
+def all_at_once(opened: Callable[[], Session], feeds: Sequence[Feed]) -> Opener:
+    """Opens a session of which one query is all feeds, one after the other."""
+
+    def open_and_bind() -> Calls:
+        session = opened()
+        calls = [session.bind(feed) for feed in feeds]
+
+        def answer_all() -> None:
+            for call in calls:
+                call()
+
+        return [answer_all]
+
+    return open_and_bind
+
+
+def _clock(device: str, threads: int) -> Clock:
+    return "thread" if threads == 1 and device == "cpu" else "wall"

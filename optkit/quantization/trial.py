@@ -14,7 +14,7 @@ from optkit.quantization.fidelity import Fidelity, Reference
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_recurrent import can_be_recurrent
 from optkit.quantization.operators import weight_of
-from optkit.quantization.race import race
+from optkit.quantization.race import race, raced_feeds
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 from optkit.quantization.unfused import left_in_float
 from optkit.runtimes import Session, open_session
@@ -24,6 +24,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGE = 1 << 30
 """Bytes of a model from which disk and memory are held for as few variants as possible."""
+PROFILED = 2
+"""Inputs of profiles, where one takes as long as another."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,12 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.size = model_size(self.original)
-        self.reference = Reference(self.model, open_session(self.original, self.device, self.threads), self.feeds)
+        session = open_session(self.original, self.device, self.threads)
+        self.reference = Reference(self.model, session, self.feeds)
+        self.raced = raced_feeds(session, self.feeds, self.device, self.threads)
+        """Inputs of races."""
+        self.profiled = self.feeds[:PROFILED] if self.raced.alike else self.raced.feeds
+        """Inputs of profiles."""
         self.failures: dict[str, str] = {}
         self.unfused: set[str] = set()
         """Nodes that ONNX Runtime does not compute in integers where they are."""
@@ -131,7 +138,7 @@ class Bench:
         if not there:
             return list(trials)
         models = [self.original, *(t.path for t in there)]
-        found = race(models, self.feeds[:4], seconds=seconds, threads=self.threads, device=self.device, seed=self.seed)
+        found = race(models, self.raced, seconds=seconds, threads=self.threads, device=self.device, seed=self.seed)
         ratios = iter(found[1:])
         return [replace(t, ratio=next(ratios)) if t.path.exists() else t for t in trials]
 

@@ -21,7 +21,16 @@ class OwnProcess:
     Raises what the model raises there, and ModelError when the process itself dies.
     """
 
-    def __init__(self, model: Path, feeds: Sequence[Mapping[str, Array]], device: str, threads: int, clock: Clock = "wall") -> None:
+    def __init__(
+        self,
+        model: Path,
+        feeds: Sequence[Mapping[str, Array]],
+        device: str,
+        threads: int,
+        clock: Clock = "wall",
+        *,
+        all_feeds: bool = False,
+    ) -> None:
         self.model = model
         self._count = 0
         self.cpu = 0.0
@@ -29,7 +38,8 @@ class OwnProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="optkit-")
         stored, self._errors = Path(self._folder.name) / "feeds.npz", Path(self._folder.name) / "stderr"
         store_feeds(stored, feeds)
-        request = {"model": str(model.absolute()), "feeds": str(stored), "device": device, "threads": threads, "clock": clock}
+        request = {"model": str(model.absolute()), "feeds": str(stored), "all_feeds": all_feeds}
+        request |= {"device": device, "threads": threads, "clock": clock}
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 command("optkit.runtimes._worker", {**request, "factories": trusted()}),

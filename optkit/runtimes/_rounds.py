@@ -30,6 +30,7 @@ def time_rounds(
     *,
     seconds: float,
     seed: int = 0,
+    whole_laps: bool = False,
     enough: Callable[[Rounds], bool] | None = None,
     progress: Progress | None = None,
 ) -> Rounds:
@@ -38,7 +39,8 @@ def time_rounds(
     Where a model's memory happens to lie changes its speed by some percent for as long as it is open (two sessions of one file differ),
     so a round opens all models anew, in random order, and rounds are what differs independently. Within a round blocks of at least
     2 ms alternate, in random order, all models answering the same feed before the next one. Models that take too long to open for
-    that within `seconds` stay open; what is large lies everywhere, so chance matters less for them. `enough` may end it before.
+    that within `seconds` stay open; what is large lies everywhere, so chance matters less for them. With `whole_laps` every round holds
+    each feed equally often, as it must where some take longer than others. `enough` may end it before.
     """
     dice = np.random.default_rng(seed)
     try:
@@ -50,7 +52,7 @@ def time_rounds(
                 for lane in lanes:  # all are closed before the first takes new memory
                     lane.close()
                 _open(lanes, dice)
-            for i, values in enumerate(_round(lanes, pace, dice)):
+            for i, values in enumerate(_round(lanes, pace, dice, whole_laps)):
                 times[i].append(values)
             if progress is not None:
                 progress("timing", number + 1, pace.rounds)
@@ -100,11 +102,11 @@ def _pace(opened: _Opened, seconds: float) -> _Pace:
     return _Pace(rounds, reopen, per_round, [max(1, round(block / max(once, 1e-7))) for once in opened.once])
 
 
-def _round(lanes: Sequence[Lane], pace: _Pace, dice: np.random.Generator) -> list[Array]:
-    """Laps over all models, one feed after the other, until the round's time is over."""
+def _round(lanes: Sequence[Lane], pace: _Pace, dice: np.random.Generator, whole: bool) -> list[Array]:
+    """Laps over all models, one feed after the other, until the round's time is over, and where `whole` all feeds had as many."""
     laps: list[list[Array]] = [[] for _ in lanes]
     feeds, start, lap = dice.permutation(min(lane.feeds for lane in lanes)), time.perf_counter(), 0
-    while lap == 0 or time.perf_counter() - start < pace.per_round:
+    while lap == 0 or time.perf_counter() - start < pace.per_round or (whole and lap % len(feeds)):
         feed = int(feeds[lap % len(feeds)])
         for i in dice.permutation(len(lanes)):
             laps[i].append(lanes[i].block(feed, pace.repeats[i]))

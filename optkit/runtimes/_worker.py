@@ -1,6 +1,7 @@
 """A process that runs one model for another that asks for it: `python -m optkit.runtimes._worker REQUEST`.
 
-REQUEST is JSON: model, feeds (a file of `store_feeds`), device, threads, clock, and factories (whose code may make a PyTorch model).
+REQUEST is JSON: model, feeds (a file of `store_feeds`), all_feeds (whether none may be left out), device, threads, clock, and factories
+(whose code may make a PyTorch model).
 Then each line on stdin is a wish (`open`, `block` with feed and repeats, `close`) and each line on stdout its answer, both JSON.
 """
 
@@ -25,7 +26,7 @@ def serve(asked: dict[str, Any], wishes: TextIO, answers: TextIO) -> None:
     def opened() -> Session:
         return open_session(Path(asked["model"]), asked["device"], asked["threads"])
 
-    lane = Here(opener(opened, feeds), asked["clock"])
+    lane = Here(opener(opened, feeds, all_feeds=asked["all_feeds"]), asked["clock"])
     for line in wishes:
         wish, answer = json.loads(line), {}
         match wish["do"]:

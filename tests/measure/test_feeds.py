@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from optkit.datasets import Examples
 from optkit.errors import UsageError
-from optkit.measure._feeds import TIMED, batches_of, check_batch, fitted, timed_feeds
-from optkit.runtimes import Port
+from optkit.measure._feeds import MOST_MIXED, TIMED, batches_of, check_batch, fitted, timed_feeds, typical_feeds
+from optkit.runtimes import Port, _clocks, _typical
 
 
 def numbered(count: int, whole: bool = False) -> Examples:
@@ -62,3 +62,36 @@ def test_batch_sizes_that_cannot_be_had(fake_session: Any) -> None:
     with pytest.raises(UsageError, match=r"--batch 0"):
         check_batch(0, numbered(3), fake_session(dict), "m.onnx")
     check_batch(2, numbered(3), made_for_two, "m.onnx")
+
+
+class Clocked:
+    """A session that takes as long as an input says, on a clock that only it moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.inputs, self.now = (Port("x", "float32", ("n", 1)),), 0.0
+        for module in (_clocks, _typical):
+            monkeypatch.setattr(module, "time", self)
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def run(self, feed: Any) -> None:
+        self.now += float(feed["x"].sum())
+
+
+def test_what_is_timed_has_the_mix_of_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = np.sort(np.random.default_rng(0).choice([8, 16, 32, 256], 400, p=[0.5, 0.3, 0.15, 0.05])).astype(np.float32)
+    examples = Examples("some.npz", {"x": 1e-6 * lengths[:, None]})
+    found = typical_feeds(Clocked(monkeypatch), examples, 1, 10.0)  # type: ignore[arg-type]
+    timed = [round(float(feed["x"][0, 0]) * 1e6) for feed in found.feeds]
+    assert not found.alike
+    assert len(timed) == MOST_MIXED
+    assert np.mean(timed) == pytest.approx(np.mean(lengths), rel=0.15)
+    assert np.median(timed) == np.median(lengths)
+
+
+def test_where_examples_take_alike_a_few_from_all_over_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = Examples("some.npz", {"x": np.linspace(1e-4, 1.1e-4, 30, dtype=np.float32)[:, None]})
+    found = typical_feeds(Clocked(monkeypatch), examples, 2, 10.0)  # type: ignore[arg-type]
+    assert found.alike
+    assert [feed["x"].tolist() for feed in found.feeds] == [feed["x"].tolist() for feed in timed_feeds(examples, 2)]

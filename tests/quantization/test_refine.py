@@ -15,6 +15,7 @@ from optkit.quantization.refine import refine, without_slow
 from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 from optkit.quantization.trial import Bench, Trial
+from optkit.runtimes._typical import Typical
 from optkit.stats.interval import Interval
 
 from .tiny import Feed, draw, read, saved
@@ -155,8 +156,8 @@ def test_variants_are_timed_against_the_original_together(bench: Callable[[ir.Mo
     one = started(held)
     seen: list[Any] = []
 
-    def race(models: Sequence[Path], given: Sequence[Feed], **settings: Any) -> list[Interval]:
-        seen.append((list(models), len(given), settings))
+    def race(models: Sequence[Path], given: Typical, **settings: Any) -> list[Interval]:
+        seen.append((list(models), len(given.feeds), settings))
         return [Interval(i, i, i) for i in range(len(models))]
 
     monkeypatch.setattr(trials, "race", race)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -97,3 +98,22 @@ def test_everything_is_let_go_of_whatever_happens() -> None:
     with pytest.raises(RuntimeError, match="it broke"):
         time_rounds([lane], seconds=0.01)
     assert lane.ended
+
+
+class OneByOne(Here):
+    """Answers once in a block."""
+
+    def block(self, feed: int, repeats: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        return super().block(feed, 1)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_whole_laps_give_every_feed_its_turn_in_every_round(whole: bool) -> None:
+    log: list[tuple[int, int]] = []
+    ends: list[int] = []
+    slow = [OneByOne(each.opener) for each in lanes([], log, feeds=5, opening=0.01)]
+    time_rounds(slow, seconds=0.0, whole_laps=whole, progress=lambda *_: ends.append(len(log)))
+    for start, end in pairwise(ends):
+        turns = [[feed for model, feed in log[start:end] if model == which] for which in (0, 1)]
+        assert turns[0] == turns[1]
+        assert sorted(turns[0]) == list(range(5)) if whole else len(turns[0]) == 1

@@ -13,7 +13,7 @@ from optkit.formats.onnx import LARGEST_DRAFT, model_size, save_model
 from optkit.quantization.blocks.algorithms import Rounded
 from optkit.quantization.blocks.build import Form, build_counted
 from optkit.quantization.fidelity import Fidelity, Reference
-from optkit.quantization.race import race
+from optkit.quantization.race import race, raced_feeds
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import open_session
 from optkit.stats.interval import Interval
@@ -56,7 +56,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.size = model_size(self.original)
-        self.reference = Reference(self.model, open_session(self.original, self.setting.device, self.setting.threads), self.feeds)
+        session = open_session(self.original, self.setting.device, self.setting.threads)
+        self.reference = Reference(self.model, session, self.feeds)
+        self.raced = raced_feeds(session, self.feeds, self.setting.device, self.setting.threads)
         self.failures: dict[str, str] = {}
         self._count = 0
 
@@ -83,7 +85,7 @@ class Bench:
         """The same trials with their time ratios, all raced against the original in one measurement."""
         place = self.setting
         models = [self.original, *(t.path for t in trials)]
-        found = race(models, self.feeds[:4], seconds=seconds, threads=place.threads, device=place.device, seed=place.seed)
+        found = race(models, self.raced, seconds=seconds, threads=place.threads, device=place.device, seed=place.seed)
         return [replace(t, ratio=ratio) for t, ratio in zip(trials, found[1:], strict=True)]
 
 

@@ -1,0 +1,104 @@
+"""Which of many inputs stand for all where there is time for few: a model may take longer for some than for others, and two models by
+different factors, as where they loop over what an input holds or skip its padding.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from optkit.runtimes._clocks import Clock, timed_block
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Feed = Mapping[str, Array]
+
+ALIKE = 1.25
+"""Time of the slowest input over that of the fastest, up to which it is the machine's noise as likely as the model."""
+EXAMINED = 48
+"""Inputs whose times are looked at."""
+PATIENCE = 0.5
+"""Seconds of looking at them."""
+FEWEST = 3
+"""Inputs to look at however long they take."""
+TRIES = 3
+LONG = 0.02
+"""Seconds of a call from which on one says enough."""
+DRAWS = 500
+"""Samples of which the most typical is taken."""
+
+
+@dataclass(frozen=True)
+class Typical:
+    """A few of many inputs."""
+
+    feeds: tuple[Feed, ...]
+    """Where times differ each stands for as many inputs as every other, and the first takes about as long as the mean of all."""
+    alike: bool
+    """Whether a model takes about as long for each of them."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many inputs are wanted."""
+
+    alike: int
+    """Where a model takes about as long for each."""
+    least: int
+    most: int
+    seconds: float
+    """Where it does not: between those, as many as it answers in that time, an odd number, so that one of them is the median."""
+
+    def of(self, mean: float) -> int:
+        """How many, of those that take `mean` seconds on average."""
+        count = int(np.clip(self.seconds / max(mean, 1e-9), self.least, self.most))
+        return count - 1 + count % 2
+
+
+def typical(answer: Callable[[Feed], object], feeds: Sequence[Feed], wanted: Wanted, clock: Clock = "wall") -> Typical:
+    """Evenly spaced ones of the inputs where the model takes about as long for each; else those that are most like all.
+
+    `answer` is a model that is warmed up, so that no time is that of a first call.
+    """
+    spread = list(_spread(feeds, EXAMINED))
+    if len(spread) < 2:
+        return Typical(tuple(spread), alike=True)
+    start, times = time.perf_counter(), {}
+    for place in np.random.default_rng(0).permutation(len(spread)).tolist():  # in such an order that the first few are from all over
+        times[place] = _seconds(partial(answer, spread[place]), clock)
+        if time.perf_counter() - start > PATIENCE and len(times) >= FEWEST:
+            break
+    if max(times.values()) <= ALIKE * min(times.values()):
+        return Typical(tuple(_spread(feeds, wanted.alike)), alike=True)
+    count = wanted.of(sum(times.values()) / len(times))
+    return Typical(tuple(spread[place] for place in like_all(times, count)), alike=False)
+
+
+def like_all(times: Mapping[int, float], count: int) -> list[int]:
+    """Keys of `count` of the times, such that their mean and their mean square are as near as can be to those of all, and one is of each
+    of as many strata: a model that takes a fixed time, one that takes as long as the first and one that takes its square then all take
+    as much longer or shorter for them as for all. The one nearest to the mean comes first.
+    """
+    keys, seconds = list(times), np.array(list(times.values()))
+    parts = np.array_split(np.argsort(seconds, kind="stable"), min(count, len(keys)))
+    dice, relative = np.random.default_rng(0), seconds / seconds.mean()
+    drawn = np.stack([dice.choice(part, DRAWS) for part in parts], axis=1)
+    off = sum(abs((relative[drawn] ** power).mean(axis=1) / (relative**power).mean() - 1) / power for power in (1, 2))
+    found = drawn[np.argmin(off)].tolist()
+    return [keys[place] for place in sorted(found, key=lambda place: abs(relative[place] - 1))]
+
+
+def _spread(feeds: Sequence[Feed], count: int) -> list[Feed]:
+    return [feeds[int(place)] for place in np.linspace(0, len(feeds) - 1, min(count, len(feeds))).round()]
+
+
+def _seconds(answer: Callable[[], object], clock: Clock) -> float:
+    """The shortest of a few calls: whatever else goes on makes them longer."""
+
+    def call() -> None:
+        answer()
+
+    once = float(timed_block(call, 1, clock)[0])
+    return once if once > LONG else min(once, float(timed_block(call, TRIES - 1, clock).min()))
