@@ -3,7 +3,8 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,14 +155,32 @@ class _Chain:
             self.progress(f"step {i + 1} of {len(self.steps)}: {word_of(step)}", 0, 0)
             place = folder / str(i)
             place.mkdir()
-            key = step_key(artifact.digest, step, self._data_digest(step), self.device, self.threads, self.seed, self.original.digest)
-            draft = place / NAMES[step.gives_for(artifact.format)]  # the same for every run, so that kept steps serve targets of any name
-            kept = self._take(key, artifact, draft)
-            if kept is None:
-                kept = self._run(i, artifact, draft, None if self.cache is None else self.cache.unfinished(key))
-                self._keep(key, kept)
-            artifact = kept
+            with self._told_at(i):
+                artifact = self._stepped(i, artifact, place)
         return artifact
+
+    def _stepped(self, i: int, artifact: Artifact, place: Path) -> Artifact:
+        step = self.steps[i]
+        key = step_key(artifact.digest, step, self._data_digest(step), self.device, self.threads, self.seed, self.original.digest)
+        draft = place / NAMES[step.gives_for(artifact.format)]  # the same for every run, so that kept steps serve targets of any name
+        kept = self._take(key, artifact, draft)
+        if kept is None:
+            kept = self._run(i, artifact, draft, None if self.cache is None else self.cache.unfinished(key))
+            self._keep(key, kept)
+        return kept
+
+    @contextmanager
+    def _told_at(self, i: int) -> Iterator[None]:
+        """Errors of a step name its line in the recipe, before what they say themselves of where it is."""
+        try:
+            yield
+        except OptkitError as error:
+            line = self.wheres[i] if i < len(self.wheres) else None
+            if line is None:
+                error.where = error.where or str(self.original.path)
+            elif not (error.where or "").startswith(line):
+                error.where = f"{line}: {error.where}" if error.where else line
+            raise
 
     def help(self, target: Path) -> Artifact:
         """Go through the same steps as the first process of a launch, for it to train with; it alone writes `target`."""
@@ -177,8 +196,7 @@ class _Chain:
         job = Job(self.original, data, self.device, self.threads, self.seed, self.progress, kept=unfinished)
         try:
             step.run(source, target, job)
-        except OptkitError as error:
-            error.where = error.where or (self.wheres[i] if i < len(self.wheres) else None) or str(self.original.path)
+        except OptkitError:
             raise
         except Exception as error:  # whatever a pass or a library under it raises
             if isinstance(error, OSError) and error.errno in FULL | FORBIDDEN:

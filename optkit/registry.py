@@ -74,7 +74,8 @@ def import_named(word: str, beside: str | None = None) -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
             hint = f"looked in {' and '.join(dict.fromkeys((folder, beside or folder)))} and the installed packages"
             raise UsageError(f"there is no module {error.name!r}", where=word, hint=hint) from error
-        raise UsageError(f"importing {module_name!r} raised {type(error).__name__}: {error}", where=word, hint="mend the module") from error
+        told = " ".join(str(error).split())
+        raise UsageError(f"importing {module_name!r} raised {type(error).__name__}: {told}", where=word, hint="mend the module") from error
     finally:
         for place in added:
             sys.path.remove(place)

@@ -73,12 +73,13 @@ def load_weights(module: "torch.nn.Module", path: Path, *, resize: bool = False)
         try:
             load_model(module, str(path), strict=True)
         except (RuntimeError, OSError, ValueError) as error:
-            raise _misfit(path, error) from error
+            raise _misfit(path, error, module, read_sizes(path)) from error
         return
+    state = _state_dict(path)
     try:
-        module.load_state_dict(_state_dict(path))
+        module.load_state_dict(state)
     except RuntimeError as error:
-        raise _misfit(path, error) from error
+        raise _misfit(path, error, module, {name: tuple(tensor.shape) for name, tensor in state.items()}) from error
 
 
 def named_outputs(answer: Any, names: Sequence[str] = ()) -> dict[str, "torch.Tensor"]:
@@ -140,7 +141,16 @@ def _state_dict(path: Path) -> Mapping[str, Any]:
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
 
 
-def _misfit(path: Path, error: Exception) -> ModelError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = " ".join(lines[1:3]) if len(lines) > 1 else str(error)
-    return ModelError(f"its weights do not fit the network: {told[:300]}", where=str(path), hint="check `factory` and `arguments`")
+def _misfit(path: Path, error: Exception, module: "torch.nn.Module", there: Mapping[str, tuple[int, ...]]) -> ModelError:
+    """What differs, the first of it in full."""
+    here = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    found = [
+        f"{name!r} is {[*there[name]]} in the file, {[*size]} in the network"
+        for name, size in here.items()
+        if there.get(name, size) != size
+    ]
+    found += [f"{name!r} is in the network only" for name in here if name not in there]
+    found += [f"{name!r} is in the file only" for name in there if name not in here]
+    told = found[0] if found else " ".join(str(error).split())[:300]
+    more = f"; {len(found) - 1} more differ{'s' if len(found) == 2 else ''}" if len(found) > 1 else ""
+    return ModelError(f"its weights do not fit the network: {told}{more}", where=str(path), hint="check `factory` and `arguments`")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optkit.errors import ModelError, OptkitError, UsageError
@@ -144,6 +145,9 @@ def _made(origin: Origin) -> "torch.nn.Module":
 
 
 def _called(origin: Origin, folder: str | None) -> Any:
+    if ":" not in origin.factory:
+        hint = "write module:callable, such as nets:Classifier, timm:NAME or transformers:FOLDER"
+        raise UsageError("this names nothing that could be called", where=origin.factory, hint=hint)
     factory = import_named(origin.factory, folder)
     try:
         return factory(**origin.arguments)
@@ -151,7 +155,7 @@ def _called(origin: Origin, folder: str | None) -> Any:
         raise
     except Exception as error:  # the user's code may raise anything
         given = ", ".join(f"{name}={value!r}" for name, value in origin.arguments.items())
-        what = f"calling it with ({given}) raised {type(error).__name__}: {error}"
+        what = f"calling it with ({given}) raised {type(error).__name__}: {_in_one_line(error)}"
         raise UsageError(what, where=origin.factory, hint="set `arguments`, or mend the factory") from error
 
 
@@ -175,7 +179,16 @@ def _from_library(library: str, name: str, arguments: dict[str, Any]) -> Any:
             raise UsageError(what, where=f"{library}:{name}", hint=hint) from error
         if isinstance(error, ModuleNotFoundError) and error.name == library:
             raise UsageError(f"{library} is not installed", where=f"{library}:{name}", hint=f"pip install {library}") from error
-        raise UsageError(f"{library} cannot make it: {error}", where=f"{library}:{name}", hint="check the name and `arguments`") from error
+        if library == "transformers" and isinstance(error, OSError) and not Path(name).is_dir():
+            what = "there is no such folder, and the local cache of transformers has no such model"
+            hint = "name a folder with config.json and weights; nothing is downloaded"
+            raise UsageError(what, where=f"{library}:{name}", hint=hint) from error
+        what = f"{library} cannot make it: {_in_one_line(error)}"
+        raise UsageError(what, where=f"{library}:{name}", hint="check the name and `arguments`") from error
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _of_torchvision(error: BaseException | None) -> bool:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from optkit.errors import DataError, NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import CalibrationMemory, CalibrationSamples, NodesInFloat, Ranges, Regions, Target
+from optkit.pruning.patterns import matched
 from optkit.quantization.calibrate import calibrate, within_reach
 from optkit.quantization.calibration_note import NOTE, calibration_note
 from optkit.quantization.candidates import candidates
@@ -33,6 +34,7 @@ class QuantizeStatic(OnnxPass):
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)
         prepared = prepare(model)
+        matched(self.exclude, {str(node.name): node.op_type for node in prepared.model.graph.all_nodes()})
         found = candidates(prepared.model, "static", True, self.exclude, self.target == "portable")
         if not found:
             raise NothingPaid(

@@ -1,6 +1,6 @@
 """Examples as batches of tensors, in an order that follows from seed and epoch alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +56,23 @@ def make_batch(examples: Examples, rows: Array, device: str, augment: Augment | 
     return Batch(moved, None if labels is None else labels.to(device), rows, augment is not None)
 
 
+def no_numbers_in(examples: Examples, rows: Sequence[int] | Array) -> tuple[int, str] | None:
+    """The first of these examples with a value that is infinite or no number, and the array that it is in."""
+    arrays = {**examples.arrays, **({} if examples.labels is None else {LABELS: examples.labels})}
+    for row in rows:
+        for name, array in arrays.items():
+            if array.dtype.kind in "fc" and not np.isfinite(array[row]).all():
+                return int(row), name
+    return None
+
+
 def _augmented(augment: Augment, inputs: dict[str, Any], labels: Any) -> tuple[dict[str, Any], Any]:
     given = {**inputs, **({LABELS: labels} if labels is not None and LABELS not in inputs else {})}
     name = f"{augment.__module__}:{getattr(augment, '__qualname__', 'augment')}"
     try:
         made = dict(augment(dict(given)))
     except Exception as error:  # the user's function may raise anything
-        what = f"it raised {type(error).__name__}: {error}"
+        what = f"it raised {type(error).__name__}: {' '.join(str(error).split())}"
         raise UsageError(what, where=name, hint="it is called with a dict of tensors, labels included, and returns one") from error
     if made.keys() != given.keys():
         what = f"it was given {', '.join(given)} and returned {', '.join(made)}"

@@ -25,7 +25,8 @@ class Features:
         self.parts = dict(module.named_modules())
         for name in dict.fromkeys((*self.hidden, *self.attention)):
             if name not in self.parts or not name:
-                raise UsageError(f"the {of} has no part {name!r}", where="distill", hint=f"{suggestion(name, self.parts)[:400]}; {WHICH}")
+                known = suggestion(name, [each for each in self.parts if each])[:400]
+                raise UsageError(f"the {of} has no part {name!r}", where="distill", hint=f"{known}; {WHICH}")
         self.hooks = [self.parts[name].register_forward_hook(self._keep(name)) for name in {*self.hidden, *self.attention}]
 
     def take(self) -> "tuple[Mapping[str, torch.Tensor], Mapping[str, torch.Tensor]]":

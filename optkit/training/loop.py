@@ -2,16 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optkit.datasets import Array, Examples
-from optkit.errors import ModelError, OptkitError
+from optkit.errors import DataError, ModelError, OptkitError
 from optkit.pruning.torch_weights import hold_zeros
 from optkit.training.answering import answer_with
-from optkit.training.batches import Augment, Batch, batches_of, make_batch, parts_of
+from optkit.training.batches import Augment, Batch, batches_of, make_batch, no_numbers_in, parts_of
 from optkit.training.changing import make_optimizer, set_rate
 from optkit.training.checkpoint import Checkpoint
 from optkit.training.holding_out import hold_out
@@ -144,7 +144,7 @@ class Run:
             total += float(loss.detach()) * share
         total = float(self.team.mean(torch.tensor(total, dtype=torch.float64, device=self.device)))
         if not math.isfinite(total):
-            raise self._diverged(f"the loss became {total}")
+            raise self._diverged(f"the loss became {total}", rows)
         trained = list(self._trained())
         average_gradients(trained, self.team)
         self.precision.scaler.unscale_(self.optimizer)
@@ -268,7 +268,9 @@ class Run:
         self.best, self.best_weights, self.seconds = state["best"], dict(state["best_weights"]), state["seconds"]
         self.resumed_at = self.epoch
 
-    def _diverged(self, what: str) -> OptkitError:
+    def _diverged(self, what: str, rows: Sequence[int] | Array = ()) -> OptkitError:
+        if (bad := no_numbers_in(self.examples, rows)) is not None:
+            return DataError(f"example {bad[0]} holds values that are no finite numbers in {bad[1]!r}", hint="mend or leave it out")
         done, place = self.history[-1].number if self.history else 0, self.checkpoint.place
         kept = (
             f"; the last good checkpoint, within epoch {self.epoch} or after epoch {done}, is {place}" if place and place.is_file() else ""

@@ -111,7 +111,7 @@ def _own(word: str, function: Callable[..., Any]) -> Loss:
         try:
             found = function(dict(answers), batch.labels)
         except Exception as error:  # the user's function may raise anything
-            what = f"it raised {type(error).__name__}: {error}"
+            what = f"it raised {type(error).__name__}: {' '.join(str(error).split())}"
             raise UsageError(what, where=word, hint="it is called as f(outputs, labels) with tensors") from error
         if not isinstance(found, torch.Tensor) or not (found.requires_grad or not torch.is_grad_enabled()):
             raise UsageError(
