@@ -156,8 +156,9 @@ def _all_examples(
         return data
     if synthetic:
         from optkit.datasets.synthetic import synthetic as made_up
+        from optkit.formats.onnx_ids import id_limits
 
-        return made_up(ports, samples or MADE_UP, seed)
+        return made_up(ports, samples or MADE_UP, seed, id_limits(model.path))
     raise UsageError("no data to compare on", where=str(model.path), hint=data_wanted(ports))
 
 

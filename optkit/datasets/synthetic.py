@@ -1,6 +1,6 @@
 """Made-up examples, for when there is no data: fit for speed and for how alike two models answer, never for accuracy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,14 +17,15 @@ PIXELS = 224
 UNKNOWN = "any"
 """The type of an input that takes what it is given, as far as the model says."""
 LARGEST_ID = 10
-"""Ids are below it: an embedding has at least as many rows, while its true number is not known here."""
+"""Ids are below it where nobody says how many there are: an embedding has at least as many rows."""
 
 
-def synthetic(inputs: Sequence[Input], count: int = 64, seed: int = 0) -> Examples:
+def synthetic(inputs: Sequence[Input], count: int = 64, seed: int = 0, ids: Mapping[str, int] | None = None) -> Examples:
     """`count` examples of the inputs' types and shapes, the same for the same seed; `Examples.synthetic` is set.
 
-    Floats are normal; integers are small ids; what is called a mask is ones, type ids are zeros, positions count up. Examples are
-    whole feeds, with one row each, where an input is a single value or has a fixed first axis longer than 1.
+    Floats are normal; integers are ids, below the number that `ids` has for the input; what is called a mask is ones, type ids are zeros,
+    positions count up. Examples are whole feeds, with one row each, where an input is a single value or has a fixed first axis longer
+    than 1.
     """
     if count < 1:
         raise DataError("no examples are asked for", where="--synthetic", hint="ask for at least one")
@@ -35,7 +36,7 @@ def synthetic(inputs: Sequence[Input], count: int = 64, seed: int = 0) -> Exampl
     inputs = [port for port in inputs if not is_cache(port)]
     whole = any(not port.shape or (isinstance(port.shape[0], int) and port.shape[0] > 1) for port in inputs)
     random = np.random.default_rng(seed)
-    arrays = {port.name: _values(port, (count, *_sizes(port, inputs, whole)), random) for port in inputs}
+    arrays = {port.name: _values(port, (count, *_sizes(port, inputs, whole)), random, ids or {}) for port in inputs}
     return fit_examples(f"{count} made-up examples", arrays, inputs, synthetic=True)
 
 
@@ -57,7 +58,7 @@ def _is_image(port: Input) -> bool:
     return len(port.shape) == 4 and (port.shape[1] in (1, 3) or port.shape[3] in (1, 3))
 
 
-def _values(port: Input, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+def _values(port: Input, shape: tuple[int, ...], random: np.random.Generator, ids: Mapping[str, int]) -> Array:
     name, dtype = port.name.lower(), dtype_of(port)
     if "mask" in name:
         return np.ones(shape, dtype)
@@ -73,4 +74,4 @@ def _values(port: Input, shape: tuple[int, ...], random: np.random.Generator) ->
         return np.broadcast_to(np.arange(shape[-1]), shape).astype(dtype)
     if dtype == np.uint8 and len(shape) > 2:
         return random.integers(0, 256, shape, dtype=np.uint8)
-    return random.integers(1 if not port.shape else 0, LARGEST_ID, shape).astype(dtype)
+    return random.integers(1 if not port.shape else 0, ids.get(port.name, LARGEST_ID), shape).astype(dtype)

@@ -10,6 +10,7 @@ from optkit.passes import Job, Pass
 from optkit.passes._chosen import note_choice
 from optkit.passes._drop import drop_asked_for
 from optkit.passes._judging import HELD_OUT, JUDGED, learned_and_judged
+from optkit.passes._made_up import made_up_ids
 from optkit.passes._parameters import (
     AcceptSizeOnly,
     CalibrationMemory,
@@ -29,7 +30,7 @@ from optkit.quantization.wishes import Setting, Wishes
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 9
+    revision: ClassVar[int] = 10
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
@@ -68,9 +69,11 @@ class Quantize(Pass):
             self.accept_size_only,
             portable=self.target == "portable",
             effort=self.effort,
+            real=calibration is not None,
         )
         setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
-        choice = choose(source.path, model, calibration, judging, wishes, setting, target)
+        made_up = made_up_ids(source.path, job) if calibration is None else None
+        choice = choose(source.path, model, calibration, judging, wishes, setting, target, made_up=made_up)
         made = load_model(target)
         job.note("safe_on", list(safe_on(made)))
         if calibration is not None and (seen := calibration_note(made, calibration, job.threads, self.max_memory)):

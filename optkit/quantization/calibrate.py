@@ -43,6 +43,14 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds 
     return Learned(grids, means, smoothing, tuple(calibration_remarks(seen.histograms, len(examples))))
 
 
+def find_outliers(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds, setting: Setting) -> Learned:
+    """Outlier channels alone, which made-up ids show as well as real ones do: they come of the weights more than of the inputs."""
+    if not any(t.smooth for t in treatments):
+        return Learned()
+    few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
+    return Learned(smoothing=find_smoothing(model, few, threads=setting.threads, progress=setting.progress, limit=limit))
+
+
 def _observed(model: ir.Model, static: Collection[str], examples: Feeds, setting: Setting) -> Observed:
     wanted = tensors_to_observe([n for g in all_graphs(model) for n in g if n.name in static])
     seen = observe(model, list(wanted), examples, threads=setting.threads, limit=setting.max_memory, progress=setting.progress)

@@ -17,8 +17,11 @@ STORED = Treatment("8-bit weights, float compute")
 GROUP_SIZES = (128, 32)
 
 
-def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence[str] = (), portable: bool = True) -> list[Treatment]:
-    """Treatments to race. `method` narrows them: `auto`, `static`, `dynamic` or `weights`; static ones need calibration.
+def candidates(
+    model: ir.Model, method: str, calibrated: bool, exclude: Sequence[str] = (), portable: bool = True, *, outliers_known: bool = False
+) -> list[Treatment]:
+    """Treatments to race. `method` narrows them: `auto`, `static`, `dynamic` or `weights`; static ones need calibration, smoothed ones
+    need it or `outliers_known`.
 
     Unless `portable`, CPUs that add products in 16 bits may give other answers.
     """
@@ -43,7 +46,7 @@ def candidates(model: ir.Model, method: str, calibrated: bool, exclude: Sequence
         dynamic = {**_all(products_anywhere, Way.DYNAMIC), **recurrent}
         if dynamic:
             found.append(Treatment("dynamic", dynamic))
-        if products_anywhere and calibrated:
+        if products_anywhere and (calibrated or outliers_known):
             found.append(Treatment("dynamic, smoothed", dynamic, smooth=True))
     if method == "weights":
         found += _in_groups(model, exclude)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.errors import DataError, NothingPaid
-from optkit.quantization.calibrate import all_within_reach, calibrate
+from optkit.quantization.calibrate import all_within_reach, calibrate, find_outliers
 from optkit.quantization.candidates import STORED, candidates
 from optkit.quantization.compress import compressible
 from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
@@ -48,20 +48,33 @@ class Choice:
 
 @np.errstate(over="ignore", invalid="ignore")
 def choose(
-    original: Path, model: ir.Model, calibration: Feeds | None, judging: Feeds, wishes: Wishes, setting: Setting, target: Path
+    original: Path,
+    model: ir.Model,
+    calibration: Feeds | None,
+    judging: Feeds,
+    wishes: Wishes,
+    setting: Setting,
+    target: Path,
+    *,
+    made_up: Feeds | None = None,
 ) -> Choice:
     """Write the best variant of `model` (read from `original`) to `target`.
 
-    `calibration` gives examples for static ranges; None leaves static variants out. Fidelity and time are judged on `judging`.
-    Raises NothingPaid, with the reason, when no variant pays.
+    `calibration` gives examples for static ranges; None leaves static variants out; outlier channels may then be looked for on
+    `made_up` ones. Fidelity and time are judged on `judging`. Raises NothingPaid, with the reason, when no variant pays.
     """
     refuse_hopeless(model)
     feeds = list(full_feeds(open_session(original, setting.device, setting.threads), judging))
     prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
-    treatments = candidates(prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable)
+    treatments = candidates(
+        prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable, outliers_known=made_up is not None
+    )
     if not treatments:
         raise _nothing_for(wishes.method, prepared.model, calibration is not None)
-    learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
+    if made_up is not None:
+        learned = find_outliers(prepared.model, treatments, made_up, setting)
+    else:
+        learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
     treatments = all_within_reach(prepared.model, treatments, learned)
     if wishes.effort == "high" and calibration is None:
         raise DataError("effort high learns from real examples", hint="pass --data examples.npz: one array for each model input")

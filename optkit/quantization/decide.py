@@ -69,9 +69,12 @@ def _nothing_paid(trials: Sequence[Trial], smaller: Sequence[Trial], sound: Sequ
                 f"of the original's score, {show_percent(wishes.max_drop)} is allowed",
                 hint="give more calibration examples with --data, leave layers out with --exclude, or allow more with --max-drop",
             )
+        on = "" if wishes.real else " on made-up inputs"
+        examples = "more calibration examples" if wishes.real else "real examples"
         return NothingPaid(
-            f"INT8 loses too much here, even the most faithful variant ({best.treatment.name}): {shortfall(best.fidelity, wishes.floor)}",
-            hint="give more calibration examples with --data, leave layers out with --exclude, or set the noise allowed with --min-sqnr",
+            f"INT8 loses too much{on or ' here'}, even the most faithful variant ({best.treatment.name}): "
+            f"{shortfall(best.fidelity, wishes.floor)}",
+            hint=f"give {examples} with --data, leave layers out with --exclude, or set the noise allowed with --min-sqnr",
         )
     reasons = "; ".join(f"{name}: {why}" for name, why in bench.failures.items())
     return NothingPaid(f"no INT8 variant is smaller than the original{f' ({reasons})' if reasons else ''}", hint="try --fp16")

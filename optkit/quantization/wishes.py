@@ -34,6 +34,8 @@ class Wishes:
     """The same answers on CPUs that add products in 16 bits."""
     effort: str = "normal"
     """`high` learns how to round every weight."""
+    real: bool = True
+    """Whether it is judged on real examples."""
 
     @property
     def scored(self) -> bool:

@@ -67,3 +67,9 @@ def test_text() -> None:
 def test_none_at_all() -> None:
     with pytest.raises(DataError):
         synthetic(BERT, 0)
+
+
+def test_ids_reach_as_far_as_the_model_takes_them() -> None:
+    arrays = synthetic(BERT, 64, ids={"input_ids": 3000}).arrays
+    assert 2900 < arrays["input_ids"].max() < 3000
+    assert (arrays["attention_mask"] == 1).all()

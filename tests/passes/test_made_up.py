@@ -1,8 +1,14 @@
+from pathlib import Path
+
+import numpy as np
 import onnx
 import pytest
 
 from optkit.errors import DataError
-from optkit.passes._made_up import made_up_for
+from optkit.formats import read_artifact
+from optkit.passes import Job
+from optkit.passes._judging import learned_and_judged
+from optkit.passes._made_up import made_up_for, made_up_ids
 from optkit.runtimes import Session, open_session
 
 
@@ -29,3 +35,25 @@ def test_where_answers_are_worth_nothing_data_is_asked_for(ports: str, graph: st
         made_up_for(session(ports, graph), 4, 0)
     assert "--data" in str(caught.value.hint)
     assert "x float32[N, " in str(caught.value.hint)
+
+
+def test_ids_are_made_up_for_models_that_take_them(tmp_path: Path) -> None:
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (int64[N, S] ids) => (float[N, S, 2] y) { y = Gather(t, ids) }'
+    )
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.random.default_rng(0).normal(size=(500, 2)).astype("f"), "t"))
+    onnx.save(proto, tmp_path / "model.onnx")
+    source = read_artifact(tmp_path / "model.onnx")
+    found = made_up_ids(source.path, Job(source, None))
+    assert found is not None
+    assert 400 < found.arrays["ids"].max() < 500
+    assert found.digest != learned_and_judged(source, Job(source, None), 4)[1].digest
+
+
+def test_none_are_for_others(tmp_path: Path) -> None:
+    onnx.save(
+        onnx.parser.parse_model('<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[N] y) { y = Exp(x) }'),
+        tmp_path / "m.onnx",
+    )
+    source = read_artifact(tmp_path / "m.onnx")
+    assert made_up_ids(source.path, Job(source, None)) is None

@@ -41,6 +41,15 @@ def test_every_method_and_what_it_needs() -> None:
     assert names("static", False) == []
 
 
+def test_known_outliers_are_enough_for_smoothing() -> None:
+    assert [t.name for t in candidates(MIXED, "auto", False, outliers_known=True)] == [
+        "dynamic",
+        "dynamic, smoothed",
+        "8-bit weights, float compute",
+    ]
+    assert [t.name for t in candidates(MIXED, "static", False, outliers_known=True)] == []
+
+
 def test_ways_follow_from_operators() -> None:
     by_name = {t.name: dict(t.ways) for t in candidates(MIXED, "auto", True)}
     assert by_name["static"] == {"c": STATIC, "g": STATIC, "m": FLOAT_OUT}

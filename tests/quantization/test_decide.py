@@ -102,6 +102,12 @@ def test_loss_is_told_of_the_most_faithful_variant() -> None:
     assert "--min-sqnr" in hint
 
 
+def test_made_up_inputs_are_said_to_be_such() -> None:
+    what, hint = refusal(trial("lossy", 0.5, sqnr=12.345, good=False), floor=20.0, real=False)
+    assert what == "INT8 loses too much on made-up inputs, even the most faithful variant (lossy): it keeps 12.3 dB, 20 are asked for"
+    assert hint.startswith("give real examples with --data")
+
+
 def test_a_limit_on_the_drop_is_told_as_a_drop() -> None:
     what, hint = refusal(trial("lossy", 0.5, drop=0.034, good=False), max_drop=0.01)
     assert what == "INT8 loses too much here: the most faithful variant (lossy) loses 3.40% of the original's score, 1.00% is allowed"
