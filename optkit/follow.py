@@ -1,5 +1,6 @@
 """Follow a plan to its end: make the model, prove what it gained and cost, and put both in a folder, all of it or nothing."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optkit.artifact import Artifact, Made
+from optkit.compare import Comparison
 from optkit.draft import check_folder, check_output, disk_error, draft_folder, publish
 from optkit.formats import NAMES, model_files
 from optkit.formats.torch_compiled import with_compiled
@@ -24,6 +26,8 @@ from optkit.reports import html, json, markdown
 from optkit.store import Store, default_place
 from optkit.training.processes import helps
 
+KEYS = {"time": "measure.time", "threads": "measure.threads", "output": "measure.output", "data": "data.evaluation"}
+OPTION = re.compile(rf"--({'|'.join(KEYS)})\b( \d+\w*)?")
 REPORTS = {"report.json": json, "report.md": markdown, "report.html": html}
 
 
@@ -112,7 +116,17 @@ def _prove(plan: Plan, material: Material, made: Artifact, final: Path, progress
         replace(each, model=replace(each.model, path=final)) if each.model.path == made.path else each for each in report.measurements
     )
     notes = (*report.notes, *material.remarks, *(_told(step) for step in made.lineage))
-    return replace(report, measurements=settled, notes=notes)
+    return replace(report, measurements=settled, notes=notes, comparisons=tuple(_in_words_of_recipes(each) for each in report.comparisons))
+
+
+def _in_words_of_recipes(comparison: Comparison) -> Comparison:
+    """Hints that name an option of the command line name the key that stands for it in a recipe."""
+
+    def key(found: re.Match[str]) -> str:
+        return KEYS[found[1]] + (f":{found[2]}" if found[2] else "")
+
+    told = (replace(each, hint=OPTION.sub(key, each.hint)) for each in comparison.warnings)
+    return replace(comparison, warnings=tuple(told))
 
 
 def _told(step: Made) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -88,20 +89,32 @@ def _keep_best_effort(error: NothingPaid, draft: Path, target: Path, *, force: b
 def step_key(source: str, step: Pass, data: str | None, device: str, threads: int, seed: int, original: str = "") -> str:
     """What decides a step's result, as one hash: under it the result is kept. `source`, `data` and `original` are digests."""
     machine = detect_machine()  # passes that measure choose by it
+    parameters = step.model_dump(mode="json")
     facts = {
         "source": source,
         "pass": f"{type(step).__module__}.{type(step).__qualname__}",
         "revision": step.revision,
-        "parameters": step.model_dump(mode="json"),
+        "parameters": parameters,
         "versions": versions_for([extra for taken in step.formats() for extra in step.needs_for(taken)]),
         "data": data,
         "device": device,
         "threads": threads,
         "seed": seed,
-        "machine": [machine.processor, machine.features, machine.cores],
+        "machine": [machine.processor, machine.features],
+        **({"cores": [machine.cores, _usable()]} if threads == 0 or _takes_all_threads(parameters) else {}),
         **({"depends": dict(depends)} if (depends := step.depends(original)) else {}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _takes_all_threads(parameters: Mapping[str, Any]) -> bool:
+    """Whether a pass trains with as many threads as there are cores: sums then come out a little different elsewhere."""
+    inner = (value for value in parameters.values() if isinstance(value, Mapping))
+    return parameters.get("training_threads") == 0 or any(map(_takes_all_threads, inner))
+
+
+def _usable() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def kept_steps(

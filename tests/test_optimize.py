@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import os
 import signal
@@ -65,6 +66,12 @@ class Scale(OnnxPass):
         assert weights.const_value is not None
         weights.const_value = ir.tensor(weights.const_value.numpy() * np.float32(self.by))
         return model
+
+
+class Trained(Scale):
+    """Trains with every core."""
+
+    training_threads: int = Field(0, description="threads")
 
 
 class Demanding(Scale):
@@ -170,6 +177,16 @@ def test_the_key_of_a_step_holds_all_it_depends_on(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Scale, "revision", 1)
     assert len({key(), *others}) == 1 + len(others)
     assert key() == key(step=Scale(by=2.0))
+
+
+@pytest.mark.parametrize(("step", "threads", "depends"), [(Scale(), 1, False), (Scale(), 0, True), (Trained(), 1, True)])
+def test_the_cores_of_a_machine_count_only_where_all_of_them_are_taken(
+    step: Pass, threads: int, depends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = step_key("s", step, None, "cpu", threads, 0)
+    other = dataclasses.replace(detect_machine(), cores=detect_machine().cores + 1)
+    monkeypatch.setattr("optkit.optimize.detect_machine", lambda: other)
+    assert (step_key("s", step, None, "cpu", threads, 0) != here) == depends
 
 
 def test_a_damaged_entry_of_the_cache_is_computed_again(source: Artifact, out: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from optkit.commands._screen import show_drawing
 
 if TYPE_CHECKING:
     from optkit.inspection import Inspection
+    from optkit.inspection.under_roof import Roofline
 
 
 @click.command(name="inspect")
@@ -43,10 +44,8 @@ def command(
     found, feed = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None, fastest=roofline)
     if roofline:
         from optkit.inspection.advice import as_estimated
-        from optkit.inspection.peaks import measure_peaks
-        from optkit.inspection.roofline import roofline as place
 
-        placed = place(found, measure_peaks(device, threads), feed)
+        placed = _place(model, found, data, feed)
         found = replace(found, roofline=placed, advice=as_estimated(found.advice, placed.predictions))
     if as_json:
         click.echo(write_record(found))
@@ -55,6 +54,24 @@ def command(
         if found.roofline is not None:
             under = found.roofline
             show_drawing(lambda console: show_roofline(under, console))
+
+
+def _place(model: Path, found: "Inspection", data: str | None, feed: "Mapping[str, Any] | None") -> "Roofline":
+    from optkit.commands._progress import progress_display
+    from optkit.datasets import read_examples
+    from optkit.inspection.drafts import try_drafts
+    from optkit.inspection.peaks import measure_peaks
+    from optkit.inspection.profile import made_up_examples
+    from optkit.inspection.roofline import roofline as place
+
+    assert found.profile is not None, "the roofline needs it"
+    device, threads = found.profile.device, found.profile.threads
+    examples = read_examples(data, found.inputs) if data else made_up_examples(found.inputs, found.work.sizes)
+    with progress_display() as progress:
+        progress("the machine's peaks", 0, 0)
+        peaks = measure_peaks(device, threads)
+        drafts = try_drafts(model, examples, device, threads, progress)
+        return place(found, peaks, feed, drafts=drafts)
 
 
 def _inspect(

@@ -140,3 +140,5 @@ class Inspection:
     profile: Profile | None = None
     notes: tuple[str, ...] = ()
     roofline: Roofline | None = None
+    schema: int = 1
+    """Of the JSON; raised when what a field means changes."""

@@ -3,13 +3,16 @@
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
-from optkit.inspection.under_roof import Cost, Peaks, Placed, Prediction
+from optkit.inspection.under_roof import Cost, Draft, Peaks, Placed, Prediction
 from optkit.units import show_seconds
 
 QUANTIZABLE = ("Conv", "Gemm", "MatMul")
 BATCH = 8
 HALF = 0.5
+FASTER = 1.03
+"""Times as fast, from which on a draft is."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,17 @@ class _Now:
 
 
 def predict(
-    path: str, nodes: Sequence[Placed], whole: float, overhead: float, peaks: Peaks, bandwidth: float, device: str
+    path: str,
+    nodes: Sequence[Placed],
+    whole: float,
+    overhead: float,
+    peaks: Peaks,
+    bandwidth: float,
+    device: str,
+    drafts: Sequence[Draft] | None = None,
 ) -> tuple[Prediction, ...]:
-    """The gain of each change. INT8: kernels take what they were measured to take, and everything else what it takes now.
+    """The gain of each change. INT8: what drafts gave; without any (None), kernels take what they were measured to take, and everything
+    else what it takes now.
 
     The others: what a node does besides being called gets faster as its roof rises; it keeps the share of the roof that it reaches now.
     `whole` is the time of an inference, `overhead` what of it calls take.
@@ -42,7 +53,7 @@ def predict(
     where = "" if device == "cpu" else f" --device {device}"
     sixteen = peaks.float16 or peaks.float32
     slow_half = "the runtime has no fast 16-bit kernels here" if sixteen < peaks.float32 else f"{sixteen / peaks.float32:.1f}× the peak"
-    speedup, why = _integers(now)
+    speedup, why = _integers(now) if drafts is None else of_drafts(drafts)
     found = (
         Prediction("INT8", speedup, why, f"optkit quantize {model} --int8 --data DATA{where}"),
         Prediction(
@@ -68,6 +79,26 @@ def predict(
         ),
     )
     return tuple(sorted(found, key=lambda each: -each.speedup))
+
+
+def of_drafts(drafts: Sequence[Draft]) -> tuple[float, str]:
+    """What to expect where these were tried: the fastest; where its answers do not hold, something between it and those that do.
+
+    `optkit quantize` then puts layers back to float until answers hold: half of the way, on a scale of ratios, is as good a guess as any.
+    """
+    if not drafts:
+        return 1.0, "nothing for integers"
+    fastest = max(drafts, key=lambda draft: draft.speedup)
+    told = f"tried here: {fastest.method}, {fastest.speedup:.1f}×"
+    if fastest.speedup <= FASTER:
+        return 1.0, "tried here: no draft was faster"
+    if fastest.faithful is None:
+        return fastest.speedup, f"{told}; made-up inputs do not tell whether answers hold"
+    if fastest.faithful:
+        return fastest.speedup, told
+    holding = max([1.0, *(draft.speedup for draft in drafts if draft.faithful)])
+    back = "its answers do not hold, so layers go back to float"
+    return sqrt(fastest.speedup * holding), f"{told}, but {back}; {holding:.1f}× holds"
 
 
 def _integers(now: _Now) -> tuple[float, str]:

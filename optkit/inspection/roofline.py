@@ -13,7 +13,7 @@ from optkit.inspection.integers import Beside, integer_seconds
 from optkit.inspection.kernels import crossings, kernel_of
 from optkit.inspection.predict import predict, roof_seconds
 from optkit.inspection.profile import made_up_examples
-from optkit.inspection.under_roof import Bound, Cost, Kernel, Peaks, Placed, Roofline
+from optkit.inspection.under_roof import Bound, Cost, Draft, Kernel, Peaks, Placed, Roofline
 from optkit.inspection.values import Array, Value, element_type, known_product
 from optkit.inspection.walk import Visit
 from optkit.runtimes.onnxruntime import open_onnx
@@ -35,10 +35,17 @@ Timer = Callable[[Sequence[Kernel], Peaks, Beside, str, int], Mapping[Kernel, fl
 """Seconds of kernels in INT8, on a device with so many threads."""
 
 
-def roofline(found: Inspection, peaks: Peaks, feed: Mapping[str, Array] | None = None, timed: Timer = integer_seconds) -> Roofline:
-    """Place a model that was profiled, and time its kernels in INT8, in turns with the model itself on `feed` (else a made-up one).
+def roofline(
+    found: Inspection,
+    peaks: Peaks,
+    feed: Mapping[str, Array] | None = None,
+    timed: Timer = integer_seconds,
+    drafts: Sequence[Draft] | None = None,
+) -> Roofline:
+    """Place a model that was profiled. Its file is read again for shapes.
 
-    Its file is read again for shapes.
+    INT8 is expected to give what `drafts` gave; where none could be tried (None), its kernels are timed in INT8, in turns with the
+    model itself on `feed` (else a made-up one).
 
     Raises ValueError where it was not profiled.
     """
@@ -56,7 +63,7 @@ def roofline(found: Inspection, peaks: Peaks, feed: Mapping[str, Array] | None =
     slowest = sorted(zip(costs, times, strict=True), key=lambda each: -each[1])
     kernels = [cost.kernel for cost, _ in slowest if cost.kernel is not None]
     integers: Mapping[Kernel, float] = {}
-    if kernels and profile.device == "cpu":
+    if kernels and drafts is None and profile.device == "cpu":
         example = feed or next(made_up_examples(found.inputs, found.work.sizes).feeds(1))
         beside = Beside(open_onnx(Path(found.path), profile.device, profile.threads).bind(example), whole)
         integers = timed(kernels, peaks, beside, profile.device, profile.threads)
@@ -70,7 +77,8 @@ def roofline(found: Inspection, peaks: Peaks, feed: Mapping[str, Array] | None =
         bound=_bound(placed, overhead >= whole / 2),
         reached=sum(each.seconds * each.reached for each in placed) / spent if spent else 0.0,
         placed=tuple(placed[:PLACED]),
-        predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device),
+        predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device, drafts),
+        drafts=tuple(drafts or ()),
     )
 
 

@@ -6,10 +6,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from optkit.inspection.under_roof import Roofline
+from optkit.inspection.under_roof import Peaks, Placed, Roofline
 from optkit.units import show_bytes, show_count, show_seconds, show_share
 
 NAME = 34
+WORTH = 1.05
+"""Times as fast, from which on a change is worth a command."""
 RECORD = (
     "INT8 predictions were off by a factor of 1.4 on average and 3.3 at most, on the 9 models they were worked out with; "
     "only optkit quantize measures it"
@@ -27,20 +29,20 @@ def show_roofline(found: Roofline, console: Console) -> None:
     """Print the peaks, where the model and its slowest operators stand, and what can be expected."""
     peaks = found.peaks
     sixteen = f", {show_count(peaks.float16)} in float16" if peaks.float16 else ""
-    console.print(Text("the machine's peak, through the same runtime", style="bold"))
-    console.print(
-        Text(
-            f"  {show_count(peaks.float32)} MACs a second in float32, {show_count(peaks.int8)} in INT8{sixteen}; "
-            f"{show_bytes(peaks.bandwidth)} of memory a second"
-        )
-    )
+    console.print(Text("\nthe machine's peak, through the same runtime", style="bold"))
+    lines = [f"{show_count(peaks.float32)} MACs a second in float32, {show_count(peaks.int8)} in INT8{sixteen}"]
+    lines.append(f"{show_bytes(peaks.bandwidth)} of memory a second")
     if peaks.call:
-        console.print(Text(f"  {show_seconds(peaks.call)} for the call of an operator, {show_seconds(peaks.run)} for an inference besides"))
+        lines.append(f"{show_seconds(peaks.call)} for the call of an operator, {show_seconds(peaks.run)} for an inference besides")
+    console.print(Text("\n".join(f"  {line}" for line in lines)))
     console.print(Text(f"under it: {LIMITS[found.bound]}, {show_share(found.reached)} of what is possible is reached"))
     console.print()
     console.print(_operators(found))
     console.print()
     console.print(_predictions(found))
+    for each in found.predictions:
+        if each.command and each.speedup >= WORTH:  # in one line however long, so that it can be copied
+            console.print(Text(f"  {each.command}", style="cyan"), soft_wrap=True)
     console.print(Text(textwrap.fill(RECORD, 80), style="dim"))
 
 
@@ -48,10 +50,21 @@ def _operators(found: Roofline) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     for title, side in (("slowest operators", "left"), ("time", "right"), ("bound by", "left"), ("of its roof", "right")):
         table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    short = [each for each in found.placed if _is_too_short(each, found.peaks)]
     for each in found.placed:
+        if each in short:
+            continue
         name = each.cost.node if len(each.cost.node) <= NAME else f"…{each.cost.node[1 - NAME :]}"
         table.add_row(Text(name), show_seconds(each.seconds), BOUNDS[each.bound], show_share(each.reached))
+    if short:
+        seconds = show_seconds(sum(each.seconds for each in short))
+        table.add_row(Text(f"{len(short)} too short to tell", style="dim"), seconds, BOUNDS["overhead"], "")
     return table
+
+
+def _is_too_short(placed: Placed, peaks: Peaks) -> bool:
+    """What takes less than a call is not known well enough to hold it against a roof."""
+    return placed.seconds < peaks.call * placed.cost.times
 
 
 def _predictions(found: Roofline) -> Table:
@@ -60,6 +73,6 @@ def _predictions(found: Roofline) -> Table:
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     for each in found.predictions:
-        gain = f"{each.speedup:.1f}×" if each.speedup >= 1.05 else "no faster" if each.speedup > 0.95 else "slower"
-        table.add_row(each.change, gain, Text.assemble(each.why, *([f"\n{each.command}"] if each.command and each.speedup >= 1.05 else [])))
+        gain = f"{each.speedup:.1f}×" if each.speedup >= WORTH else "no faster" if each.speedup > 0.95 else "slower"
+        table.add_row(each.change, gain, Text(each.why))
     return table

@@ -1,7 +1,10 @@
 """Records of the roofline: what the machine can do, what an operator has to do, and what can be expected."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+Progress = Callable[[str, int, int], None]
 
 Bound = Literal["compute", "memory", "overhead"]
 """`overhead`: what the runtime takes to call an operator is more than its work can take."""
@@ -76,6 +79,17 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Draft:
+    """The model in INT8, made with little care, and how fast that ran."""
+
+    method: str
+    speedup: float
+    """Time of the model / time of the draft, in turns."""
+    faithful: bool | None
+    """Whether its answers hold by the rules that `optkit quantize` goes by; None where inputs were made up."""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What one change can be expected to gain."""
 
@@ -101,3 +115,5 @@ class Roofline:
     reached: float
     placed: tuple[Placed, ...]
     predictions: tuple[Prediction, ...]
+    drafts: tuple[Draft, ...] = ()
+    """In INT8, the fastest first; none where they could not be tried."""

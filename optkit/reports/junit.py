@@ -25,7 +25,8 @@ def render(report: "Report") -> str:
 
 
 def _case(suite: ElementTree.Element, check: "Check", strict: bool, several: bool) -> None:
-    place = f"{check.delta.device}, batch {check.delta.batch}"
+    threads = "" if (check.delta.threads or 1) == 1 else f", {check.delta.threads} threads"
+    place = f"{check.delta.device}, batch {check.delta.batch}{threads}"
     of = f"{check.model}: " if several and check.model else ""  # CI systems take cases of one name for one
     name = _clean(f"{of}{check.limit} ({check.delta.metric} on {place})")
     case = ElementTree.SubElement(suite, "testcase", classname="optkit.gate", name=name)

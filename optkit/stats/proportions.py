@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 from math import sqrt
+from typing import TYPE_CHECKING, Any
 
 from optkit.stats.interval import Interval, Z
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def paired_share_difference(gained: int, lost: int, n: int) -> Interval:
@@ -77,10 +81,35 @@ def share(right: int, n: int) -> Interval:
     """Share of `n` examples with its 95 % score interval (Wilson 1927, JASA 22:209-212)."""
     if not 0 <= right <= n or n < 1:
         raise ValueError(f"{right} of {n}")
-    p = right / n
+    found = _wilson(right / n, n)
+    return Interval(found.value, 0.0 if right == 0 else found.low, 1.0 if right == n else found.high)
+
+
+def _wilson(p: float, n: float) -> Interval:
     middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
-    return Interval(p, 0.0 if right == 0 else middle - half, 1.0 if right == n else middle + half)
+    return Interval(p, middle - half, middle + half)
+
+
+BLOCKS = 30
+"""Enough to know the variance between them to a quarter, and each long enough for queues to have emptied."""
+
+
+def share_in_sequence(flags: "np.ndarray[Any, np.dtype[np.bool_]]") -> Interval:
+    """Share of flags that are set, where neighbours depend on each other, as queries do that wait in one queue; with a 95 % interval.
+
+    It is Wilson's for as many independent flags as would make shares of blocks vary as they do (the design effect; Kish 1965, "Survey
+    Sampling", section 8.2).
+    """
+    import numpy as np
+
+    n, right = len(flags), int(flags.sum())
+    p = right / n
+    if n < 2 * BLOCKS or right in (0, n):
+        return share(right, n)
+    blocks = np.array([block.mean() for block in np.array_split(flags, BLOCKS)])
+    effect = max(1.0, float(blocks.var(ddof=1)) * (n / BLOCKS) / (p * (1 - p)))
+    return _wilson(p, n / effect)
 
 
 def _crossing(beyond: Callable[[float], bool], low: float, high: float) -> float:

@@ -4,12 +4,16 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from optkit.bench import Benched, BenchReport, Stored
 from optkit.compare import Comparison, Delta, Slice
 from optkit.drift import Drift, TensorDrift
 from optkit.gate import Check
+from optkit.inspection import Advice, Inspection, NodeTime, Operator, OperatorTime, Part, Profile, Weights, Work
+from optkit.inspection.under_roof import Draft, Peaks, Placed, Prediction, Roofline
 from optkit.registry import members
 from optkit.report import SCHEMA, DataUsed, Report
 from optkit.samples import Samples
+from optkit.scenarios import Figure, Outcome, Traffic
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -28,5 +32,8 @@ def test_every_metric_is_described() -> None:
 
 def test_every_field_is_described() -> None:
     described = names(Report, Comparison, Delta, Slice, Check, Samples, DataUsed, Drift, TensorDrift)
+    described |= names(BenchReport, Benched, Stored, Outcome, Figure, Traffic)
+    described |= names(Inspection, Weights, Operator, Work, Part, Profile, OperatorTime, NodeTime, Advice)
+    described |= names(Roofline, Peaks, Placed, Draft, Prediction)
     assert described - words("report-json.md") == set()
     assert f"`schema` is {SCHEMA};" in (DOCS / "report-json.md").read_text(encoding="utf-8")

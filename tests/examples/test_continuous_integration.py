@@ -15,9 +15,10 @@ from onnx import TensorProto, helper, save
 from ruamel.yaml import YAML
 
 from optkit.commands.gate import command as gate
+from optkit.commands.run import command as run
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = {option for parameter in gate.params for option in (*parameter.opts, *parameter.secondary_opts)}
+OPTIONS = {option for command in (gate, run) for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
 BASH = shutil.which("bash")
 
 needs_bash = pytest.mark.skipif(BASH is None or os.name == "nt", reason="the action's script is for bash")
@@ -31,7 +32,7 @@ ACTION = read("action.yml")
 STEP, UPLOAD = ACTION["runs"]["steps"]
 
 
-def test_every_option_in_the_script_is_one_of_the_command() -> None:
+def test_every_option_in_the_script_is_one_of_the_commands() -> None:
     used = set(re.findall(r"(?<=[\s(])--[a-z][a-z-]+", STEP["run"].split("python -m pip", 1)[1].split("\n", 1)[1]))
     assert len(used) > 10
     assert used - OPTIONS == set()
@@ -108,6 +109,7 @@ def run_step(room: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @needs_bash
 def test_a_model_that_holds_its_limits_passes(room: Path) -> None:
     (room / "summary.md").write_text("what was there\n", encoding="utf-8")
@@ -124,6 +126,7 @@ def test_a_model_that_holds_its_limits_passes(room: Path) -> None:
     assert (room / "installed").read_text(encoding="utf-8").split()[-1] == str(ROOT)
 
 
+@pytest.mark.slow
 @needs_bash
 def test_a_broken_limit_fails_the_step_and_leaves_summary_and_report(room: Path) -> None:
     done = run_step(room, before="small model.onnx", after="big.onnx", data="", max_size="0.9", html="a report.html", extras="openvino")
@@ -140,3 +143,23 @@ def test_a_mistake_is_told_and_leaves_no_report(room: Path) -> None:
     assert done.returncode == 2
     assert "absent.onnx" in done.stderr
     assert (room / "outputs").read_text(encoding="utf-8").split() == ["verdict="]
+
+
+RECIPE = """
+model: big.onnx
+data: data.npz
+passes: [simplify_graph]
+measure: {metrics: [top1], time: 0.2s}
+gate: {max_size: 90%}
+"""
+
+
+@pytest.mark.slow
+@needs_bash
+def test_a_recipe_is_run_and_what_it_made_is_handed_on(room: Path) -> None:
+    (room / "my recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    done = run_step(room, recipe="my recipe.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "**PASSED: 1 of 1 limits hold**" in (room / "summary.md").read_text(encoding="utf-8")
+    assert (room / "outputs").read_text(encoding="utf-8").split() == ["folder=optkit-output", "verdict=passed", "report=optkit-report.html"]
+    assert (room / "optkit-output" / "big.onnx").stat().st_size < (room / "big.onnx").stat().st_size

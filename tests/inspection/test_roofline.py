@@ -1,12 +1,14 @@
 """What the machine can do, what operators have to do, and what can be expected of that."""
 
 import dataclasses
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from rich.console import Console
 
 from optkit.inspection import Profile
 from optkit.inspection.inspect_model import inspect_model
@@ -15,7 +17,8 @@ from optkit.inspection.peaks import measure_peaks
 from optkit.inspection.predict import predict, roof_seconds
 from optkit.inspection.profile import made_up_examples, profile_model
 from optkit.inspection.roofline import costs_of, roofline, shared_out, unrecorded_of
-from optkit.inspection.under_roof import Cost, Kernel, Peaks, Placed, Prediction
+from optkit.inspection.show_roofline import show_roofline
+from optkit.inspection.under_roof import Cost, Kernel, Peaks, Placed, Prediction, Roofline
 
 PEAKS = Peaks(float32=1e10, int8=4e10, float16=None, bandwidth=1e9, cached=1e11)
 
@@ -180,3 +183,25 @@ def test_peaks_of_this_machine_are_plausible() -> None:
     assert 1e8 < found.float32 < 1e13
     assert found.int8 > 1e8
     assert found.cached >= found.bandwidth > 1e8
+
+
+def test_what_takes_less_than_a_call_is_not_held_against_a_roof() -> None:
+    peaks = dataclasses.replace(PEAKS, call=1e-6, run=1e-5)
+    short = Placed(Cost("short", "Conv", 100, 100, 100, False), 1.6e-8, "overhead", 1.0)
+    under = Roofline(peaks, 0.01, 10**8, "compute", 0.5, (conv(0.008, 0.002), short, dataclasses.replace(short)), ())
+    console = Console(file=StringIO(), width=80)
+    show_roofline(under, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.startswith("\nthe machine's peak")
+    (line,) = [line for line in text.splitlines() if "too short to tell" in line]
+    assert line.split() == ["2", "too", "short", "to", "tell", "32.0", "ns", "calls"]
+
+
+def test_commands_are_in_one_line_to_be_copied() -> None:
+    command = f"optkit quantize {'folder/' * 20}m.onnx --int8 --data DATA"
+    found = (Prediction("INT8", 2.0, "tried here", command), Prediction("FP16", 1.0, "no", "optkit quantize m.onnx --fp16"))
+    console = Console(file=StringIO(), width=80)
+    show_roofline(Roofline(PEAKS, 0.01, 10**8, "compute", 0.5, (), found), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"  {command}\n" in text
+    assert "--fp16" not in text

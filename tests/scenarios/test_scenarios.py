@@ -2,6 +2,9 @@
 
 import time
 from collections.abc import Callable
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import factorial
 
 import numpy as np
 import pytest
@@ -60,11 +63,6 @@ def test_offline_prefers_the_smallest_batch_of_those_that_are_as_fast() -> None:
     assert {each.name for each in slow_found.figures} >= {"throughput_batch_1", "throughput_batch_4", "throughput_batch_8"}
 
 
-def test_a_rate_that_holds_is_below_what_the_model_can_do() -> None:
-    (found,) = Server().run([spinning(lambda _: 0.002)], Traffic(seconds=0.5, slo=0.05, seed=1), silent)
-    assert not found.figures or figure(found, "queries_per_second") <= 1 / 0.002
-
-
 def test_no_rate_holds_where_one_query_takes_too_long() -> None:
     (found,) = Server().run([spinning(lambda _: 0.01)], Traffic(seconds=0.1, slo=0.005), silent)
     assert found.figures == ()
@@ -87,7 +85,7 @@ def test_every_query_is_answered_once_and_never_before_it_came() -> None:
 
 
 def test_queries_wait_for_others_no_longer_than_allowed() -> None:
-    queue, arrivals = Queue((1, 4), 0.01), np.array([0.0, 0.002, 0.5])
+    queue, arrivals = Queue((1, 4), 0.01), [0.0, 0.002, 0.5]
     assert _next(queue, arrivals, 0, 0.0) == (0, 0.002)
     assert _next(queue, arrivals, 0, 0.005) == (0, 0.01)
     assert _next(queue, arrivals, 0, 0.01)[0] == 1
@@ -102,6 +100,82 @@ def test_playing_the_queue_through_agrees_with_queueing_theory() -> None:
     waits = _simulated({1: np.array([service])}, Queue((1,), 0.0), arrivals, dice)
     expected = service + load * service / (2 * (1 - load))
     assert abs(waits.mean() / expected - 1) < 0.05
+
+
+class FakeTime:
+    """A clock that goes on only while somebody computes, sleeps or looks at it."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 2e-6
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 1e-6)
+
+
+def rate_that_holds(service: float, slo: float) -> float:
+    """The rate at which 1 of 100 queries takes longer, of Poisson arrivals and constant service (Erlang 1909, for M/D/1 queues)."""
+
+    def in_time(rate: float) -> float:
+        patience, total = Fraction(slo) - Fraction(service), 0.0
+        with localcontext(prec=60):
+            parts = Decimal(0)
+            for k in range(int(patience / Fraction(service)) + 1):
+                x = Decimal(rate) * (Decimal(k) * Decimal(service) - Decimal(slo) + Decimal(service))
+                parts += (x**k if k else Decimal(1)) / factorial(k) * (-x).exp()
+            total = float(parts)
+        return (1 - rate * service) * total
+
+    low, high = 0.0, 1 / service
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if in_time(middle) >= 0.99 else (low, middle)
+    return low
+
+
+def counting(name: str, fake: FakeTime, service: float, asked: list[str] | None = None) -> Candidate:
+    """A model that takes `service` seconds of a clock that is none, and notes who was asked."""
+
+    def call() -> None:
+        fake.now += service
+        if asked is not None and asked[-1:] != [name]:
+            asked.append(name)
+
+    return Candidate(name, lambda _: lambda: [call], (1,))
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    clock = FakeTime()
+    monkeypatch.setattr("optkit.scenarios.server.time", clock)
+    monkeypatch.setattr("optkit.scenarios.server.SIMULATED", (200, 2_000))  # a rough start: where it ends is judged elsewhere
+    return clock
+
+
+def test_a_rate_that_holds_is_below_what_the_model_can_do(fake: FakeTime) -> None:
+    (found,) = Server().run([counting("fake", fake, 0.002)], Traffic(seconds=0.5, slo=0.05, seed=1), silent)
+    assert figure(found, "queries_per_second") <= 1 / 0.002
+
+
+def test_models_of_a_server_take_turns_try_by_try(fake: FakeTime) -> None:
+    order: list[str] = []
+    Server().run([counting(name, fake, 0.001, order) for name in "ab"], Traffic(seconds=0.01, slo=0.01), silent)
+    assert order[:4] == ["a", "b", "a", "b"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("service", "slo"), [(0.005, 0.05), (0.005, 0.015)])
+def test_the_rate_found_is_that_of_queueing_theory(service: float, slo: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for seed in range(2):
+        fake = FakeTime()
+        monkeypatch.setattr("optkit.scenarios.server.time", fake)
+        (outcome,) = Server().run([counting("fake", fake, service)], Traffic(seconds=4, slo=slo, seed=seed), silent)
+        found.append(figure(outcome, "queries_per_second"))
+    assert max(found) < 1.05 * rate_that_holds(service, slo)
+    assert min(found) > 0.9 * rate_that_holds(service, slo)
 
 
 def test_a_stream_that_is_too_slow_is_told() -> None:

@@ -1,0 +1,94 @@
+"""What INT8 gains here, tried: drafts whose ranges rest on a few examples, run in turns with the model.
+
+Kernels timed one by one do not tell what the runtime fuses, what leaves integers and comes back between them, or whether the answers
+hold; a draft has all of that.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from optkit.datasets import Examples
+from optkit.errors import NothingPaid, OptkitError
+from optkit.formats.onnx import load_model, model_size
+from optkit.formats.onnx_simplify import free_constant_inputs
+from optkit.inspection.under_roof import Draft, Progress
+from optkit.quantization.calibrate import all_within_reach, calibrate
+from optkit.quantization.candidates import candidates
+from optkit.quantization.choose import refuse_hopeless
+from optkit.quantization.decide import time_ratio
+from optkit.quantization.prepare import prepare_checked
+from optkit.quantization.treatment import Treatment, Way
+from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.wishes import Setting, Wishes
+from optkit.runtimes import full_feeds, open_session
+
+LEARNED, JUDGED, FEWER_JUDGED = 32, 48, 16
+"""Examples to calibrate on and others to judge by, of a large model fewer."""
+LARGE = 100_000_000
+"""Bytes."""
+SECONDS = 2.0
+"""Of running drafts and model in turns."""
+LARGEST = 500_000_000
+"""Bytes of a model of which drafts would take too long."""
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def try_drafts(path: Path, examples: Examples, device: str, threads: int, progress: Progress) -> tuple[Draft, ...] | None:
+    """INT8 in the ways that suit the model, the fastest first; empty where it has nothing for integers.
+
+    None where it cannot be tried: the model is too large, or something about it or the examples does not allow it. On made-up
+    `examples` nobody can tell whether answers hold.
+    """
+    if model_size(path) > LARGEST:
+        return None
+    try:
+        return tuple(_tried(path, examples, Setting(device, threads, progress=progress)))
+    except NothingPaid:
+        return ()
+    except OptkitError:
+        return None
+
+
+def _tried(path: Path, examples: Examples, setting: Setting) -> Sequence[Draft]:
+    setting.progress("drafts in INT8", 0, 0)
+    model = load_model(path)
+    free_constant_inputs(model)
+    refuse_hopeless(model)
+    seen, judged = _apart(examples, LEARNED, JUDGED if model_size(path) < LARGE else FEWER_JUDGED)
+    feeds = list(full_feeds(open_session(path, setting.device, setting.threads), judged))
+    prepared = prepare_checked(path, model, feeds, setting.device, setting.threads).model
+    treatments = _worth_a_draft(candidates(prepared, "auto", calibrated=True), real=not examples.synthetic)
+    wishes = Wishes()
+    learned = calibrate(prepared, treatments, seen, wishes.ranges, setting)
+    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+        place = (setting.device, setting.threads, setting.seed)
+        bench = Bench(path, prepared, learned, feeds, Path(folder), *place, wishes.judge, wishes.hopeless)
+        built = []
+        for treatment in all_within_reach(prepared, treatments, learned):
+            setting.progress("drafts in INT8", len(built), len(treatments))
+            built.append(bench.attempt(treatment))
+        setting.progress("drafts in turns with the model", 0, 0)
+        timed = bench.time([trial for trial in built if trial is not None], SECONDS)
+    return [_draft(trial, real=not examples.synthetic) for trial in sorted(timed, key=time_ratio)]
+
+
+def _apart(examples: Examples, learned: int, judged: int) -> tuple[Examples, Examples]:
+    """Some examples and some others; where there are few, all serve for both."""
+    if len(examples) < learned + judged:
+        return examples.spread(learned), examples.spread(judged)
+    rows = np.arange(len(examples))
+    held_out = np.linspace(0, len(rows) - 1, judged).round().astype(np.int64)
+    return examples.take(np.setdiff1d(rows, held_out)).spread(learned), examples.take(held_out)
+
+
+def _worth_a_draft(found: Sequence[Treatment], *, real: bool) -> list[Treatment]:
+    """Of those with whole regions and without the first; smoothed ones where answers can be judged, which is what smoothing is for."""
+    static = next((t for t in found if Way.STATIC in t.ways.values() or Way.STATIC_FLOAT_OUT in t.ways.values()), None)
+    return [t for t in found if (t is static or t.name != "static") and (real or not t.smooth)]
+
+
+def _draft(trial: Trial, *, real: bool) -> Draft:
+    return Draft(trial.treatment.name, 1 / time_ratio(trial), trial.good if real else None)

@@ -1,0 +1,71 @@
+"""What INT8 is expected to gain where it was tried."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from optkit.datasets import Examples
+from optkit.inspection.drafts import LEARNED, try_drafts
+from optkit.inspection.predict import of_drafts
+from optkit.inspection.under_roof import Draft
+
+
+def nobody(what: str, done: int, total: int) -> None:
+    pass
+
+
+def saved(path: Path, operator: str = "MatMul", scale: float = 0.1) -> Path:
+    weight = numpy_helper.from_array((np.random.default_rng(0).standard_normal((64, 64)) * scale).astype(np.float32), "w")
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 64]) for name in "xy"]
+    nodes = [helper.make_node(operator, ["x", "w"] if operator == "MatMul" else ["x"], ["y"], "only")]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [weight] if operator == "MatMul" else [])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def some(count: int, *, synthetic: bool = False) -> Examples:
+    values = np.random.default_rng(1).standard_normal((count, 64)).astype(np.float32)
+    return Examples("made", {"x": values}, synthetic=synthetic)
+
+
+def test_drafts_are_made_run_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optkit.inspection.drafts.SECONDS", 0.2)
+    path = saved(tmp_path / "m.onnx")
+    found = try_drafts(path, some(100), "cpu", 1, nobody)
+    assert found is not None
+    assert {"static", "dynamic"} <= {draft.method for draft in found}
+    assert [draft.speedup for draft in found] == sorted((draft.speedup for draft in found), reverse=True)
+    assert all(draft.faithful for draft in found)  # one product of evenly spread values loses next to nothing
+    made_up = try_drafts(path, some(LEARNED, synthetic=True), "cpu", 1, nobody)
+    assert made_up is not None
+    assert {draft.faithful for draft in made_up} == {None}
+    assert "dynamic, smoothed" not in {draft.method for draft in made_up}
+
+
+def test_what_has_nothing_for_integers_has_no_draft_and_what_cannot_be_tried_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert try_drafts(saved(tmp_path / "none.onnx", "Relu"), some(8), "cpu", 1, nobody) == ()
+    monkeypatch.setattr("optkit.inspection.drafts.LARGEST", 1000)
+    assert try_drafts(saved(tmp_path / "large.onnx"), some(8), "cpu", 1, nobody) is None
+
+
+def test_the_fastest_draft_is_expected_where_its_answers_hold() -> None:
+    stored = Draft("8-bit weights, float compute", 1.0, True)
+    assert of_drafts([Draft("static", 2.5, True), stored]) == (2.5, "tried here: static, 2.5×")
+    speedup, why = of_drafts([Draft("static", 2.5, None), stored])
+    assert speedup == 2.5
+    assert "made-up" in why
+    assert of_drafts([stored]) == (1.0, "tried here: no draft was faster")
+    assert of_drafts([]) == (1.0, "nothing for integers")
+
+
+def test_half_of_the_way_is_expected_where_answers_do_not_hold() -> None:
+    drafts = [Draft("static", 4.0, False), Draft("dynamic", 1.1, True), Draft("stored", 0.9, True)]
+    speedup, why = of_drafts(drafts)
+    assert speedup == pytest.approx((4.0 * 1.1) ** 0.5)
+    assert "1.1× holds" in why
+    assert of_drafts([Draft("static", 4.0, False)])[0] == 2.0
