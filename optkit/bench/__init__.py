@@ -1,20 +1,21 @@
 """How fast models are when queries come as they do in service: scenarios instead of a comparison."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from optkit.artifact import Artifact
-from optkit.measure import Machine, detect_machine
+from optkit.progress import Progress, silent
 from optkit.registry import load
+
+from optkit.measure import Machine, detect_machine
 from optkit.scenarios import Figure, Outcome, Scenario, Traffic
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
 
 SCHEMA = 1
-Progress = Callable[[str, int, int], None]
 
 MILLION = 1_000_000
 HOUR = 3600.0
@@ -60,10 +61,6 @@ class BenchReport:
     """MLCommons' LoadGen sent the queries."""
 
 
-def silent(what: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
-
-
 def bench(
     models: Sequence[Artifact],
     examples: "Examples",
@@ -85,6 +82,7 @@ def bench(
     from optkit.bench._candidates import candidates
     from optkit.formats import compressed_size, model_size
     from optkit.measure._names import distinguishing_names
+
     from optkit.scenarios._loadgen import LoadGenerator
 
     traffic = traffic or Traffic()

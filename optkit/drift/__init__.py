@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal
 from optkit.drift.judging import MEAN_LOSS, TENSOR_LOSS, exceeds, mean_exceeds
 from optkit.drift.stored import Stored, stored_statistics
 from optkit.errors import DataError, ModelError
+from optkit.progress import Progress, silent
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
-    from optkit.quantization.clipping import Fit, Progress, Ranged
+
+    from optkit.quantization.clipping import Fit, Ranged
 
 SCHEMA = 1
 FEWEST = 8
@@ -70,6 +72,7 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
     clip are judged. Raises ModelError for a model without quantized activations, DataError for too few examples.
     """
     from optkit.formats.onnx import load_model
+
     from optkit.quantization.clipping import fits, ranged_activations
 
     loaded = load_model(model)
@@ -82,7 +85,7 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
         raise ModelError("it has no quantized activations, so no range can be wrong", where=str(model), hint=hint)
     if len(examples) < FEWEST:
         raise DataError(f"{len(examples)} examples say too little of ranges", where=examples.source, hint=f"give at least {FEWEST}")
-    found = fits(loaded, tensors, examples, threads, progress=progress or _silent)
+    found = fits(loaded, tensors, examples, threads, progress=progress or silent)
     judged = _judged(model, examples, tensors, found, stored_statistics(model))
     inside = sum(node.op_type.startswith("QLinear") for node in loaded.graph)
     unseen = f"; {inside} operators hold their ranges inside (QLinearConv and the like) and were not looked at"
@@ -146,7 +149,3 @@ def _reason(wrong: int, count: int, mean: float | None, everywhere: bool, stored
     if stored is None:
         parts.append("the model says nothing of its calibration, so only clipping was judged")
     return "; ".join(parts)
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""

@@ -1,10 +1,7 @@
 """Records of the roofline: what the machine can do, what an operator has to do, and what can be expected."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
-
-Progress = Callable[[str, int, int], None]
 
 Bound = Literal["compute", "memory", "overhead"]
 """`overhead`: what the runtime takes to call an operator is more than its work can take."""

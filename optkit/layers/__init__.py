@@ -3,17 +3,17 @@
 Level with `measure`: it needs runtimes, formats and examples.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
 from typing import TYPE_CHECKING, Literal
 
 from optkit.artifact import Artifact
+from optkit.progress import Progress, silent
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
 
-Progress = Callable[[str, int, int], None]
 
 BAD = 20.0
 """dB. Below it the error is more than a tenth of the signal."""
@@ -90,7 +90,7 @@ def compare_layers(
     *,
     names: Sequence[str],
     threads: int = 1,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> tuple[LayerComparison, ...]:
     """Compare every model in `afters` with `before`, layer by layer; `names` are what tables call the models, `before` first.
 

@@ -6,12 +6,10 @@ from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
-
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import ModelError
 from optkit.formats.onnx import load_model
-from optkit.layers import SILENT, Layer, LayerComparison, Progress
 from optkit.layers.cut import NEW, SWITCH, cut_at, with_replacements
 from optkit.layers.excluding import Excluding
 from optkit.layers.matching import Pair, match_tensors
@@ -19,8 +17,11 @@ from optkit.layers.sums import Noise
 from optkit.layers.tensors import Graph, scores_behind
 from optkit.layers.watch import FLOATS, Array, Seen, Values, Watched, feeds, in_groups, open_graph
 from optkit.measure._feeds import fitted
+from optkit.progress import Progress
 from optkit.quantization.fidelity import decibels
 from optkit.quantization.recognise import already_quantized, half_precision
+
+from optkit.layers import SILENT, Layer, LayerComparison
 from optkit.runtimes import Session
 
 TRIED = 256

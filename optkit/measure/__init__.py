@@ -3,19 +3,17 @@
 The only place where runtimes, examples, metrics and meters meet.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optkit.artifact import Artifact
+from optkit.progress import Progress, silent
 from optkit.samples import Samples
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
     from optkit.metrics import Metric
-
-Progress = Callable[[str, int, int], None]
-"""`(what, done, total)`: how far a piece of work has come."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,6 @@ class Measurement:
     """None where nothing was timed."""
 
 
-def silent(what: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
-
-
 def measure(
     models: Sequence[Artifact],
     examples: "Examples",
@@ -106,6 +100,7 @@ def measure(
     are NaN, and DataError for examples that do not fit a model.
     """
     from optkit.measure._enough import Wish
+
     from optkit.measure._side_by_side import Asked, measure_all
 
     wish = Wish(precision, None if least_speedup is None else 1 / least_speedup)

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-
 from optkit.formats.torch_origin import trusted
-from optkit.measure import Progress
 from optkit.meters import Fresh
+from optkit.progress import Progress
 from optkit.runtimes._processes import command, failed, store_feeds, surroundings
 
 FEWEST, MOST = 6, 9

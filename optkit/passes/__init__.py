@@ -1,26 +1,18 @@
 """What a pass is. One file a pass; the file name is the word a recipe uses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from optkit.artifact import Artifact
+from optkit.progress import Progress, silent
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
     from optkit.datasets import Examples
     from optkit.formats.torch import TorchModel
-
-Progress = Callable[[str, int, int], None]
-"""`(what, done, total)`: how far a piece of work has come."""
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True)

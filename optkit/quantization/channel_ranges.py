@@ -1,16 +1,15 @@
 """Range and energy of every channel that layers read, over calibration examples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
+from optkit.progress import Progress
 from optkit.quantization.watch import Feeds, Watch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

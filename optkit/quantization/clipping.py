@@ -1,19 +1,18 @@
 """How well the ranges in a quantized model fit some examples: what is clipped, and how much error other ranges would spare."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, log10, sqrt
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
+from optkit.progress import Progress, silent
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.mse import Mse
 from optkit.quantization.watch import Feeds, Watch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 SUMS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sum", "Sub", "BatchNormalization"})
 """Operators whose values are below 0 as often as above."""
@@ -110,7 +109,7 @@ def fits(
     examples: Feeds,
     threads: int = 1,
     limit: int | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Fit]:
     """How each range fits the values that the quantized model itself computes for the examples."""
     watch = Watch(model, [each.name for each in tensors], examples, threads, limit)

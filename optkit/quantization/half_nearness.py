@@ -1,6 +1,6 @@
 """How near a float16 model comes to the float32 one, with every float16 value really rounded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
-
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
+from optkit.progress import Progress, silent
 from optkit.quantization.graphs import all_graphs, fresh_name
 from optkit.quantization.likeness import NO_FEEDS, TRIED, trial_feeds
-from optkit.runtimes import Session, open_session
 from optkit.runtimes.onnxruntime import open_onnx
+
+from optkit.runtimes import Session, open_session
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Feeds = Sequence[Mapping[str, Array]]
-Progress = Callable[[str, int, int], None]
 
 MOST = 120.0
 """dB; what differs less is called equal."""
@@ -48,10 +48,6 @@ class Answers:
     truths: Feeds
     asked: str
     """What it was asked: `8 examples`, or `nothing: …` with the reason."""
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def ask_original(source: Path, examples: "Examples | None", count: int, *, threads: int, seed: int, progress: Progress) -> Answers:

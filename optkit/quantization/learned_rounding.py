@@ -6,24 +6,24 @@ Here two weights that a CPU adds in 16 bits (saturation.py) are also held within
 The outcome is never worse on the examples than rounding to nearest: each output channel keeps the better of both.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
-from scipy.linalg.lapack import dtrtri
-
+from optkit.progress import Progress
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import can_shift
 from optkit.quantization.divide import Division, matrix_of
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import attribute, channel_axis
-from optkit.quantization.patch_moments import Moments, as_rows, largest_patch, patch_moments
 from optkit.quantization.saturation import LARGEST_PAIR, fit_pairs, has_pairs
 from optkit.quantization.watch import Feeds
+from scipy.linalg.lapack import dtrtri
+
+from optkit.quantization.patch_moments import Moments, as_rows, largest_patch, patch_moments
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 LARGEST_INPUT = 4096
 """Weights per output: H has that many squared elements. Layers with more are left to nearest rounding."""

@@ -1,17 +1,16 @@
 """Mean of every channel that a layer reads, as it is and as its integers give it back."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
+from optkit.progress import Progress
 from optkit.quantization.affine import Grid
 from optkit.quantization.watch import Feeds, Watch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose"})
 

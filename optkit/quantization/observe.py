@@ -1,17 +1,16 @@
 """Activation statistics: run the float model once over the examples, fold every wanted tensor into a histogram, keep nothing else."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
+from optkit.progress import Progress, silent
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.watch import Feeds, Watch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -32,7 +31,7 @@ def observe(
     channels_of: Iterable[str] = (),
     threads: int = 1,
     limit: int | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> Observed:
     """Histograms of `tensors` (of the main graph) over all examples, one at a time; memory does not grow with their number.
 

@@ -5,21 +5,21 @@ an input that switches each on: every answer costs a run of the float model, and
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
+from optkit.progress import Progress
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import add_constant, add_node, share_names
-from optkit.runtimes import Batches, Port, full_feeds
 from optkit.runtimes.onnxruntime import open_onnx
 
+from optkit.runtimes import Batches, Port, full_feeds
+
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 SWITCHES = "optkit_switches"
 

@@ -5,23 +5,23 @@ cut off in one layer may be made up for by another. So ranges are tried where al
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
 from optkit.formats.onnx import save_model
+from optkit.progress import Progress
 from optkit.quantization.affine import Grid, grid_for
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import add_constant, add_node, share_names
 from optkit.quantization.watch import Feeds
-from optkit.runtimes import full_feeds, open_session
 from optkit.runtimes.onnxruntime import open_onnx
 
+from optkit.runtimes import full_feeds, open_session
+
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 ENDS = ((0.7, 1.0), (0.4, 1.0), (0.15, 1.0), (1.0, 0.85), (1.0, 0.7), (1.0, 0.5), (1.2, 1.0), (1.0, 1.15), (1.0, 1.3))
 """Factors of the low and of the high end of a range to try."""

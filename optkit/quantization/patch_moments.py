@@ -1,18 +1,17 @@
 """Moments of what each output of a layer is a weighted sum of: mean(x) and mean(x xᵀ), for convolutions over patches of the input."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
+from optkit.progress import Progress
 from optkit.quantization.graphs import constant_tensor
 from optkit.quantization.operators import attribute, channel_axis
 from optkit.quantization.watch import Feeds, Watch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 POSITIONS = 256
 """Of each example that are looked at, drawn at random with a fixed seed: neighbours say nearly the same, a regular grid misses stripes."""

@@ -1,15 +1,16 @@
 """Give the nodes that cost the most fidelity back to float until a variant is faithful enough, at the least cost in time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-
+from optkit.progress import Progress
 from optkit.quantization.operators import weight_of
 from optkit.quantization.room import room
-from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.treatment import Treatment, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
+
+from optkit.quantization.sensitivity import noise_by_node
 
 LEAST_SHARE = 0.05
 """Of the typical saving: what a layer counts as saving when it saves nothing."""
@@ -19,8 +20,6 @@ WHOLE_SHARE = 0.1
 """Of all weights, that may go back to float32 in the file with the layers that do."""
 MARGIN = 2.0
 """dB of room. A variant that is cut to fit on a few examples would just scrape past on those, and fail on others."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def refine(bench: Bench, start: Trial, floor: float | None, saved: Mapping[str, float], progress: Progress) -> list[Trial]:

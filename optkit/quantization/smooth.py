@@ -5,22 +5,22 @@ them, with more or fewer channels apart, are ranked by a formula; the best are c
 layer's as much as shows at the outputs. Whatever is left alone costs nothing at run time.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
+from optkit.progress import Progress
 from optkit.quantization.affine import grid_for, quantize_weight
 from optkit.quantization.divide import Division, matrix_of
 from optkit.quantization.insert_dynamic import can_be_dynamic
-from optkit.quantization.output_noise import output_noise
 from optkit.quantization.pick_divisions import Option, pick, time_of_division, time_of_product
 from optkit.quantization.watch import Feeds, Watch
 
+from optkit.quantization.output_noise import output_noise
+
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 STRENGTHS = (None, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 APART = (1, 2, 4, 8)

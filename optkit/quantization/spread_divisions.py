@@ -5,22 +5,22 @@ picked anew that leave the least for the same estimated time, or a little more: 
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
+from optkit.progress import Progress
 from optkit.quantization.divide import Division, matrix_of
-from optkit.quantization.measured_divisions import EXAMPLES, RoundedOne, with_weights
 from optkit.quantization.pick_divisions import REST, Option, pick_within, time_of_division, time_of_product
-from optkit.quantization.smooth import Products, Seen, divisions_of, look
 from optkit.quantization.watch import Feeds
 
+from optkit.quantization.measured_divisions import EXAMPLES, RoundedOne, with_weights
+from optkit.quantization.smooth import Products, Seen, divisions_of, look
+
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 FEEDS = 12
 """On which outputs are compared."""

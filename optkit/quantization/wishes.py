@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from optkit.progress import Progress, silent
 from optkit.quantization.fidelity import Fidelity
 from optkit.quantization.room import room
+
 from optkit.runtimes import Session
 
-Progress = Callable[[str, int, int], None]
 DropOf = Callable[[Session], float]
 """A variant's loss relative to the original's score on labelled examples; negative is a gain."""
 
@@ -65,6 +66,6 @@ class Setting:
     device: str = "cpu"
     threads: int = 1
     seed: int = 0
-    progress: Progress = lambda what, done, total: None
+    progress: Progress = silent
     max_memory: int | None = None
     """Bytes that the process may occupy while it calibrates."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
+from optkit.progress import Progress
 from optkit.runtimes._lanes import Lane
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Rounds = list[list[Array]]
 """Per model, per round: the seconds of every query, in order."""
-Progress = Callable[[str, int, int], None]
 
 FEWEST_ROUNDS, MOST_ROUNDS = 6, 30
 """Of fewer than six rounds all favour one model by chance alone more than once in twenty times."""

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from optkit.progress import Progress
+
 if TYPE_CHECKING:
     from optkit.runtimes._lanes import Opener
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

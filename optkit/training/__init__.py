@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from optkit.datasets import Examples
+from optkit.progress import Progress
 from optkit.training.batches import Augment, Batch
 from optkit.training.checkpoint import Checkpoint
 from optkit.training.functions import find_function
@@ -28,7 +29,7 @@ class Job(Protocol):
     @property
     def seed(self) -> int: ...
     @property
-    def progress(self) -> Callable[[str, int, int], None]: ...
+    def progress(self) -> Progress: ...
     @property
     def kept(self) -> Path | None: ...
 

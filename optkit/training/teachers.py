@@ -1,13 +1,13 @@
 """Models that others learn from."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-
 from optkit.datasets import Array, Examples
+from optkit.progress import Progress
 from optkit.training.answering import answer_with
 from optkit.training.batches import Batch, make_batch
 from optkit.training.features import Features
@@ -66,7 +66,7 @@ class Remembering:
         self.teacher, self.examples = teacher, examples
         self.known: dict[str, Array] = {}
 
-    def remember(self, device: str, progress: Callable[[str, int, int], None]) -> None:
+    def remember(self, device: str, progress: Progress) -> None:
         """Ask for everything, where its answers are plain outputs with the examples as their first axis, and fit into memory."""
         if self.examples.whole:
             return

@@ -16,7 +16,7 @@ LAYERS = {
     " bench measure compare layers gate report baseline drift prove search space pareto",
     2: "passes quantization pruning formats datasets metrics runtimes scenarios meters reports training samplers workers",
     1: "artifact samples store stats records units draft versions inputs decoder",
-    0: "errors registry needs",
+    0: "errors registry needs progress",
 }
 LEVEL = {room: level for level, rooms in LAYERS.items() for room in rooms.split()}
 FAMILIES = frozenset(LAYERS[2].split())

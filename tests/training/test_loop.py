@@ -1,22 +1,21 @@
 """The loop: it learns, keeps the best, comes out the same again, goes on where it was, and says what goes wrong."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, OptkitError, UsageError
+from optkit.progress import Progress, silent
 
 torch = pytest.importorskip("torch")
 
-from optkit.passes import silent  # noqa: E402
-from optkit.training import TrainingParameters, loop, train  # noqa: E402
 from optkit.training.holding_out import hold_out  # noqa: E402
 from optkit.training.losses import label_loss  # noqa: E402
+
+from optkit.training import TrainingParameters, loop, train  # noqa: E402
 
 DICE = np.random.default_rng(0)
 X = DICE.standard_normal((200, 6)).astype(np.float32)
@@ -28,7 +27,7 @@ LOSS = label_loss(None, None)
 class Job:
     device: str = "cpu"
     seed: int = 0
-    progress: Callable[[str, int, int], None] = silent
+    progress: Progress = silent
     kept: Path | None = None
     told: list[str] = field(default_factory=list)
 

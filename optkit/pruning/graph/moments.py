@@ -1,19 +1,17 @@
 """First and second moments of what layers read, and of what they should give, gathered one example at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
+from optkit.progress import Progress
 from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.kept_rows import KeptRows, rows_for
 from optkit.pruning.graph.rows import count_places, groups_of, input_rows, output_rows, weights_per_output
 from optkit.quantization.graphs import prune_unused
 from optkit.quantization.watch import Feeds, Watch
-
-Progress = Callable[[str, int, int], None]
 
 ROWS = 1 << 15
 """Of a layer that are looked at in all, drawn with a fixed seed; more teach nothing new."""

@@ -1,16 +1,16 @@
 """8 bits for the weights that suffer most from 4: as few as keep the accuracy that is asked for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from optkit.quantization.blocks.algorithms import Rounded
+from optkit.progress import Progress
 from optkit.quantization.blocks.trial import Bench, Trial
 from optkit.quantization.room import room
 
+from optkit.quantization.blocks.algorithms import Rounded
+
 MARGIN = 2.0
 """dB above the floor: a variant that is cut to fit on a few examples would just scrape past on those, and fail on others."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def ranked(four: Rounded, eight: Rounded, noise: Mapping[str, float]) -> list[str]:

@@ -4,25 +4,25 @@ One session serves all: weights are inputs with a default value there, and each 
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
-
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
-from optkit.quantization.blocks.algorithms import Rounded
+from optkit.progress import Progress
 from optkit.quantization.blocks.layers import Weight, alpha_of
 from optkit.quantization.fidelity import Reference
-from optkit.runtimes import Session
 from optkit.runtimes.onnxruntime import open_onnx
+
+from optkit.quantization.blocks.algorithms import Rounded
+from optkit.runtimes import Session
 
 if TYPE_CHECKING:
     from optkit.runtimes import Feed, Outputs
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int, int], None]
 
 FEEDS = 4
 
