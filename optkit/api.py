@@ -11,9 +11,8 @@ from optkit.report import Report
 if TYPE_CHECKING:
     from optkit.artifact import Artifact
     from optkit.datasets import Examples
-    from optkit.recipe import Recipe
-
     from optkit.follow import RunResult
+    from optkit.recipe import Recipe
 
 PathLike = str | os.PathLike[str]
 
@@ -43,11 +42,10 @@ def quantize(
     from optkit.datasets import Examples, read_examples
     from optkit.draft import check_output
     from optkit.formats import read_artifact
-    from optkit.recipe.reading import make_pass
-    from optkit.store import Store, default_place
-
     from optkit.optimize import optimize
+    from optkit.recipe.reading import make_pass
     from optkit.runtimes import open_session
+    from optkit.store import Store, default_place
 
     path = Path(model)
     target = Path(output) if output is not None else path.with_suffix(f".{precision}.onnx")
@@ -94,7 +92,6 @@ def compare(
     Raises UsageError, ModelError or DataError.
     """
     from optkit.formats import read_artifact
-
     from optkit.prove import prove
 
     return prove(
@@ -130,10 +127,9 @@ def run(
     recipe's name in the current one. Raises RecipeError with every mistake at once, or what a pass, a model or the data has to say;
     nothing is left behind then. A limit that is broken raises nothing: it is in the verdict of the report.
     """
+    from optkit.follow import follow
     from optkit.plan import make_plan
     from optkit.recipe import Recipe, read_recipe
-
-    from optkit.follow import follow
 
     read = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe), changes)
     return follow(make_plan(read), None if output is None else Path(output), cache=cache, force=force, progress=progress)

@@ -14,18 +14,17 @@ from optkit.formats import NAMES, model_files
 from optkit.formats.torch_compiled import with_compiled
 from optkit.manifest import CHOSEN_ON, MEASURED
 from optkit.measure._names import distinguishing_names
+from optkit.optimize import optimize
 from optkit.plan import Plan
 from optkit.plan.preview import Material, compared_on, gather
 from optkit.plan.torch_source import trusting_recipe
 from optkit.progress import Progress, silent
+from optkit.prove import prove
 from optkit.quantization.calibration_note import NOTE
 from optkit.report import Report
 from optkit.reports import html, json, markdown
 from optkit.store import Store, default_place
 from optkit.training.processes import helps
-
-from optkit.optimize import optimize
-from optkit.prove import prove
 
 KEYS = {"time": "measure.time", "threads": "measure.threads", "output": "measure.output", "data": "data.evaluation"}
 OPTION = re.compile(rf"--({'|'.join(KEYS)})\b( \d+\w*)?")

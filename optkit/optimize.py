@@ -11,21 +11,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from optkit import records
 from optkit.artifact import Artifact, Made
 from optkit.datasets import Examples
 from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder, publish
 from optkit.errors import DataError, NothingPaid, OptkitError, PassFailed, UsageError
 from optkit.formats import NAMES, digest_of, model_files, rename_model
 from optkit.manifest import CHOSEN_ON, MEASURED, stamp
+from optkit.measure import detect_machine
+from optkit.passes import Job, Pass, word_of
 from optkit.progress import Progress, silent
 from optkit.soundness import Behaviour, check_original, complaint, examples_for, observe
 from optkit.store import Store
 from optkit.training.processes import helps
 from optkit.versions import versions_for
-
-from optkit import records
-from optkit.measure import detect_machine
-from optkit.passes import Job, Pass, word_of
 
 
 def optimize(

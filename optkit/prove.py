@@ -12,22 +12,20 @@ from optkit.compare._fall_backs import fall_backs, is_cpu
 from optkit.errors import UsageError
 from optkit.formats.torch_compiled import is_compiled
 from optkit.gate import Limits, judge, limits_asked
+from optkit.inspection import Profile
 from optkit.inspection.audit import ProviderAudit, audit
+from optkit.layers import compare_layers
 from optkit.manifest import lineage_of
+from optkit.measure import Measurement, measure
 from optkit.measure._names import distinguishing_names
 from optkit.progress import Progress, silent
 from optkit.registry import suggestion
 from optkit.report import SCHEMA, DataUsed, Report
 from optkit.samples import FALL_BACKS
 
-from optkit.inspection import Profile
-from optkit.layers import compare_layers
-from optkit.measure import Measurement, measure
-
 if TYPE_CHECKING:
     from optkit.datasets import Examples
     from optkit.metrics import Metric
-
     from optkit.runtimes import Port
 
 

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from optkit.artifact import Artifact
+from optkit.measure import Machine, detect_machine
 from optkit.progress import Progress, silent
 from optkit.registry import load
-
-from optkit.measure import Machine, detect_machine
 from optkit.scenarios import Figure, Outcome, Scenario, Traffic
 
 if TYPE_CHECKING:
@@ -82,7 +81,6 @@ def bench(
     from optkit.bench._candidates import candidates
     from optkit.formats import compressed_size, model_size
     from optkit.measure._names import distinguishing_names
-
     from optkit.scenarios._loadgen import LoadGenerator
 
     traffic = traffic or Traffic()

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from optkit.progress import Progress
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+    from optkit.progress import Progress
 
 SHOWN_AFTER = 1.0
 """Seconds: work that ends sooner shows nothing, so that a bar does not flash up."""

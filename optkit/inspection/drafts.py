@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from optkit.datasets import Examples
 from optkit.errors import NothingPaid, OptkitError
 from optkit.formats.onnx import load_model, model_size
 from optkit.formats.onnx_simplify import free_constant_inputs
+from optkit.inspection.under_roof import Draft
 from optkit.progress import Progress
+from optkit.quantization.calibrate import all_within_reach, calibrate
 from optkit.quantization.candidates import candidates
+from optkit.quantization.choose import refuse_hopeless
 from optkit.quantization.decide import time_ratio
 from optkit.quantization.prepare import prepare_checked
 from optkit.quantization.treatment import Treatment, Way
 from optkit.quantization.trial import Bench, Trial
-
-from optkit.inspection.under_roof import Draft
-from optkit.quantization.calibrate import all_within_reach, calibrate
-from optkit.quantization.choose import refuse_hopeless
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
 

@@ -6,10 +6,12 @@ from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import ModelError
 from optkit.formats.onnx import load_model
+from optkit.layers import SILENT, Layer, LayerComparison
 from optkit.layers.cut import NEW, SWITCH, cut_at, with_replacements
 from optkit.layers.excluding import Excluding
 from optkit.layers.matching import Pair, match_tensors
@@ -20,8 +22,6 @@ from optkit.measure._feeds import fitted
 from optkit.progress import Progress
 from optkit.quantization.fidelity import decibels
 from optkit.quantization.recognise import already_quantized, half_precision
-
-from optkit.layers import SILENT, Layer, LayerComparison
 from optkit.runtimes import Session
 
 TRIED = 256

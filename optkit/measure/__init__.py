@@ -100,7 +100,6 @@ def measure(
     are NaN, and DataError for examples that do not fit a model.
     """
     from optkit.measure._enough import Wish
-
     from optkit.measure._side_by_side import Asked, measure_all
 
     wish = Wish(precision, None if least_speedup is None else 1 / least_speedup)

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
 from optkit.measure._feeds import batches_of, fitted, is_fixed
 from optkit.metrics import Metric, SetMetric, default_metrics
 from optkit.progress import Progress
-from optkit.samples import Samples
-
 from optkit.runtimes import Session
+from optkit.samples import Samples
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Answer = Mapping[str, Array]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+
 from optkit.formats.torch_origin import trusted
 from optkit.meters import Fresh
 from optkit.progress import Progress

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import BaseModel, ConfigDict
+
 from optkit.artifact import Artifact
 from optkit.progress import Progress, silent
-from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
     from optkit.datasets import Examples
     from optkit.formats.torch import TorchModel
 

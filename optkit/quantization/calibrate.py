@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import TypedDict
 
 import onnx_ir as ir
+
 from optkit.errors import DataError
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for
@@ -11,14 +12,13 @@ from optkit.quantization.contract import calibration_remarks
 from optkit.quantization.gates import gates, range_before
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_static import tensors_to_observe
-from optkit.quantization.treatment import Learned, Treatment, Way, weighted_nodes
-from optkit.quantization.watch import Feeds
-from optkit.registry import load
-
 from optkit.quantization.means import channel_means
 from optkit.quantization.observe import Observed, observe
 from optkit.quantization.smooth import find_smoothing
+from optkit.quantization.treatment import Learned, Treatment, Way, weighted_nodes
+from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Setting
+from optkit.registry import load
 
 EXAMPLES_FOR_MEANS = 32
 

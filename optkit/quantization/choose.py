@@ -7,29 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.errors import DataError, NothingPaid
 from optkit.progress import Progress
+from optkit.quantization.calibrate import all_within_reach, calibrate, find_outliers
 from optkit.quantization.candidates import STORED, candidates
 from optkit.quantization.compress import compressible
 from optkit.quantization.decide import FASTER, TIE, decide, time_ratio
+from optkit.quantization.equalize import equalize_on
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_recurrent import RECURRENT
+from optkit.quantization.limit_drop import best_effort, search_within
 from optkit.quantization.load_memory import loading_remark
 from optkit.quantization.node_times import gains, node_times
 from optkit.quantization.operators import weight_of
 from optkit.quantization.polish import polish
 from optkit.quantization.prepare import Prepared, prepare_checked, same_answers
 from optkit.quantization.recognise import already_quantized, graph_constants, half_precision, too_small_or_wide
+from optkit.quantization.refine import refine, without_slow
 from optkit.quantization.room import room
 from optkit.quantization.scaled import scaled, scaled_bench
 from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
 from optkit.quantization.trial import LARGE, Bench, Trial
 from optkit.quantization.watch import Feeds
-
-from optkit.quantization.calibrate import all_within_reach, calibrate, find_outliers
-from optkit.quantization.equalize import equalize_on
-from optkit.quantization.limit_drop import best_effort, search_within
-from optkit.quantization.refine import refine, without_slow
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
 

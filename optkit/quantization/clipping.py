@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress, silent
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.mse import Mse

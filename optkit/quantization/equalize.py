@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress
+from optkit.quantization.channel_ranges import ChannelRange, channel_ranges
 from optkit.quantization.channel_ties import Ties, find_ties, is_seam, scalable_layer
 from optkit.quantization.graphs import add_constant, constant_array, prune_unused
 from optkit.quantization.insert_static import output_of
 from optkit.quantization.operators import attribute, channel_axis
 from optkit.quantization.watch import Feeds
-
-from optkit.quantization.channel_ranges import ChannelRange, channel_ranges
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

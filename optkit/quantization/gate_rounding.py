@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress
 from optkit.quantization.graphs import all_graphs, constant_array, constant_tensor, fresh_name, graph_of, share_names
 from optkit.quantization.insert_recurrent import BIAS, RECURRENT, WEIGHTS
+from optkit.quantization.learned_rounding import LARGEST_INPUT, believed, learn_rounding
 from optkit.quantization.operators import attribute, is_standard
 from optkit.quantization.watch import Feeds, Watch
-
-from optkit.quantization.learned_rounding import LARGEST_INPUT, believed, learn_rounding
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

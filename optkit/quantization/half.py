@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
+
 from optkit.errors import ModelError
 from optkit.formats.onnx import save_model
 from optkit.progress import Progress, silent
 from optkit.quantization.half_cast import cast_half
-from optkit.quantization.half_plan import HalfPlan, plan_half
-from optkit.quantization.half_slots import fill_types
-
 from optkit.quantization.half_nearness import Answers, Nearness, ask_original, nearness
+from optkit.quantization.half_plan import HalfPlan, plan_half
 from optkit.quantization.half_range import out_of_range
+from optkit.quantization.half_slots import fill_types
 from optkit.runtimes import open_session
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress, silent
 from optkit.quantization.graphs import all_graphs, fresh_name
 from optkit.quantization.likeness import NO_FEEDS, TRIED, trial_feeds
-from optkit.runtimes.onnxruntime import open_onnx
-
 from optkit.runtimes import Session, open_session
+from optkit.runtimes.onnxruntime import open_onnx
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples

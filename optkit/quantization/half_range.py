@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress, silent
 from optkit.quantization.half_operators import LARGEST, SMALLEST_NORMAL
 from optkit.quantization.half_plan import is_float
-
 from optkit.runtimes import open_session
 
 Array = np.ndarray[Any, np.dtype[Any]]

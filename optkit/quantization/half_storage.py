@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
+
 from optkit.formats.onnx import save_model
 from optkit.formats.onnx_opset import raise_opset
 from optkit.progress import Progress
 from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor, share_names
-from optkit.quantization.recognise import graph_constants
-
 from optkit.quantization.half_nearness import Nearness, ask_original, nearness
+from optkit.quantization.recognise import graph_constants
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples

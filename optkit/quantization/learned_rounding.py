@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
+from scipy.linalg.lapack import dtrtri
+
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import can_shift
 from optkit.quantization.divide import Division, matrix_of
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import attribute, channel_axis
+from optkit.quantization.patch_moments import Moments, as_rows, largest_patch, patch_moments
 from optkit.quantization.saturation import LARGEST_PAIR, fit_pairs, has_pairs
 from optkit.quantization.watch import Feeds
-from scipy.linalg.lapack import dtrtri
-
-from optkit.quantization.patch_moments import Moments, as_rows, largest_patch, patch_moments
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

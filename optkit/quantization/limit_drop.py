@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from math import ceil, log2
 
 import numpy as np
+
 from optkit.errors import NothingPaid
 from optkit.progress import Progress
 from optkit.quantization.decide import FASTER, time_ratio
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.node_times import gains, node_times
+from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.treatment import Treatment
 from optkit.quantization.trial import Bench, Trial
-from optkit.units import show_percent
-
-from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.wishes import Wishes
+from optkit.units import show_percent
 
 LEAST_SHARE = 0.05
 """Of the typical saving: what a layer counts as saving when it saves nothing."""

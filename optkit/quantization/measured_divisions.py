@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.formats.onnx import save_model
 from optkit.progress import Progress
 from optkit.quantization.divide import Division, matrix_of
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import add_node, share_names
 from optkit.quantization.insert_dynamic import can_be_dynamic
-from optkit.quantization.watch import Feeds
-from optkit.runtimes.onnxruntime import open_onnx
-
 from optkit.quantization.smooth import Products, divisions_of, look
+from optkit.quantization.watch import Feeds
 from optkit.runtimes import full_feeds, open_session
+from optkit.runtimes.onnxruntime import open_onnx
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

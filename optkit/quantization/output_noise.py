@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import add_constant, add_node, share_names
-from optkit.runtimes.onnxruntime import open_onnx
-
 from optkit.runtimes import Batches, Port, full_feeds
+from optkit.runtimes.onnxruntime import open_onnx
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.formats.onnx import save_model
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid, grid_for
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import add_constant, add_node, share_names
 from optkit.quantization.watch import Feeds
-from optkit.runtimes.onnxruntime import open_onnx
-
 from optkit.runtimes import full_feeds, open_session
+from optkit.runtimes.onnxruntime import open_onnx
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

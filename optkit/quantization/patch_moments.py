@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress
 from optkit.quantization.graphs import constant_tensor
 from optkit.quantization.operators import attribute, channel_axis

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+
 from optkit.progress import Progress
 from optkit.quantization.operators import weight_of
 from optkit.quantization.room import room
+from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.treatment import Treatment, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
-
-from optkit.quantization.sensitivity import noise_by_node
 
 LEAST_SHARE = 0.05
 """Of the typical saving: what a layer counts as saving when it saves nothing."""

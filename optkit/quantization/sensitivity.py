@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+
 from optkit.errors import OptkitError
 from optkit.progress import Progress
 from optkit.quantization.switches import Switched
 from optkit.quantization.treatment import Treatment
 from optkit.quantization.trial import LARGE, Bench
-
 from optkit.runtimes import Session, open_session
 
 FEEDS = 4

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for, quantize_weight
 from optkit.quantization.divide import Division, matrix_of
 from optkit.quantization.insert_dynamic import can_be_dynamic
+from optkit.quantization.output_noise import output_noise
 from optkit.quantization.pick_divisions import Option, pick, time_of_division, time_of_product
 from optkit.quantization.watch import Feeds, Watch
-
-from optkit.quantization.output_noise import output_noise
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

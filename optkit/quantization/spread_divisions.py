@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress
 from optkit.quantization.divide import Division, matrix_of
-from optkit.quantization.pick_divisions import REST, Option, pick_within, time_of_division, time_of_product
-from optkit.quantization.watch import Feeds
-
 from optkit.quantization.measured_divisions import EXAMPLES, RoundedOne, with_weights
+from optkit.quantization.pick_divisions import REST, Option, pick_within, time_of_division, time_of_product
 from optkit.quantization.smooth import Products, Seen, divisions_of, look
+from optkit.quantization.watch import Feeds
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

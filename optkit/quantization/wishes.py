@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from optkit.progress import Progress, silent
 from optkit.quantization.fidelity import Fidelity
 from optkit.quantization.room import room
-
 from optkit.runtimes import Session
 
 DropOf = Callable[[Session], float]

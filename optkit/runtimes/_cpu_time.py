@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from optkit.progress import Progress
 from optkit.runtimes._lanes import Lane
 

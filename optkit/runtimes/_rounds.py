@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from optkit.progress import Progress
 from optkit.runtimes._lanes import Lane
 

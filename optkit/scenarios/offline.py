@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from optkit.progress import Progress
-from optkit.runtimes._lanes import Here
-from optkit.stats.interval import Interval
-from optkit.stats.order import median_interval
 
+from optkit.progress import Progress
 from optkit.runtimes._cpu_time import CpuTime
+from optkit.runtimes._lanes import Here
 from optkit.runtimes._rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
+from optkit.stats.interval import Interval
+from optkit.stats.order import median_interval
 
 WITHIN = 0.02
 """Batch sizes this close to the fastest are as good; of those the smallest is best, which answers sooner and needs less memory."""

@@ -8,13 +8,13 @@ from random import Random
 from typing import Any
 
 import numpy as np
+
 from optkit.errors import UsageError
 from optkit.progress import Progress
 from optkit.runtimes._lanes import Calls, warm_up
+from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.order import runs_needed
 from optkit.stats.proportions import share_in_sequence
-
-from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Run = Callable[[int], float]

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from optkit.progress import Progress
-from optkit.runtimes._lanes import Here
-from optkit.stats.order import median_interval, quantile_interval, runs_needed
 
+from optkit.progress import Progress
 from optkit.runtimes._cpu_time import CpuTime
+from optkit.runtimes._lanes import Here
 from optkit.runtimes._rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
+from optkit.stats.order import median_interval, quantile_interval, runs_needed
 
 SHARES = (0.5, 0.9, 0.95, 0.99, 0.999)
 

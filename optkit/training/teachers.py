@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
 from optkit.datasets import Array, Examples
 from optkit.progress import Progress
 from optkit.training.answering import answer_with

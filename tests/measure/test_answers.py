@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from optkit.datasets import Examples
 from optkit.errors import ModelError
+from optkit.measure._answers import score_all
 from optkit.metrics import SetMetric, find_metric
 from optkit.progress import silent
 from optkit.samples import Samples
-
-from optkit.measure._answers import score_all
 
 WEIGHTS = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
 Answer = Callable[[Mapping[str, Any]], dict[str, Any]]

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optkit.errors import ModelError
-from optkit.meters import Fresh
-from optkit.progress import silent
 
+from optkit.errors import ModelError
 from optkit.measure import _fresh
 from optkit.measure._fresh import cold_starts
+from optkit.meters import Fresh
+from optkit.progress import silent
 
 FEED = {"x": np.ones((2, 4), np.float32)}
 

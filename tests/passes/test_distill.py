@@ -10,16 +10,16 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
+
+from optkit.api import run
 from optkit.artifact import Artifact
 from optkit.cli import main
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, NothingPaid, OptkitError, RecipeError, UsageError
 from optkit.formats.torch_origin import Origin, trusting
+from optkit.passes import Job
 from optkit.progress import silent
 from optkit.recipe import read_recipe
-
-from optkit.api import run
-from optkit.passes import Job
 
 torch = pytest.importorskip("torch")
 
@@ -28,7 +28,6 @@ from optkit.passes._onnx_teacher import OnnxTeacher  # noqa: E402
 from optkit.passes.distill import Distill  # noqa: E402
 from optkit.passes.finetune import Finetune  # noqa: E402
 from optkit.training.batches import make_batch  # noqa: E402
-
 from optkit.training.teachers import Remembering  # noqa: E402
 
 NETS = """

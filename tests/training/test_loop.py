@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, OptkitError, UsageError
 from optkit.progress import Progress, silent
 
 torch = pytest.importorskip("torch")
 
+from optkit.training import TrainingParameters, loop, train  # noqa: E402
 from optkit.training.holding_out import hold_out  # noqa: E402
 from optkit.training.losses import label_loss  # noqa: E402
-
-from optkit.training import TrainingParameters, loop, train  # noqa: E402
 
 DICE = np.random.default_rng(0)
 X = DICE.standard_normal((200, 6)).astype(np.float32)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress
 from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.kept_rows import KeptRows, rows_for

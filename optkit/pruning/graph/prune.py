@@ -7,19 +7,19 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
+
 from optkit.errors import NothingPaid, UsageError
 from optkit.progress import Progress, silent
 from optkit.pruning.graph.allocate import Competitor, Saving, allocate, removed_units
 from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.cut_out import cut_out
 from optkit.pruning.graph.groups import FLOATS, find_groups
+from optkit.pruning.graph.refit import Refitted, refit
 from optkit.pruning.graph.sizes import count_parameters, macs_by_node, observed_shapes, one_feed, steady_sizes
+from optkit.pruning.graph.weigh import Limits, find_competitors, find_orders, find_readers
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import all_graphs, constant_tensor
 from optkit.quantization.watch import Feeds, open_watched
-
-from optkit.pruning.graph.refit import Refitted, refit
-from optkit.pruning.graph.weigh import Limits, find_competitors, find_orders, find_readers
 
 WORK = 1e12
 """Multiply-accumulates that running examples through the model may take while weights are solved again: about a minute of one core."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.errors import OptkitError
 from optkit.progress import Progress
 from optkit.pruning.graph.allocate import Competitor, steps_of
@@ -13,13 +14,12 @@ from optkit.pruning.graph.cut_out import cut_out, put
 from optkit.pruning.graph.eliminate import Order, Reader, find_order, magnitude_order, refitted
 from optkit.pruning.graph.groups import Family, Groups, weight_axes
 from optkit.pruning.graph.layer_rules import shape_of
+from optkit.pruning.graph.moments import LARGEST, Moments, gather_moments
+from optkit.pruning.graph.refit import bias_of
 from optkit.pruning.graph.rows import columns_of, weight_from_rows, weight_rows
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.watch import Feeds, open_watched
-
-from optkit.pruning.graph.moments import LARGEST, Moments, gather_moments
-from optkit.pruning.graph.refit import bias_of
 
 BYTES_AT_ONCE = 1 << 29
 """Of moments; layers with more are done in several runs over the examples."""

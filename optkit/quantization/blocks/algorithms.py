@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress
 from optkit.quantization.blocks.blocked import Blocked, Scheme
 from optkit.quantization.blocks.gptq import gptq, row_errors
 from optkit.quantization.blocks.hqq import half_quadratic
 from optkit.quantization.blocks.layers import Weight
+from optkit.quantization.blocks.moments import moments_of
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
 from optkit.quantization.watch import Feeds
-
-from optkit.quantization.blocks.moments import moments_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.progress import Progress
 from optkit.quantization.blocks.layers import Reader, Weight
-from optkit.quantization.watch import Feeds
-
 from optkit.quantization.patch_moments import patch_moments
+from optkit.quantization.watch import Feeds
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
+
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress
+from optkit.quantization.blocks.algorithms import Rounded
 from optkit.quantization.blocks.layers import Weight, alpha_of
 from optkit.quantization.fidelity import Reference
-from optkit.runtimes.onnxruntime import open_onnx
-
-from optkit.quantization.blocks.algorithms import Rounded
 from optkit.runtimes import Session
+from optkit.runtimes.onnxruntime import open_onnx
 
 if TYPE_CHECKING:
     from optkit.runtimes import Feed, Outputs
