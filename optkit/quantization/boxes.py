@@ -11,6 +11,8 @@ Reading = Callable[[Array], Array]
 
 PIXELS = 16
 """What numbers must reach to be places in an image; offsets from a cell's place stay far below."""
+SHARES = (-0.2, 1.2)
+"""Between which they lie as shares of its sides."""
 OVERLAP = 0.5
 """Of two boxes by their union, from which they are the same to those who count finds."""
 BEYOND = 0.1
@@ -21,7 +23,10 @@ MOST = 0.95
 
 def reading_of(values: Array) -> Reading | None:
     """How boxes [places, 4] are written, by what makes more sense: two corners, or a centre and sizes; None if neither does."""
-    if values.shape[1:] != (4,) or not len(values) or np.abs(values).max() < PIXELS:
+    if values.shape[1:] != (4,) or not len(values):
+        return None
+    low, high = values.min(), values.max()
+    if high < PIXELS and not (low >= SHARES[0] and high <= SHARES[1]):
         return None
     centres, sizes = values[:, :2], values[:, 2:]
     inside = (sizes > 0) & (centres - sizes / 2 >= -BEYOND * sizes)

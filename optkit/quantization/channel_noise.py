@@ -15,6 +15,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 DEAD = 1e-6
 """Standard deviation over the liveliest channel's, below which a channel says nothing of its own."""
+STILL = 0.03
+"""Standard deviation over the mean and over the liveliest channel's, below which a channel is no group of its own: the one class of a
+detector that knows no other always says the same.
+"""
 SMALL, LARGE = 1e-12, 1e15
 """Root mean squares of values; float32 ends at 1e-38 and 3e38, and errors are squared."""
 SMALLEST_GROUP = 0.02
@@ -68,11 +72,14 @@ class ChannelNoise:
             live = sizes > DEAD * sizes.max(initial=0)
             if not live.any() or sizes.max() <= 0 or count.max() < 2:
                 continue
+            means = np.abs(total) / np.maximum(count, 1)
+            apart = live & ((sizes >= STILL * means) | (sizes >= STILL * sizes.max()))
             scale = np.log10(sizes[live])
             spread = float(scale.std())
             if best is None or spread > best[0]:
                 overall = float(wrong.sum() / varies[live].sum())
-                best = spread, overall if self.alike else max(overall, _worst_group(scale, varies[live], wrong[live]))
+                groups = 0.0 if self.alike else _worst_group(np.log10(sizes[apart]), varies[apart], wrong[apart])
+                best = spread, max(overall, groups)
         if best is not None:
             return best[1]
         return self.error / self.energy if self.energy else (0.0 if not self.error else np.inf)

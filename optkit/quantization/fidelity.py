@@ -1,16 +1,17 @@
 """How close a variant's outputs are to the float model's."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from optkit.quantization.answer_cost import AnswerCost, Margins, margins_of
+from optkit.quantization.boxes import reading_of
 from optkit.quantization.channel_noise import ChannelNoise, Signal, signal_of
 from optkit.quantization.output_forms import adds_up, class_axis, form_of, holds_scores, is_many_scores
-from optkit.quantization.score_channels import FEWEST, ScoreAgreement, ScoreChannels, find_scores, only_scores
+from optkit.quantization.score_channels import FEWEST, ScoreAgreement, ScoreChannels, background_of, find_scores, only_scores
 from optkit.runtimes import Session
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -21,6 +22,8 @@ SMALLEST_PROBABILITY = 1e-9
 """What a softmax in float32 still tells apart."""
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 MOST_DECIBELS = 120.0
+BOX = 4
+"""Numbers."""
 GLANCE = 16
 """Feeds after which a variant may be given up."""
 
@@ -65,16 +68,31 @@ class Reference:
         """Outputs whose largest number along an axis, counted from the end, is an answer."""
         for value in model.graph.outputs:
             self._look_at(value, [a[str(value.name)] for a in self.answers if str(value.name) in a])
+        self._look_for_boxes()
         self.finds = {n for n, s in self.scores.items() if sum(int(s.finds(a[n]).sum()) for a in self.answers) >= FEWEST}
         """Of those with scores, outputs of which enough was found to judge the other numbers there alone."""
         found = [sum(int(s.finds(each[n]).sum()) for n, s in self.scores.items() if n in each) for each in self.answers]
         self.order = sorted(range(len(self.feeds)), key=lambda place: -found[place])
         """Places of the feeds, those first in which most is found: where nothing is, noise does not show."""
-        self.beside = {n: s for n in self.axes for s in self.scores if self._places(n) == self._places(s) and len(self._places(n)) > 1}
-        """Outputs of which each place has its scores in another one, as boxes have."""
+        self.beside = {s.boxes: n for n, s in self.scores.items() if s.boxes is not None}
+        """Outputs of boxes → those of their scores."""
         self.answer = self._answer()
         self._signals: dict[tuple[int, str], Signal] = {}
         self._margins: dict[int, list[Margins]] = {}
+
+    def _look_for_boxes(self) -> None:
+        """Places that have scores or classes in one output may have a box each in another; of classes, the background is no find."""
+        for name in [*self.scores, *(n for n in self.axes if self._is_share(n))]:
+            boxes = [n for n in self.axes if n != name and self._places(n) == self._places(name) and self.answers[0][n].shape[-1] == BOX]
+            if not boxes or len(self._places(name)) < 2:
+                continue
+            answers, scores = [a[name] for a in self.answers], self.scores.get(name)
+            if scores is None and (background := background_of(answers)) is not None:
+                scores = only_scores(answers, background)
+            if scores is not None:
+                found = [a[boxes[0]].reshape(-1, BOX)[scores.finds(a[name])] for a in self.answers]
+                self.scores[name] = replace(scores, boxes=boxes[0], reading=reading_of(np.concatenate(found)))
+                self.axes.pop(name, None)
 
     def _answer(self) -> str | None:
         """The first output of floats if it may hold answers, or the probabilities beside it for the same places: boxes may come first."""
@@ -85,7 +103,8 @@ class Reference:
         return next(sure, first) if len(self._places(first)) > 1 else first
 
     def _places(self, name: str) -> tuple[int, ...]:
-        return self.answers[0][name].shape[:-1]
+        shape: tuple[int, ...] = self.answers[0][name].shape
+        return shape[:-1]
 
     def _look_at(self, value: ir.Value, answers: Sequence[Array]) -> None:
         """What one output is."""
@@ -114,19 +133,21 @@ class Reference:
                 elif not np.isfinite(got[name]).all() and not _as_infinite(truth, got[name]):
                     held.finite = False
                 else:
-                    self._hold(held, place, name, got[name])
+                    self._hold(held, place, name, got)
                     held.same += self._same(name, truth, got[name]) if name == self.answer else []
         return held.fidelity(varies=held.varies or not held.truth_varies)
 
-    def _hold(self, held: "_Held", place: int, name: str, got: Array) -> None:
+    def _hold(self, held: "_Held", place: int, name: str, all_got: Mapping[str, Array]) -> None:
         """Hold one output of one feed against the truth."""
-        scores, truth = self.scores.get(name), self.answers[place][name]
+        scores, truth, got = self.scores.get(name), self.answers[place][name], all_got[name]
         if scores is not None and truth.shape == got.shape:
-            self._hold_scores(held, name, scores, truth, got)
+            boxes = None if scores.boxes is None else (self.answers[place][scores.boxes], all_got[scores.boxes])
+            self._hold_scores(held, name, truth, got, boxes)
             return
         if name in self.beside and self.beside[name] in self.finds and truth.shape == got.shape:
             where = self.scores[self.beside[name]].finds(self.answers[place][self.beside[name]])
-            held.add(name, *(each.reshape(-1, each.shape[-1])[where] for each in (truth, got)))
+            expected, found = (each.reshape(-1, each.shape[-1])[where] for each in (truth, got))
+            held.add(name, expected, found)
             return
         shares = self._is_share(name)
         expected, found = self._logits(name, truth), self._logits(name, got)
@@ -139,11 +160,13 @@ class Reference:
                 self._margins[place] = margins_of(_logs(expected) if shares else expected)
             held.cost.add(self._margins[place], found, _logs if shares else np.asarray)
 
-    def _hold_scores(self, held: "_Held", name: str, scores: ScoreChannels, truth: Array, got: Array) -> None:
+    def _hold_scores(self, held: "_Held", name: str, truth: Array, got: Array, boxes: tuple[Array, Array] | None) -> None:
+        scores = self.scores[name]
         expected, found = scores.of(truth), scores.of(got)
         held.add(f"{name} scores", expected, found, alike=True, apart=True)
-        held.scores.add(expected, found, scores.alike(truth, got))
         others, those = scores.others(truth), scores.others(got)
+        one, other = (others, those) if boxes is None else (each.reshape(len(expected), -1) for each in boxes)
+        held.scores.add(expected, found, scores.alike(truth, one, other) if one.shape == other.shape else None)
         if others.size:
             seen = scores.finds(truth) if name in self.finds else np.ones(len(others), bool)
             held.add(name, others[seen], those[seen])

@@ -22,17 +22,23 @@ FEWEST = 20
 TOGETHER = 0.5
 """Share of the first score's finds where another is high too, from which it says that there is anything: classes exclude each other."""
 
+MOSTLY = 0.5
+"""Share of the places that the background of a detector takes."""
+
 
 @dataclass(frozen=True)
 class ScoreChannels:
-    """Which channels along an axis are scores."""
+    """Which channels along an axis are scores, and which are other numbers."""
 
     axis: int
     which: Array
+    rest: Array
     gated: bool = False
     """Whether the first of them says how likely there is anything."""
     reading: Reading | None = None
-    """How the other numbers are boxes, if they are."""
+    """How the other numbers are boxes, if they are; or those in another output."""
+    boxes: str | None = None
+    """The output of the boxes for the same places, where that is another one."""
 
     def of(self, values: Array) -> Array:
         """The scores among values: [positions, classes]."""
@@ -40,18 +46,18 @@ class ScoreChannels:
         return scores[:, 1:] * scores[:, :1] if self.gated else scores
 
     def others(self, values: Array) -> Array:
-        """All but the scores: [positions, channels]."""
-        return self._rows(values)[:, ~self.which]
+        """The other numbers: [positions, channels]."""
+        return self._rows(values)[:, self.rest]
 
     def finds(self, values: Array) -> Array:
         """At which positions a score is high: there the other numbers are an answer, elsewhere nobody reads them."""
         return np.asarray((self.of(values) > HIGH).any(axis=-1))
 
-    def alike(self, truth: Array, got: Array) -> Array:
-        """At which positions what was found is the same in other respects: its box, if there is one."""
+    def alike(self, truth: Array, truth_boxes: Array, got_boxes: Array) -> Array:
+        """At which positions what was found has the same box, if it has one."""
         found = self.finds(truth)
         if self.reading is not None and found.any():
-            found[found] = same_boxes(self.reading(self.others(truth)[found]), self.reading(self.others(got)[found]))
+            found[found] = same_boxes(self.reading(truth_boxes[found]), self.reading(got_boxes[found]))
         return found
 
     def _rows(self, values: Array) -> Array:
@@ -71,17 +77,26 @@ def find_scores(answers: Sequence[Array]) -> ScoreChannels | None:
         high = np.max([a.max(axis=others) for a in answers], axis=0)
         which = (low >= 0) & (high <= 1)
         if 0 < which.sum() < len(which) and (high > 2).any():
-            found = ScoreChannels(axis, which)
+            found = ScoreChannels(axis, which, ~which)
             found = replace(found, gated=_is_gated([found.of(a) for a in answers]))
             return replace(found, reading=reading_of(np.concatenate([found.others(a)[found.finds(a)] for a in answers])))
     return None
 
 
-def only_scores(answers: Sequence[Array]) -> ScoreChannels | None:
-    """All channels of an output that holds nothing but scores, if enough of them are high to tell."""
-    if not answers or sum(int((a > HIGH).sum()) for a in answers) < FEWEST or len({a.shape[-1] for a in answers}) > 1:
+def only_scores(answers: Sequence[Array], but: int | None = None) -> ScoreChannels | None:
+    """All channels of an output that holds nothing but scores, save the one `but`, if enough of them are high to tell."""
+    if not answers or len({a.shape[-1] for a in answers}) > 1:
         return None
-    return ScoreChannels(-1, np.ones(answers[0].shape[-1], bool))
+    which = np.arange(answers[0].shape[-1]) != (-1 if but is None else but)
+    if sum(int((a[..., which] > HIGH).sum()) for a in answers) < FEWEST:
+        return None
+    return ScoreChannels(-1, which, np.zeros(len(which), bool))
+
+
+def background_of(answers: Sequence[Array]) -> int | None:
+    """The class that most places have, of classes [examples, places, classes], where that is next to all: nothing is there."""
+    counts = sum(np.bincount(a.argmax(axis=-1).reshape(-1), minlength=a.shape[-1]) for a in answers)
+    return int(np.argmax(counts)) if np.max(counts) > MOSTLY * np.sum(counts) else None
 
 
 def _is_gated(scores: Sequence[Array]) -> bool:
@@ -109,4 +124,4 @@ class ScoreAgreement:
         return 2 * self.both / (self.expected + self.found) if self.expected >= FEWEST else None
 
 
-__all__ = ["ScoreAgreement", "ScoreChannels", "find_scores", "only_scores"]
+__all__ = ["ScoreAgreement", "ScoreChannels", "background_of", "find_scores", "only_scores"]

@@ -55,6 +55,15 @@ def test_dead_channels_and_lone_ones_do_not_decide() -> None:
     assert ratio(truth, got) < 1e-4
 
 
+@pytest.mark.parametrize(("mean", "decides"), [(4.0, False), (0.0, True)])
+def test_a_channel_that_always_says_the_same_is_no_group(mean: float, decides: bool) -> None:
+    truth = draw(400, 8, seed=1).astype(float)
+    truth[:, 7] = mean + 0.02 * truth[:, 7]
+    got = truth.copy()
+    got[:, 7] += draw(400, seed=2, scale=0.02)
+    assert (ratio(truth, got) > 0.5) is decides
+
+
 def test_a_single_value_is_held_against_its_energy() -> None:
     assert ratio(np.array([[2.0]]), np.array([[1.0]])) == pytest.approx(0.25)
     assert ratio(np.array([[0.0]]), np.array([[0.0]])) == 0

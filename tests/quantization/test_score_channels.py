@@ -7,7 +7,7 @@ import pytest
 
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.output_forms import holds_scores
-from optkit.quantization.score_channels import ScoreAgreement, find_scores
+from optkit.quantization.score_channels import ScoreAgreement, background_of, find_scores
 
 from .test_fidelity import Answering
 from .tiny import Array, Feed, draw, read
@@ -191,3 +191,32 @@ def test_a_first_look_goes_to_where_most_is_found() -> None:
     wrong = [truth[0], {"y": -truth[1]["y"]}, *truth[2:]]
     assert held.compare(Placed(*truth), first=1).sqnr == 120
     assert held.compare(Placed(*wrong), first=1).sqnr < 0
+
+
+def classes(seed: int) -> Array:
+    """Of 60 places, every sixth shows the second class, the others nothing."""
+    logits = draw(1, 60, 3, seed=seed, scale=0.3) + np.where(np.arange(60)[:, None] % 6 == 0, [0.0, 4.0, 0.0], [4.0, 0.0, 0.0])
+    return (np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def test_the_background_of_a_detector_is_no_find() -> None:
+    model = read("(float[1,60,3] x, float[1,60,4] b) => (float[1,60,3] p, float[1,60,4] boxes) { p = Softmax(x) boxes = Neg(b) }")
+    truth = [{"p": classes(i), "boxes": 0.5 + 0.1 * draw(1, 60, 4, seed=i)} for i in range(4)]
+    held = Reference(model, Placed(*truth), feeds(4))
+    assert held.scores["p"].which.tolist() == [False, True, True]
+    assert (held.answer, held.beside) == (None, {"boxes": "p"})
+    nothing = [{**a, "p": np.tile(np.float32([0.98, 0.01, 0.01]), (1, 60, 1))} for a in truth]
+    found = held.compare(Placed(*nothing))
+    assert (found.high_scores, found.cost, found.numbers) == (0, None, 120)
+
+
+def test_classes_of_places_without_boxes_are_answers() -> None:
+    model = read("(float[1,60,3] x) => (float[1,60,3] p) { p = Softmax(x) }")
+    held = Reference(model, Placed({"p": classes(0)}), feeds(1))
+    assert (held.answer, held.scores) == ("p", {})
+
+
+@pytest.mark.parametrize(("shares", "background"), [([0.8, 0.1, 0.1], 0), ([0.1, 0.2, 0.7], 2), ([0.4, 0.4, 0.2], None)])
+def test_the_background_is_what_most_places_show(shares: list[float], background: int | None) -> None:
+    which = np.repeat(np.arange(3), np.rint(np.array(shares) * 50).astype(int))
+    assert background_of([np.eye(3)[which][None]]) == background
