@@ -73,9 +73,9 @@ def _layers(found: "LayerComparison") -> list[str]:
         bold = f"**{number(row.sqnr)}**" if row.sqnr < BAD else number(row.sqnr)
         body.append(f"| {_code(layer_name(row))} | {_safe(row.operator)} | {bold} | {bar(row.sqnr, 12)} | {number(row.own)} | {effect} |")
     says = [f"{'  - ' if line.startswith('  ') else '- '}{_safe(line.strip())}" for line in sentences(found)]
-    hint = advice(found)
-    block = [f"> Hint: {_safe(hint[0])}", *(["", "```", *(line.removeprefix("  ") for line in hint[1:]), "```"] if hint[1:] else [])]
-    return [*head, *body, "", *says, "", *([*block, ""] if hint else [])]
+    what, *commands = advice(found) or [""]
+    block = [f"> Hint: {_safe(what)}", *(["", "```", *(line.removeprefix("  ") for line in commands), "```"] if commands else [])]
+    return [*head, *body, "", *says, "", *([*block, ""] if what else [])]
 
 
 def _providers(report: "Report") -> list[str]:

@@ -122,6 +122,7 @@ def test_commands_can_be_copied() -> None:
 def test_advice_suits_what_the_model_is() -> None:
     fine = replace(FOUND, layers=LAYERS[:2])
     assert advice(fine) == []
+    assert "Hint" not in markdown.render(report(fine))
     assert "No bad layer" in "\n".join(sentences(fine))
     assert "{keep: [MatMul]}" in advice(replace(FOUND, precision="fp16"))[1]
     assert "look at how" in advice(replace(FOUND, precision=""))[0]
