@@ -33,6 +33,7 @@ class QuantizeWeights(Pass):
     They stay so in memory (MatMulNBits, GatherBlockQuantized), or, where that would be slower, in the file only.
     """
 
+    revision: ClassVar[int] = 2
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 

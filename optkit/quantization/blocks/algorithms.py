@@ -11,7 +11,7 @@ from optkit.progress import Progress
 from optkit.quantization.blocks.blocked import Blocked, Scheme
 from optkit.quantization.blocks.gptq import gptq, row_errors
 from optkit.quantization.blocks.hqq import half_quadratic
-from optkit.quantization.blocks.layers import Weight
+from optkit.quantization.blocks.layers import Reader, Weight
 from optkit.quantization.blocks.moments import moments_of
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
 from optkit.quantization.watch import Feeds
@@ -48,7 +48,7 @@ def round_all(
     for done, (weight, moments) in enumerate(moments_of(model, weights, examples, threads=threads, progress=progress, limit=limit)):
         progress("rounding weights", done, len(weights))
         rows = weight.rows()
-        own = replace(scheme, bits=bits_for(weight, scheme.bits), half=weight.half).fitted(rows.shape[1])
+        own = replace(scheme, bits=bits_for(weight, scheme.bits), half=weight.half).fitted(rows.shape[1], table=_looked_up(weight))
         for each in found:
             blocked = _rounded(each.algorithm, rows, moments, own)
             each.blocked[weight.name] = blocked
@@ -58,7 +58,11 @@ def round_all(
 
 def bits_for(weight: Weight, bits: int) -> int:
     """Two entries of a row share a byte: a table of odd width cannot have 4 bits."""
-    return 8 if weight.shape[1] % 2 and any(use.node.op_type == "Gather" for use in weight.uses) else bits
+    return 8 if weight.shape[1] % 2 and _looked_up(weight) else bits
+
+
+def _looked_up(weight: Weight) -> bool:
+    return any(use.reader is Reader.GATHER for use in weight.uses)
 
 
 def _rounded(algorithm: str, rows: Array, moments: Array | None, scheme: Scheme) -> Blocked:

@@ -42,13 +42,23 @@ class Scheme:
         least = np.float32(np.finfo(np.float16).tiny if self.half else SMALLEST_SCALE)
         return np.where(np.abs(stored) < least, least, stored)
 
-    def fitted(self, inputs: int) -> "Scheme":
-        """The same with groups of at most `size` in which rows of `inputs` weights take the least bytes: filling up costs too."""
+    def fitted(self, inputs: int, *, table: bool = False) -> "Scheme":
+        """The same with groups of at most `size` in which rows of `inputs` weights take the least bytes: filling up costs too.
+
+        Zero points of 4 bits share bytes, and where a row of a `table` has an odd number of them, ONNX Runtime up to 1.26 takes the
+        wrong ones: such rows have an even number, or the middle for all.
+        """
 
         def row_bytes(size: int) -> float:
             return -(-inputs // size) * (size * self.bits / 8 + (2 if self.half else 4) + self.bits / 8)
 
-        return replace(self, size=min((s for s in SIZES if s <= self.size), key=lambda s: (row_bytes(s), -s)))
+        sizes = [s for s in SIZES if s <= self.size]
+        if table and self.bits == 4 and not self.symmetric:
+            even = [s for s in sizes if -(-inputs // s) % 2 == 0]
+            if not even:
+                return replace(self, symmetric=True).fitted(inputs)
+            sizes = even
+        return replace(self, size=min(sizes, key=lambda s: (row_bytes(s), -s)))
 
 
 SMALLEST_SCALE = 1e-12

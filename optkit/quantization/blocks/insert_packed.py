@@ -45,10 +45,20 @@ class _Constants:
         self.both = whole and len({use.reader is Reader.GATHER for use in weight.uses}) == 2
         """Whether a table and a product read the same bytes, in two shapes."""
         self.scales = add_constant(home, f"{self.name}_scales", stored_scales(held))
-        zeros = packed_zeros(held)
-        self.zeros = None if zeros is None else add_constant(home, f"{self.name}_zeros", zeros)
+        self._zeros: dict[ir.Graph, ir.Value] = {}
         self._table: ir.Value | None = None
         self._matrix: ir.Value | None = None
+
+    def zeros_beside(self, node: ir.Node) -> ir.Value | None:
+        """Zero points in the node's own graph: ONNX Runtime up to 1.28 takes those of a product in a branch for the middle otherwise."""
+        zeros = packed_zeros(self.held)
+        if zeros is None:
+            return None
+        graph = node.graph
+        assert isinstance(graph, ir.Graph)
+        if graph not in self._zeros:
+            self._zeros[graph] = add_constant(graph, f"{self.name}_zeros", zeros)
+        return self._zeros[graph]
 
     def table(self) -> ir.Value:
         """[rows, bytes of a row]"""
@@ -74,7 +84,7 @@ def _multiply(use: Use, constants: _Constants, level: int) -> None:
     node, held = use.node, constants.held
     rows, inputs = held.integers.shape
     bias, added = _bias_of(node, rows, constants) if use.reader is Reader.GEMM else (None, None)
-    given = [node.inputs[0], constants.matrix(), constants.scales, constants.zeros, None, bias]
+    given = [node.inputs[0], constants.matrix(), constants.scales, constants.zeros_beside(node), None, bias]
     while given[-1] is None:
         given.pop()
     made = add_node(
@@ -110,12 +120,12 @@ def _bias_of(node: ir.Node, rows: int, constants: _Constants) -> tuple[ir.Value 
 
 
 def _look_up(node: ir.Node, constants: _Constants) -> None:
-    scheme = constants.held.scheme
-    given = [constants.table(), node.inputs[1], constants.scales, constants.zeros]
+    scheme, zeros = constants.held.scheme, constants.zeros_beside(node)
+    given = [constants.table(), node.inputs[1], constants.scales, zeros]
     made = add_node(
         node,
         "GatherBlockQuantized",
-        given if constants.zeros is not None else given[:-1],
+        given if zeros is not None else given[:-1],
         f"{node.outputs[0].name}_rows",
         domain=MICROSOFT,
         bits=scheme.bits,

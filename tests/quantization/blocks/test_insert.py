@@ -8,9 +8,11 @@ import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from optkit.quantization.blocks.blocked import Scheme
+from optkit.quantization.blocks.algorithms import round_all
+from optkit.quantization.blocks.blocked import SIZES, Scheme
 from optkit.quantization.blocks.build import Form, build
 from optkit.quantization.blocks.layers import find_weights
+from optkit.quantization.graphs import all_graphs
 
 from .small import GRAPHS, answer, draw, feed_of, model_of, nearest, with_real_weights
 
@@ -149,3 +151,47 @@ def test_wishes_of_the_user() -> None:
     assert find_weights(model_of("matmul"), lambda node: node.op_type != "MatMul") == []
     assert find_weights(model_of("table"), tables=False) == []
     assert find_weights(model_of("tied"), lambda node: node.op_type != "Gather") == []
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_zero_points_lie_beside_the_product(bits: int) -> None:
+    """ONNX Runtime 1.24 to 1.28 finds those of products in branches nowhere else, and answers wrongly without a word."""
+    model = model_of("branches")
+    made = build(model, nearest(model, Scheme(bits, 32)), "packed")
+    products = [node for graph in all_graphs(made) for node in graph if node.op_type == "MatMulNBits"]
+    assert len(products) == 2
+    assert all(node.inputs[3] is not None and node.inputs[3].graph is node.graph for node in products)
+    assert len({node.inputs[1] for node in products}) == 1
+    onnx.checker.check_model(ir.to_proto(made))
+
+
+@pytest.mark.parametrize("width", [16, 48, 50, 80, 96, 128, 384, 400])
+@pytest.mark.parametrize("size", [16, 32, 64, 128, 256])
+def test_rows_of_a_table_have_an_even_number_of_zero_points(width: int, size: int) -> None:
+    """ONNX Runtime 1.24 to 1.26 takes the wrong ones otherwise: two share a byte."""
+    fitted = Scheme(4, size).fitted(width, table=True)
+    possible = [s for s in SIZES if s <= size and -(-width // s) % 2 == 0]
+    assert fitted.symmetric == (not possible)
+    assert fitted.symmetric or fitted.size in possible
+    assert fitted.size <= size
+
+
+def test_a_table_of_one_group_a_row_has_none() -> None:
+    assert Scheme(4, 16).fitted(48, table=True) == Scheme(4, 16, symmetric=True)
+    assert Scheme(4, 128).fitted(16, table=True).symmetric
+    assert not Scheme(8, 16).fitted(48, table=True).symmetric
+    assert Scheme(4, 16).fitted(48) == Scheme(4, 16)
+
+
+@pytest.mark.parametrize("width", [48, 80, 16])
+def test_tables_answer_as_the_weights_they_stand_for(width: int) -> None:
+    model = model_of("table")
+    held = model.graph.initializers["w"]
+    held.const_value = ir.tensor(draw(300, width), name="w")
+    held.shape = ir.Shape([300, width])
+    model.graph.outputs[0].shape = ir.Shape(["N", 3, width])
+    weights = find_weights(model)
+    blocked = round_all(model, weights, None, Scheme(4, 128), ["rtn"], threads=1, progress=lambda *_: None)[0].blocked
+    feed = feed_of(model)
+    expected = answer(with_real_weights(model, blocked), feed)
+    np.testing.assert_allclose(answer(build(model, blocked, FLOAT), feed), expected, atol=1e-6 * np.abs(expected).max())
