@@ -1,12 +1,18 @@
-"""What tests share: expected texts that are kept in tests/golden."""
+"""What tests share: a cache of their own, modules of a user, and expected texts that are kept in tests/golden."""
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 import optkit
+
+if TYPE_CHECKING:
+    from optkit.passes import Pass
 
 assert optkit  # imported before anything imports onnxruntime: it turns telemetry off, for tests too
 settings.register_profile("optkit", deadline=None)  # a busy machine is no defect
@@ -24,6 +30,31 @@ def _cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OPTKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """`users_module(name, code)` makes tmp_path the current folder, with a module of the user's in it; returns the folder."""
+
+    def write(name: str, code: str) -> Path:
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def add_passes(monkeypatch: pytest.MonkeyPatch) -> "Callable[[Mapping[str, type[Pass]]], None]":
+    """`add_passes({"melt": Melt})` makes passes known by their words, as a plug-in's entry points would."""
+
+    def add(kinds: "Mapping[str, type[Pass]]") -> None:
+        entries = {word: SimpleNamespace(load=lambda kind=kind: kind) for word, kind in kinds.items()}
+        monkeypatch.setattr("optkit.registry._entries", lambda family: entries if family == "passes" else {})
+
+    return add
 
 
 @pytest.fixture

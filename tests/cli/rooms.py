@@ -1,5 +1,6 @@
 """A folder with a small model and data that fits it, and what a refused command says."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,18 @@ class Room:
 
 
 Optkit = Callable[..., Result]
+
+
+def read_terminal(terminal: int) -> str:
+    """What was written to a pseudo terminal, once the other end of this one is closed."""
+    seen = b""
+    try:
+        while part := os.read(terminal, 65536):
+            seen += part
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    os.close(terminal)
+    return seen.decode()
 
 
 def two_lines(ended: Result) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from .rooms import Optkit, Room, dense_network
+from .rooms import Optkit, Room, dense_network, read_terminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals, limits and terminals of POSIX")
 
@@ -174,16 +174,10 @@ def at_a_terminal(start: Start, *line: str, **environment: str) -> str:
     ours, theirs = pty.openpty()
     child = start(*line, stdout=theirs, env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment})
     os.close(theirs)
-    seen = b""
-    try:
-        while part := os.read(ours, 65536):
-            seen += part
-    except OSError:  # Linux says so when the other end is closed
-        pass
-    os.close(ours)
+    seen = read_terminal(ours)
     _, error = child.communicate(timeout=60)
     assert (child.returncode, error) == (0, "")
-    return seen.decode()
+    return seen
 
 
 @pytest.mark.slow

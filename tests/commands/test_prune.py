@@ -1,6 +1,7 @@
 """`optkit prune` and `optkit compare --factory`: a PyTorch file and what came of it."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,8 @@ FACTORY = "optkit_command_nets:net"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "optkit_command_nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def folder(users_module: Callable[[str, str], Path], tmp_path: Path) -> Path:
+    users_module("optkit_command_nets", NETS)
     from optkit_command_nets import net  # type: ignore[import-not-found]
 
     from optkit.formats.torch import TorchModel, save_torch

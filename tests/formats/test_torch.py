@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,8 @@ FACTORY = "optkit_test_nets:Net"
 
 
 @pytest.fixture
-def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "optkit_test_nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "optkit_test_nets", raising=False)
-    return tmp_path
+def nets(users_module: Callable[[str, str], Path]) -> Path:
+    return users_module("optkit_test_nets", NETS)
 
 
 def saved(folder: Path, width: int = 8) -> tuple[Path, Any]:

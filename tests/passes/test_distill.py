@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,8 @@ FACTORY = "optkit_distill_nets:Net"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "optkit_distill_nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "optkit_distill_nets", raising=False)
+def folder(users_module: Callable[[str, str], Path], tmp_path: Path) -> Path:
+    users_module("optkit_distill_nets", NETS)
     with trusting(FACTORY):
         for name, arguments in (("teacher", {"width": 16}), ("student", {"width": 4, "seed": 1}), ("other", {"classes": 5})):
             save(tmp_path / f"{name}.safetensors", arguments)

@@ -1,5 +1,6 @@
 """PyTorch to ONNX, alone, in a recipe and on the command line."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,8 @@ class Branches(nn.Module):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "optkit_export_nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "optkit_export_nets", raising=False)
+def folder(users_module: Callable[[str, str], Path], tmp_path: Path) -> Path:
+    users_module("optkit_export_nets", NETS)
     dice = np.random.default_rng(0)
     images = dice.standard_normal((80, 1, 12, 12)).astype(np.float32)
     np.savez(tmp_path / "images.npz", image=images, labels=dice.integers(0, 5, 80))

@@ -1,5 +1,6 @@
 """Pruned PyTorch models: stored, loaded, trained on, exported; zeros stay zeros."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,9 @@ FACTORY = "optkit_pass_nets:Net"
 
 
 @pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
+def source(users_module: Callable[[str, str], Path], tmp_path: Path) -> Artifact:
     torch.set_num_threads(1)
-    (tmp_path / "optkit_pass_nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "optkit_pass_nets", raising=False)
+    users_module("optkit_pass_nets", NETS)
     from optkit_pass_nets import Net  # type: ignore[import-not-found]
 
     with trusting(FACTORY):

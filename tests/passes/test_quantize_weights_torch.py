@@ -1,7 +1,7 @@
 """Neural Compressor's integers, in the file that ONNX Runtime runs."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,8 @@ LAYERS = [f"blocks.{i}.{name}" for i in (0, 1) for name in ("up", "gate", "down"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    (tmp_path / "optkit_block_nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "optkit_block_nets", raising=False)
+def folder(users_module: Callable[[str, str], Path], tmp_path: Path) -> Iterator[Path]:
+    users_module("optkit_block_nets", NETS)
     x = np.random.default_rng(0).standard_normal((40, 6, 24)).astype(np.float32)
     np.savez(tmp_path / "x.npz", x=x * np.linspace(0.2, 3, 24, dtype=np.float32))
     with trusting("optkit_block_nets:Net", "optkit_block_nets:Plain"):

@@ -1,8 +1,8 @@
 """A small model, its data, and passes for plans to name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -51,22 +51,9 @@ class NeedsLibrary(Scale):
     needs: ClassVar[tuple[str, ...]] = ("cluster",)
 
 
-class Entry:
-    def __init__(self, kind: type[Pass]) -> None:
-        self.kind = kind
-
-    def load(self) -> type[Pass]:
-        return self.kind
-
-
 @pytest.fixture(autouse=True)
-def added_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds: dict[str, type[Pass]] = {"scale": Scale, "calibrated": Calibrated, "melt": Melt, "needs_library": NeedsLibrary}
-
-    def entries(family: str) -> dict[str, Any]:
-        return {word: Entry(kind) for word, kind in kinds.items()} if family == "passes" else {}
-
-    monkeypatch.setattr("optkit.registry._entries", entries)
+def added_passes(add_passes: Callable[[Mapping[str, type[Pass]]], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    add_passes({"scale": Scale, "calibrated": Calibrated, "melt": Melt, "needs_library": NeedsLibrary})
     monkeypatch.setattr("optkit.plan.has", lambda extra: extra != "cluster")
 
 

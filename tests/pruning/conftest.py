@@ -1,5 +1,6 @@
 """Small networks whose factory a test may name."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,9 +108,5 @@ def _one_thread() -> None:
 
 
 @pytest.fixture
-def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "optkit_pruned_nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "optkit_pruned_nets", raising=False)
-    return tmp_path
+def nets(users_module: Callable[[str, str], Path]) -> Path:
+    return users_module("optkit_pruned_nets", NETS)

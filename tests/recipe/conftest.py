@@ -1,6 +1,7 @@
 """A pass for recipes to name, as a plug-in would add it."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,17 +38,6 @@ class Melt(Pass):
     needs: ClassVar[tuple[str, ...]] = ("torch",)
 
 
-class Entry:
-    def __init__(self, kind: type[Pass]) -> None:
-        self.kind = kind
-
-    def load(self) -> type[Pass]:
-        return self.kind
-
-
 @pytest.fixture(autouse=True)
-def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
-    def entries(family: str) -> dict[str, Any]:
-        return {"shrink": Entry(Shrink), "melt": Entry(Melt)} if family == "passes" else {}
-
-    monkeypatch.setattr("optkit.registry._entries", entries)
+def added_passes(add_passes: Callable[[Mapping[str, type[Pass]]], None]) -> None:
+    add_passes({"shrink": Shrink, "melt": Melt})

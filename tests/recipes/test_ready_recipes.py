@@ -1,14 +1,12 @@
 """Every ready recipe does what it says, on the sample model that it names."""
 
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 import pytest
 
 import optkit
 from optkit.manifest import changes
-from optkit.measure import Measurement, measure
 from optkit.plan import make_plan
 from optkit.plan.preview import preview
 from optkit.recipe import read_recipe
@@ -37,16 +35,6 @@ def test_it_can_be_run(ready: Ready) -> None:
     seen = preview(make_plan(read_recipe(ready.path, changed(ready))), None)
     assert seen.steps
     assert not seen.remarks, "no example serves two purposes"
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what needs fresh processes: that is tested where it is measured."""
-
-    def without_cold_starts(*models: Any, **asked: Any) -> tuple[Measurement, ...]:
-        return measure(*models, **asked, meters=("latency", "size"))
-
-    monkeypatch.setattr("optkit.prove.measure", without_cold_starts)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +11,6 @@ from optkit import records
 from optkit.api import run
 from optkit.formats.torch import load_torch
 from optkit.formats.torch_origin import trusting
-from optkit.measure import Measurement, measure
 from optkit.recipe import read_recipe
 from optkit.recipe.ready import folder
 from optkit.report import Report
@@ -45,16 +43,6 @@ def test_the_recipes_can_be_read(name: str) -> None:
     recipe = read_recipe(folder() / f"{name}.yaml")
     assert recipe.torch is not None
     assert recipe.torch.outputs == ("logits",)
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what needs fresh processes: that is tested where it is measured."""
-
-    def without_cold_starts(*models: Any, **asked: Any) -> tuple[Measurement, ...]:
-        return measure(*models, **asked, meters=("latency", "size"))
-
-    monkeypatch.setattr("optkit.prove.measure", without_cold_starts)
 
 
 @pytest.mark.slow
