@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
+from optkit.formats.onnx import load_model, save_model
 from optkit.quantization.affine import Grid
 from optkit.quantization.calibrate import EXAMPLES_FOR_MEANS
 from optkit.quantization.compress import compressible
@@ -18,19 +19,23 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_dynamic import can_be_dynamic
 from optkit.quantization.insert_recurrent import WEIGHTS
 from optkit.quantization.insert_static import tensors_to_observe
+from optkit.quantization.integer_layers import integer_layers
 from optkit.quantization.learned_rounding import Rounded, round_weights
 from optkit.quantization.means import channel_means
 from optkit.quantization.output_ranges import ranges_by_output
+from optkit.quantization.reconstruct import reconstruct
 from optkit.quantization.spend import no_slower, with_float_tail
 from optkit.quantization.spread_divisions import spread_divisions
 from optkit.quantization.treatment import Learned, Treatment, Way, consistent_ways, weighted_nodes
-from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.trial import LARGE, Bench, Trial
 from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import open_session
 
-SHARES = (0.02, 0.01, 0.0)
-"""Of the model's time, by estimate, that dividing channels may take more than it did: races decide."""
+SHARES, FIRST_SHARES = (0.0, -0.01), (0.01,)
+"""Of the model's time, by estimate, that dividing channels may take more than it did, and where none were divided: races decide."""
+MOST_SEEN, FEWEST_SEEN = 2_500, 16
+"""Examples times layers, each of which is run with all before it to reconstruct it; and examples."""
 
 
 def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
@@ -41,7 +46,7 @@ def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: 
     best = _with_divisions(bench, best, default, examples, wishes, setting)
     for step in (_fit_ranges, with_learned_rounding):
         best = _learned_by(step, bench, best, examples, wishes, setting)
-    return best
+    return _reconstructed(bench, best, examples, wishes, setting)
 
 
 def _learned_by(
@@ -86,9 +91,31 @@ def _timed(bench: Bench, default: Trial, better: Trial, wishes: Wishes) -> Trial
     return bench.time([better], wishes.seconds)[0] if no_slower(bench, default, better, wishes.seconds) else None
 
 
+def _reconstructed(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+    """With layers that make up for the errors of those before them: by their biases alone, or by their weights as well."""
+    layers = len(integer_layers(load_model(best.path))) if bench.size < LARGE else 0
+    if not layers:
+        return best
+    few = examples.spread(max(FEWEST_SEEN, MOST_SEEN // layers))
+    start = best.path
+    for weights in (False, True):
+        model = load_model(start)
+        if reconstruct(
+            model, bench.model, few, weights=weights, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
+        ):
+            path = start.with_name(f"{start.stem}-{'weights' if weights else 'biases'}.onnx")
+            save_model(model, path)
+            best = _kept(bench, best, bench.hold(best.treatment, path), wishes) or best
+    return best
+
+
 def _better(bench: Bench, best: Trial, wishes: Wishes) -> Trial | None:
-    """The variant made anew, if it comes closer, keeps what was asked for. Unless it is timed anew it counts as fast as before."""
-    found = bench.attempt(best.treatment)
+    """The variant made anew, if it comes closer and keeps what was asked for."""
+    return _kept(bench, best, bench.attempt(best.treatment), wishes)
+
+
+def _kept(bench: Bench, best: Trial, found: Trial | None, wishes: Wishes) -> Trial | None:
+    """What was found, if it comes closer and keeps what was asked for. Unless it is timed anew it counts as fast as before."""
     bench.failures.clear()
     if found is None or found.fidelity.sqnr <= best.fidelity.sqnr:
         return None
@@ -110,7 +137,7 @@ def _with_divisions(bench: Bench, best: Trial, default: Trial, examples: Feeds, 
     )
     if spread is None:
         return best
-    for share in SHARES:
+    for share in SHARES if held else FIRST_SHARES:
         bench.learned = replace(plain, smoothing=spread.within(share))
         better = _better(bench, replace(best, treatment=_smoothed(best.treatment)), wishes)
         timed = _timed(bench, default, better, wishes) if better is not None else None

@@ -19,7 +19,7 @@ from optkit.quantization.integer_layers import IntegerLayer, integer_layers
 from optkit.quantization.learned_rounding import LARGEST_INPUT, as_rows, from_rows, round_in_order, row_errors
 from optkit.quantization.patch_moments import some_rows
 from optkit.quantization.saturation import has_pairs, worst_pair_sums
-from optkit.quantization.watch import Feeds, Watch
+from optkit.quantization.watch import Feeds, Watch, cut
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -95,7 +95,8 @@ def compare_layer(
     ours_name, wanted = names
     sums = _Sums()
     shape = layer.integers().shape
-    ours, theirs = (Watch(m, names, examples, threads, limit) for m, names in ((model, [layer.source, ours_name]), (original, [wanted])))
+    asked = ((model, [layer.source, ours_name]), (original, [wanted]))
+    ours, theirs = (Watch(cut(whole, names), names, examples, threads, limit) for whole, names in asked)
     for place, (here, there) in enumerate(zip(ours.whole(), theirs.whole(), strict=True)):
         if layer.source not in here or ours_name not in here or wanted not in there:
             continue

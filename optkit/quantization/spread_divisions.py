@@ -22,9 +22,9 @@ from optkit.quantization.watch import Feeds
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-FEEDS = 12
+FEEDS = 8
 """On which outputs are compared."""
-APART = (4, 8, 16, 32, 64)
+APART = (8, 16, 32, 64)
 FIRST_APART = 16
 """All strengths are tried with so many channels apart, for the other counts those that were best of them."""
 STRENGTHS_KEPT = 2

@@ -15,7 +15,7 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_recurrent import can_be_recurrent
 from optkit.quantization.operators import weight_of
 from optkit.quantization.race import race, raced_feeds
-from optkit.quantization.treatment import Learned, Treatment, Way, build
+from optkit.quantization.treatment import Learned, Treatment, Way, build, weighted_nodes
 from optkit.quantization.unfused import left_in_float
 from optkit.runtimes import Session, open_session
 from optkit.stats.interval import Interval
@@ -78,6 +78,8 @@ class Bench:
         self.scaled: Bench | None = None
         """The same with channels of alike range (scaled.py), where that was tried."""
         self._count = 0
+        self.outputs = {str(n.name): str(n.outputs[0].name) for n in weighted_nodes(self.model)}
+        """What each layer writes."""
         self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None or can_be_recurrent(n)}
 
     def of(self, trial: Trial) -> "Bench":
@@ -98,12 +100,15 @@ class Bench:
     def attempt(self, treatment: Treatment) -> Trial | None:
         """Build, open and compare a variant; None (with the reason kept) when ONNX Runtime refuses it or its answers are broken."""
         try:
-            treatment, path = self._fused(treatment)
-            session = open_session(path, self.device, self.threads)
-            fidelity = self.reference.compare(session, hopeless=self.hopeless)
+            return self.hold(*self._fused(treatment))
         except OptkitError as error:
             self.failures[treatment.name] = error.what
             return None
+
+    def hold(self, treatment: Treatment, path: Path) -> Trial | None:
+        """Open and compare a file made of a treatment; None, with the reason kept, when its answers are broken. Raises if it is refused."""
+        session = open_session(path, self.device, self.threads)
+        fidelity = self.reference.compare(session, hopeless=self.hopeless)
         if not fidelity.finite or not fidelity.varies:
             self.failures[treatment.name] = (
                 "its outputs are not finite" if not fidelity.finite else "its outputs do not depend on the input"

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
+from optkit.quantization.graphs import prune_unused
 from optkit.quantization.lead_out import inner_values, lead_out
 from optkit.runtimes import full_feeds
 from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
@@ -119,6 +120,16 @@ def with_outputs(model: ir.Model, names: Iterable[str]) -> ir.Model:
     wanted = set(names) - {v.name for v in watched.graph.outputs}
     watched.graph.outputs.extend(v for n in watched.graph for v in n.outputs if v.name in wanted)
     return watched
+
+
+def cut(model: ir.Model, names: Iterable[str]) -> ir.Model:
+    """A copy of what computes these tensors of the main graph, which it gives; inputs stay as they are."""
+    made = model.clone()
+    inputs = {v.name for v in made.graph.inputs}
+    values = {v.name: v for n in made.graph for v in n.outputs}
+    made.graph.outputs[:] = [values[name] for name in dict.fromkeys(names) if name not in inputs]
+    prune_unused(made)
+    return made
 
 
 def open_watched(watched: ir.Model, threads: int, *, arena: bool = True, shapes_first: bool = False) -> OnnxSession:

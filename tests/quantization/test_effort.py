@@ -16,8 +16,10 @@ from optkit.quantization import polish as polishing
 from optkit.quantization import spend, trial
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import constant_array
+from optkit.quantization.integer_layers import integer_layers
 from optkit.quantization.learned_rounding import Rounded
 from optkit.quantization.operators import channel_axis
+from optkit.quantization.reconstruct import reconstruct
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.stats.interval import Interval
 
@@ -66,6 +68,7 @@ def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
+    monkeypatch.setattr(polishing, "reconstruct", lambda *_, **__: 0)
     monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 9 * 9))
     assert sqnr(tmp_path, "high") == plain
 
@@ -75,6 +78,7 @@ def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
+    monkeypatch.setattr(polishing, "reconstruct", lambda *_, **__: 0)
     monkeypatch.setattr(polishing, "round_weights", lambda *_, **__: {})
     monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (unevenly(model), 1))
     assert sqnr(tmp_path, "high") == plain
@@ -93,6 +97,28 @@ def unevenly(model: ir.Model) -> ir.Model:
 
 def test_it_never_ends_less_faithful(tmp_path: Path) -> None:
     assert sqnr(tmp_path, "high") >= sqnr(tmp_path, "normal")
+
+
+def test_a_reconstruction_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polishing, "reconstruct", lambda *_, **__: 0)
+    without = sqnr(tmp_path, "high")
+    monkeypatch.setattr(polishing, "reconstruct", spoil)
+    assert sqnr(tmp_path, "high") == without
+
+
+def spoil(model: ir.Model, *_: Any, **__: Any) -> int:
+    for layer in integer_layers(model):
+        layer.weight.const_value = ir.tensor(layer.integers() // 9 * 9, name=layer.weight.name)
+    return 1
+
+
+def test_a_reconstruction_that_helps_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 3 * 3))  # so that there is much to mend
+    found = []
+    for way in (lambda *_, **__: 0, reconstruct):
+        monkeypatch.setattr(polishing, "reconstruct", way)
+        found.append(sqnr(tmp_path, "high"))
+    assert found[1] > found[0]
 
 
 def test_it_needs_examples(tmp_path: Path) -> None:
