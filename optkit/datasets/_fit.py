@@ -79,7 +79,8 @@ def _check_names(source: str, found: Mapping[str, Any], inputs: Sequence[Input])
     strange = [name for name in found if name not in names]
     for port in inputs:
         if port.name not in found:
-            wants = f"input {port.name!r} ({_describe(port)}) has no array"
+            known = "" if port.dtype == "any" else f" ({_describe(port)})"
+            wants = f"input {port.name!r}{known} has no array"
             has = f"the data has {', '.join(map(repr, found)) or 'no inputs'}"
             raise DataError(f"{wants}; {has}", where=source, hint=_rename(port.name, strange, alone=len(names) == 1 == len(strange)))
     for name in strange:

@@ -154,6 +154,8 @@ def _called(origin: Origin, folder: str | None) -> Any:
     except OptkitError:
         raise
     except Exception as error:  # the user's code may raise anything
+        if _of_torchvision(error):
+            raise _misfit("what it imports", origin.factory) from error
         given = ", ".join(f"{name}={value!r}" for name, value in origin.arguments.items())
         what = f"calling it with ({given}) raised {type(error).__name__}: {_in_one_line(error)}"
         raise UsageError(what, where=origin.factory, hint="set `arguments`, or mend the factory") from error
@@ -173,10 +175,7 @@ def _from_library(library: str, name: str, arguments: dict[str, Any]) -> Any:
         return kind.from_pretrained(name, **{"local_files_only": True, **arguments})
     except Exception as error:  # neither library has an error of its own
         if _of_torchvision(error):
-            hint = "install both from one index, such as PyTorch's own for CPUs"
-            hint += "; or pip uninstall torchvision, which transformers does not need for text" if library == "transformers" else ""
-            what = f"{library} cannot be loaded: the torchvision here was built for another PyTorch"
-            raise UsageError(what, where=f"{library}:{name}", hint=hint) from error
+            raise _misfit(library, f"{library}:{name}") from error
         if isinstance(error, ModuleNotFoundError) and error.name == library:
             raise UsageError(f"{library} is not installed", where=f"{library}:{name}", hint=f"pip install {library}") from error
         if library == "transformers" and isinstance(error, OSError) and not Path(name).is_dir():
@@ -185,6 +184,12 @@ def _from_library(library: str, name: str, arguments: dict[str, Any]) -> Any:
             raise UsageError(what, where=f"{library}:{name}", hint=hint) from error
         what = f"{library} cannot make it: {_in_one_line(error)}"
         raise UsageError(what, where=f"{library}:{name}", hint="check the name and `arguments`") from error
+
+
+def _misfit(library: str, where: str) -> UsageError:
+    hint = "install both from one index, such as PyTorch's own for CPUs"
+    hint += "" if library == "timm" else "; or pip uninstall torchvision, which transformers does not need for text"
+    return UsageError(f"{library} cannot be loaded: the torchvision here was built for another PyTorch", where=where, hint=hint)
 
 
 def _in_one_line(error: BaseException) -> str:

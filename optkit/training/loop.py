@@ -181,8 +181,9 @@ class Run:
             seen = self.judge.of(self._answer, self._loss, self.how.batch_size, self.device) if self.team.rank == 0 else None
             found = self.team.share(seen)
         self.history.append(Epoch(number, loss, *found))
-        if found[0] is not None and not math.isfinite(found[0]) and number:
-            raise self._diverged(f"the validation loss became {found[0]}")
+        rows = self.judge.rows
+        if found[0] is not None and not math.isfinite(found[0]) and (number or no_numbers_in(self.examples, rows) is not None):
+            raise self._diverged(f"the validation loss became {found[0]}", rows)
         if self._is_best(self.history[-1]):
             self.best = number
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.module.state_dict().items()}

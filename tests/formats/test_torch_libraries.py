@@ -1,13 +1,14 @@
 """Networks of timm and transformers by name, and what is said where those cannot be loaded. Neither needs to be installed."""
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from optkit.errors import UsageError
-from optkit.formats.torch_origin import Origin, build
+from optkit.formats.torch_origin import Origin, build, trusting
 
 torch = pytest.importorskip("torch")
 
@@ -57,3 +58,36 @@ def test_a_name_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     library(monkeypatch, "timm", create_model=create_model)
     with pytest.raises(UsageError, match=r"timm cannot make it: Unknown model \(resnet\)"):
         build(Origin("timm:resnet"))
+
+
+def test_a_torchvision_for_another_pytorch_under_the_users_own_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "optkit_misfit_nets.py").write_text("def net():\n    raise RuntimeError('operator torchvision::nms does not exist')\n")
+    monkeypatch.chdir(tmp_path)
+    with trusting("optkit_misfit_nets:net"), pytest.raises(UsageError, match="the torchvision here was built for another PyTorch"):
+        build(Origin("optkit_misfit_nets:net"))
+
+
+def test_what_a_factory_says_stays_on_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "optkit_failing_nets.py").write_text("def net():\n    raise RuntimeError('first\\nsecond')\n")
+    monkeypatch.chdir(tmp_path)
+    with trusting("optkit_failing_nets:net"), pytest.raises(UsageError, match="raised RuntimeError: first second"):
+        build(Origin("optkit_failing_nets:net"))
+    with trusting("optkit_failing_nets.net"), pytest.raises(UsageError, match="this names nothing that could be called") as caught:
+        build(Origin("optkit_failing_nets.net"))
+    assert "module:callable" in str(caught.value.hint)
+
+
+def test_a_folder_of_transformers_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Missing:
+        @staticmethod
+        def from_pretrained(name: str, **given: Any) -> Any:
+            raise OSError("We couldn't connect\nto load it")
+
+    quiet = ModuleType("logging")
+    quiet.__dict__["disable_progress_bar"] = lambda: None
+    utils = ModuleType("utils")
+    utils.__dict__["logging"] = quiet
+    library(monkeypatch, "transformers", AutoModel=Missing, utils=utils)
+    with pytest.raises(UsageError, match="there is no such folder") as caught:
+        build(Origin("transformers:no/such-model"))
+    assert "nothing is downloaded" in str(caught.value.hint)

@@ -171,6 +171,16 @@ def test_a_loss_that_is_no_number_stops_at_once_and_names_the_checkpoint(tmp_pat
     assert all(torch.isfinite(tensor.float()).all() for tensor in kept["model"].values())
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_an_example_that_is_no_number_is_named(held: bool) -> None:
+    learned, out = hold_out(EXAMPLES, how().validation, 0)
+    broken = X.copy()
+    row = int(out[3] if held else learned[7])
+    broken[row, 2] = np.nan
+    with pytest.raises(DataError, match=f"example {row} holds values that are no finite numbers in 'x'"):
+        train(net(), LOSS, Examples("made", {"x": broken}, EXAMPLES.labels), how(), Job())
+
+
 def test_a_gradient_that_is_no_number_stops_before_it_harms(tmp_path: Path) -> None:
     with pytest.raises(OptkitError, match=r"the gradient became (nan|inf)"):
         train(net(norm=False), lambda a, b: (a["output"] * 0).abs().sqrt().sum(), EXAMPLES, how(), Job())
