@@ -11,6 +11,7 @@ from optkit.reports._words import change_of, name_of
 if TYPE_CHECKING:
     from optkit.compare import Comparison, Delta, Slice
 
+SAME = "the same in all {} slices"
 FEWEST, MOST = 10, 25
 """Rows shown: the worst, and up to the latter number where the loss is beyond chance."""
 
@@ -37,7 +38,15 @@ def slice_tables(comparison: "Comparison", several: bool) -> Iterator[SliceTable
         of = f" of {comparison.after}" if several else ""
         title = f"{name_of(metric)}{of} by {by}, on {device}, worst first"
         unit = "points" if every[0].delta.unit == "ratio" else "%"
-        yield SliceTable(title, by, unit, rows, tuple(_says(every, len(rows), lost)))
+        if unchanged(every):
+            yield SliceTable(title.removesuffix(", worst first"), by, unit, (), (SAME.format(len(every)),))
+        else:
+            yield SliceTable(title, by, unit, rows, tuple(_says(every, len(rows), lost)))
+
+
+def unchanged(every: "Sequence[Slice]") -> bool:
+    """Whether nobody paid: rows of equal numbers would say no more than that."""
+    return len(every) > 1 and all(each.delta.verdict == "same" and each.delta.gain == 0 for each in every)
 
 
 def change(delta: "Delta") -> str:

@@ -110,7 +110,7 @@ def short(delta: "Delta") -> str:
 
 
 def _doubt(delta: "Delta") -> str:
-    return "\ntoo close to tell" if delta.verdict in ("same", "undecided") else ""
+    return f"\n{ALIKE[delta.verdict]}" if delta.verdict in ALIKE else ""
 
 
 def _score(delta: "Delta") -> str:
@@ -134,9 +134,13 @@ def change_of(delta: "Delta") -> tuple[str, str, str]:
     return f"{_signed(change * scale)}{unit}", f"{_signed(low * scale)}{bound}", f"{_signed(high * scale)}{bound}"
 
 
+ALIKE = {"same": "about the same", "undecided": "too close to tell"}
+"""Known to differ by nothing of consequence, and not known."""
+
+
 def _speed(delta: "Delta") -> str:
-    if delta.verdict in ("same", "undecided"):
-        return f"too close to tell{_between(delta)}"
+    if delta.verdict in ALIKE:
+        return f"{ALIKE[delta.verdict]}{_between(delta)}"
     if delta.unit == "s" and delta.verdict == "worse":
         between = (
             f" ({_slowness(delta.high)} to {_slowness(delta.low)})" if isfinite(delta.low) and isfinite(delta.high) else " (measured once)"
@@ -170,8 +174,8 @@ def _amount(delta: "Delta") -> str:
         share = 1 - delta.gain
         return f"{share:.1%} of it: smaller" if delta.verdict == "better" else f"{share:.1%} of it: larger"
     low, high = 1 - delta.high, 1 - delta.low
-    if delta.verdict in ("same", "undecided"):
-        return f"too close to tell ({low:.0%} to {high:.0%} of it)"
+    if delta.verdict in ALIKE:
+        return f"{ALIKE[delta.verdict]} ({low:.0%} to {high:.0%} of it)"
     return f"{1 - delta.gain:.0%} of it ({low:.0%} to {high:.0%}): {'less' if delta.verdict == 'better' else 'more'}"
 
 

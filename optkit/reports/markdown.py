@@ -50,6 +50,8 @@ def _table(comparison: "Comparison", place: Place) -> list[str]:
 
 
 def _slices(found: SliceTable) -> list[str]:
+    if not found.rows:
+        return [f"{_safe(found.title)}: {_safe(found.says[0])}", ""]
     head = [_safe(found.title), "", f"| {_safe(found.by)} | examples | before | after | {found.unit} (95 % interval) | |"]
     head.append("|---|---:|---:|---:|---|---|")
     body = []

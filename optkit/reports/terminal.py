@@ -104,6 +104,9 @@ def _style(delta: "Delta") -> str:
 
 
 def _slices(found: SliceTable) -> list[RenderableType]:
+    says = [Text(line, style="dim") for line in found.says]
+    if not found.rows:
+        return [Text(found.title, style="bold"), *says, Text("")]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     table.add_column(found.by, overflow="fold", max_width=24)
     for name in ("examples", "before", "after"):
@@ -114,7 +117,7 @@ def _slices(found: SliceTable) -> list[RenderableType]:
         delta = row.delta
         cells = (f"{row.examples:,}", before_of(delta), after_of(delta), change(delta), Text(mark(delta), style=_style(delta)))
         table.add_row(Text(row.value), *cells)
-    return [Text(found.title, style="bold"), table, *(Text(line, style="dim") for line in found.says), Text("")]
+    return [Text(found.title, style="bold"), table, *says, Text("")]
 
 
 def _providers(report: "Report") -> list[RenderableType]:

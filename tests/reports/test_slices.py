@@ -5,7 +5,7 @@ from typing import Any
 
 from optkit.compare import Says, Slice
 from optkit.report import Report, parse_report
-from optkit.reports import github, markdown, terminal
+from optkit.reports import github, html, markdown, terminal
 from optkit.reports import json as as_json
 from optkit.reports._slices import slice_tables
 
@@ -36,6 +36,16 @@ def test_slices_in_the_terminal(make_report: Any, golden: Callable[[str, str], N
 
 def test_slices_in_markdown(make_report: Any, golden: Callable[[str, str], None]) -> None:
     golden("reports/slices.md", markdown.render(with_slices(make_report)))
+
+
+def test_slices_that_are_all_the_same_take_one_line(make_report: Any) -> None:
+    report = with_slices(make_report, 5)
+    alike = tuple(replace(each, delta=replace(each.delta, gain=0.0, verdict="same")) for each in report.comparisons[0].slices)
+    report = replace(report, comparisons=(replace(report.comparisons[0], slices=alike),))
+    assert "the same in all 6 slices" in terminal.render(report, 80)
+    assert "by label, on cpu: the same in all 6 slices" in markdown.render(report)
+    assert "class" not in terminal.render(report, 80) + markdown.render(report)
+    assert "the same in all 6 slices" in html.render(report)
 
 
 def test_many_slices_are_cut_to_the_worst(make_report: Any) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from optkit.reports._slices import change, comes_to
+from optkit.reports._slices import SAME, change, comes_to, unchanged
 from optkit.reports._words import after_of, before_of, name_of
 from optkit.reports.html.bounds import Axis, axis_of, bounds_on
 from optkit.reports.html.differences import sign_of, told
@@ -72,6 +72,9 @@ def _axis(comparison: "Comparison", delta: "Delta") -> Axis | None:
 
 
 def _parts(model: Series, metric: str, device: str, by: str, axis: Axis | None, slices: "list[Slice]") -> Parts:
+    unit = "points" if slices[0].delta.unit == "ratio" else "%"
+    if unchanged(slices):
+        return Parts(model, name_of(metric), device, by, unit, "", None, (), (), 0, SAME.format(len(slices)))
     bars = [None if axis is None or axis_of(each.delta) is None else _bar(axis, model, each) for each in slices[:MOST]]
     drawn = [bar for bar in bars if bar is not None]
     scale = scale_for(axis, drawn) if axis is not None and drawn else None
@@ -89,7 +92,6 @@ def _parts(model: Series, metric: str, device: str, by: str, axis: Axis | None, 
     )
     pictured = None if axis is None or scale is None else axis_picture(axis, scale)
     caption = CAPTIONS[axis] if axis is not None else ""
-    unit = "points" if slices[0].delta.unit == "ratio" else "%"
     return Parts(
         model, name_of(metric), device, by, unit, caption, pictured, rows[:FIRST], rows[FIRST:], len(slices) - len(rows), comes_to(slices)
     )

@@ -28,6 +28,9 @@ LETTER = 7.4
 """Width of one, about."""
 GAP = 13.0
 """Between a point and its name."""
+LINE = 14.0
+STEPS = (0, 1, -1, 2, -2, 3, -3, 4, -4)
+"""Lines by which a name may stand lower or higher than its point."""
 QUALITY = ("agreement", "sqnr", "cosine")
 
 
@@ -132,18 +135,43 @@ def _cross(point: Point, across: Scale, up: Scale) -> Markup:
     return group(*parts, dot, says=point.says, data_model=point.series.name)
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
+
+
 def _names(points: Sequence[Point], across: Scale, up: Scale, right: float) -> list[Markup]:
-    """Beside the points, moved apart where they would lie on each other."""
-    placed: list[tuple[float, float, float]] = []
+    """Beside the points, where they lie on no other name and on no mark, nor on the lines of others if that can be had."""
+    spots = [(across(each.speed.value), up(each.quality.value)) for each in points]
+    marks: list[Box] = [(x - 10, y - 8, x + 10, y + 8) for x, y in spots]
+    lines = [_upright(each, x, y, up) for each, (x, y) in zip(points, spots, strict=True)]
+    taken: list[Box] = []
     drawn = []
-    for point in sorted(points, key=lambda each: up(each.quality.value)):
-        x, y = across(point.speed.value), up(point.quality.value)
-        length = len(point.series.name) * LETTER
-        before = x + GAP + length > right
-        start = x - GAP - length if before else x + GAP
-        y -= 8
-        while any(abs(y - other) < 14 and start < end and begin < start + length for begin, end, other in placed):
-            y += 14
-        placed.append((start, start + length, y))
-        drawn.append(text(x - GAP if before else x + GAP, y, point.series.name, f"label {point.series.colour}", "end" if before else None))
+    for number in sorted(range(len(points)), key=lambda each: spots[each][1]):
+        (x, y), series = spots[number], points[number].series
+        length = len(series.name) * LETTER
+
+        def cost(place: tuple[bool, float], x: float = x, y: float = y, length: float = length) -> float:
+            box = _box(x, *place, length)
+            outside = box[0] < LEFT or box[2] > right or box[1] < 0
+            met = 100 * sum(_meet(box, each) for each in taken) + 30 * sum(_meet(box, each) for each in marks)
+            return 1000 * outside + met + 3 * sum(_meet(box, each) for each in lines) + abs(place[1] - y + 8) / LINE
+
+        before, height = min(((side, y - 8 + step * LINE) for step in STEPS for side in (False, True)), key=cost)
+        taken.append(_box(x, before, height, length))
+        drawn.append(text(x - GAP if before else x + GAP, height, series.name, f"label {series.colour}", "end" if before else None))
     return drawn
+
+
+def _box(x: float, before: bool, y: float, length: float) -> Box:
+    """Of a name whose letters stand on the height `y`."""
+    left = x - GAP - length if before else x + GAP
+    return left, y - 11, left + length, y + 3
+
+
+def _upright(point: Point, x: float, y: float, up: Scale) -> Box:
+    ends = [up(end) for end in _finite(point.quality)] or [y]
+    return x - 1, min(ends), x + 1, max(ends)
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

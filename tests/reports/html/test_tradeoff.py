@@ -8,7 +8,10 @@ from math import log
 import pytest
 
 from optkit.report import Report
-from optkit.reports.html.tradeoff import view
+from optkit.reports.html.bounds import Bounds
+from optkit.reports.html.scales import Scale
+from optkit.reports.html.series import Series
+from optkit.reports.html.tradeoff import Point, _names, view
 from optkit.units import parse_seconds
 
 FullReport = Callable[..., Report]
@@ -75,3 +78,17 @@ def test_without_times_or_scores_there_is_none(full_report: FullReport) -> None:
     for metric in ("latency_median", "top1"):
         left = tuple(replace(each, deltas=tuple(d for d in each.deltas if d.metric != metric)) for each in report.comparisons)
         assert view(replace(report, comparisons=left)) is None
+
+
+def test_names_keep_off_the_marks_of_neighbours() -> None:
+    spots = [(300.0, 200.0), (301.0, 200.0), (375.0, 200.0), (380.0, 215.0)]
+    points = [Point(Series(f"model{i}.onnx", i), *(Bounds(at, at, at) for at in spot), "") for i, spot in enumerate(spots)]
+    same = Scale(0.0, 1000.0, 0.0, 1000.0)
+    drawn = "".join(map(str, _names(points, same, same, 480.0)))
+    names = [
+        (float(x), float(y), 'text-anchor="end"' in whole) for whole, x, y in re.findall(r'(<text x="([\d.]+)" y="([\d.]+)"[^>]*>)', drawn)
+    ]
+    assert len(names) == 4
+    for x, y, before in names:
+        left, right = (x - 90, x) if before else (x, x + 90)
+        assert not [spot for spot in spots if left - 4 < spot[0] < right + 4 and y - 12 < spot[1] < y + 4]
