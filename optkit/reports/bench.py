@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from optkit.reports._words import counted
 from optkit.units import show_bytes, show_count, show_percent, show_seconds
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from optkit.bench import Benched, BenchReport
     from optkit.scenarios import Figure
 
+BESIDE = 2
+"""Models beside each other whose ranges fit into the same lines."""
 NAMES = {
     "queries_per_second": "queries a second",
     "best_batch": "best batch size",
@@ -42,7 +45,9 @@ def draw(console: "Console", report: "BenchReport") -> None:
         console.print(Text(f"{file.model}: {show_bytes(file.size)}{packed}"))
     machine = report.machine
     console.print(Text(f"queries from {report.data}; ranges are 95 % intervals", style="dim"))
-    console.print(Text(f"{machine.processor}, onnxruntime {machine.versions.get('onnxruntime', '?')}", style="dim"))
+    console.print(
+        Text(f"{machine.processor}, {counted(machine.cores, 'core')}, onnxruntime {machine.versions.get('onnxruntime', '?')}", style="dim")
+    )
 
 
 def _table(results: Sequence["Benched"]) -> Table:
@@ -52,7 +57,10 @@ def _table(results: Sequence["Benched"]) -> Table:
         table.add_column(each.model, overflow="fold")
     found = [{figure.name: figure for figure in each.outcome.figures} for each in results]
     for name in dict.fromkeys(name for figures in found for name in figures):
-        table.add_row(f"  {name_of(name)}", *(shown(figures[name]) if name in figures else "" for figures in found))
+        cells = [shown(figures[name]) if name in figures else "" for figures in found]
+        if len(results) > BESIDE:  # ranges below their values: folded wherever a line ends they cannot be read
+            cells = [cell.replace(" (", "\n(") for cell in cells]
+        table.add_row(f"  {name_of(name)}", *cells)
     return table
 
 

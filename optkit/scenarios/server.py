@@ -91,7 +91,10 @@ class Server:
         most = max(batch / float(np.median(each)) for batch, each in times.items())
         wanted = max(runs_needed(IN_TIME), round(rate * max(traffic.seconds, SETTLED * slo)))
         if wanted / rate > LONGEST:
-            yield Outcome((), (f"it is too slow for {wanted:,} queries in {LONGEST:.0f} s, which the 99th percentile needs",))
+            late = int((times[queue.sizes[0]] > slo).sum())
+            slow = f"it is too slow for {wanted:,} queries in {LONGEST:.0f} s, which the 99th percentile needs"
+            busy = f"{late} of {TIMINGS} queries took longer than {slo * 1e3:g} ms though none waited: the machine may be busy"
+            yield Outcome((), (busy if late else slow,))
             return
         rhythm = typical_rhythm(times, queue, slo, rate, wanted, dice)
         for number in range(TRIES):

@@ -1,14 +1,16 @@
 """Scenarios on real models, and what they cost."""
 
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from rich.console import Console
 
 from optkit.artifact import Artifact
-from optkit.bench import BenchReport, bench
+from optkit.bench import Benched, BenchReport, bench
 from optkit.bench._candidates import states_of
 from optkit.datasets import Examples
 from optkit.errors import UsageError
@@ -59,3 +61,17 @@ def test_states_are_found_by_their_names(counter: Artifact) -> None:
     assert states_of(session, {"sum": "state"}, CHUNKS) == {"sum": "state"}
     with pytest.raises(UsageError, match="no such output and input"):
         states_of(session, {"nothing": "state"}, CHUNKS)
+
+
+def test_ranges_of_many_models_stand_below_their_values() -> None:
+    from optkit.reports.bench import _table
+    from optkit.scenarios import Figure, Outcome
+
+    found = Benched("m.onnx", "d", "offline", "cpu", 1, Outcome((Figure("latency_p50", "s", 411e-6, 382e-6, 425e-6, 300),)))
+    console = Console(width=80, file=StringIO())
+    console.print(_table([found] * 3))
+    console.print(_table([found]))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[1].split() == ["latency,", "p50", *["411", "µs"] * 3]
+    assert lines[2].split() == ["(382", "to", "425)"] * 3
+    assert lines[-1].endswith("411 µs (382 to 425)")
