@@ -27,11 +27,15 @@ from optkit.quantization.recognise import already_quantized, graph_constants, ha
 from optkit.quantization.refine import refine, without_slow
 from optkit.quantization.room import room
 from optkit.quantization.scaled import scaled, scaled_bench
-from optkit.quantization.treatment import Treatment, consistent_ways, weighted_nodes
+from optkit.quantization.small_products import with_single_scales
+from optkit.quantization.treatment import Treatment, Way, consistent_ways, weighted_nodes
 from optkit.quantization.trial import LARGE, Bench, Trial
 from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
+
+SMALL_MODEL = 8 << 20
+"""Bytes of a model up to which products may be small enough for one scale to matter."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +243,7 @@ def _improve(
 ) -> list[Trial]:
     """More variants of the fastest: without the layers that integers slow down, and, where it loses too much, without those to blame."""
     more, saved = _quicker(bench, fastest, wishes)
+    more += _single_scaled(bench, fastest, faithful, wishes)
     fastest = min([fastest, *more], key=time_ratio)
     if fastest.good or time_ratio(fastest) >= FASTER or _near(fastest, faithful):
         return more
@@ -253,10 +258,22 @@ def _quicker(bench: Bench, fastest: Trial, wishes: Wishes) -> tuple[list[Trial],
     """The same without the layers that integers slow down, where that is worth a variant; and the seconds that each layer saves."""
     names = [n for n in fastest.treatment.ways if bench.is_weighted(n)]
     before, after = (node_times(path, bench.profiled, bench.threads, bench.device) for path in (bench.original, fastest.path))
-    saved = gains(names, before, after)
+    saved = gains(names, before, after, bench.outputs)
     quicker = without_slow(fastest, saved, sum(after.values()))
     trial = bench.attempt(quicker) if quicker is not None and quicker.ways else None
     return (bench.time([trial], wishes.seconds / 3) if trial is not None else []), saved
+
+
+def _single_scaled(bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes) -> list[Trial]:
+    """The best dynamic variant, where it may still win, with one scale for the weights of its small products, where it has such."""
+    dynamic = [t for t in faithful if Way.DYNAMIC in t.treatment.ways.values() and t.path.exists()]
+    best = min(dynamic, key=time_ratio, default=None)
+    if best is None or bench.size > SMALL_MODEL or time_ratio(best) > time_ratio(fastest) * (1 + 2 * TIE):
+        return []
+    times = node_times(best.path, bench.profiled, bench.threads, bench.device)
+    treatment = with_single_scales(best.treatment, times, bench.outputs)
+    trial = bench.attempt(treatment) if treatment is not None else None
+    return bench.time([trial], wishes.seconds / 3) if trial is not None else []
 
 
 def _beaten(trial: Trial, others: Sequence[Trial]) -> bool:

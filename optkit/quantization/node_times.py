@@ -15,6 +15,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SUFFIX = "_kernel_time"
 END_OF_RUN = "model_run"
+INTEGERS = "_int32"
+"""What insert_dynamic appends to the name of what a product writes."""
 RUNS = 9
 FEWEST_RUNS = 3
 """Of one feed."""
@@ -46,11 +48,23 @@ def time_of(name: str, times: Mapping[str, float]) -> float | None:
     return max((t for n, t in times.items() if n == name or n.startswith((f"{name}_", f"{name}/"))), default=None)
 
 
-def gains(names: Sequence[str], before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """Seconds that each node saves in `after`; negative where it became slower. Nodes that cannot be told apart are left out."""
+def time_of_product(output: str, times: Mapping[str, float]) -> float | None:
+    """Seconds of a dynamic product by the name of what it writes; None when it is not found."""
+    return max((t for n, t in times.items() if n.startswith(f"{output}{INTEGERS}")), default=None)
+
+
+def gains(
+    names: Sequence[str], before: Mapping[str, float], after: Mapping[str, float], outputs: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """Seconds that each node saves in `after`; negative where it became slower. Nodes that cannot be told apart are left out.
+
+    `outputs` is what each node writes: after that, dynamic products are named.
+    """
     found = {}
     for name in names:
         old, new = time_of(name, before), time_of(name, after)
+        if new is None and outputs is not None and name in outputs:
+            new = time_of_product(outputs[name], after)
         if old is not None and new is not None:
             found[name] = old - new
     return found

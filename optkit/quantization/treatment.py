@@ -24,6 +24,7 @@ from optkit.quantization.means import ChannelMeans, Source, source_of
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, moves, weight_of
 from optkit.quantization.regions import region_nodes
 from optkit.quantization.saturation import fit_pairs
+from optkit.quantization.single_scale import with_one_scale
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = Mapping[str, tuple[Array, Array]]
@@ -59,6 +60,8 @@ class Treatment:
     """Weights in a group, where any are in groups."""
     ends: bool = False
     """Elementwise nodes that lead to no integer layer compute in integers too."""
+    single: frozenset[str] = frozenset()
+    """Layers whose weights have one scale each, in place of one for each output."""
     whole: frozenset[str] = frozenset()
     """Layers whose weights stay as they are, float32 in the file too."""
 
@@ -150,11 +153,14 @@ def rounded_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Wa
             assert weight is not None
             axis, given = channel_axis(node), learned.rounded.get(name)
             if name in ways:
-                integers, scale = given[:2] if given is not None else quantize_weight(weight, axis)
-                if treatment.portable:
-                    integers, scale = fit_pairs(node, weight, integers, scale)
+                if name in treatment.single:
+                    integers, scale = with_one_scale(node, weight, portable=treatment.portable)
+                else:
+                    integers, scale = given[:2] if given is not None else quantize_weight(weight, axis)
+                    if treatment.portable:
+                        integers, scale = fit_pairs(node, weight, integers, scale)
                 weights[name] = integers, scale
-                rounded = integers * _along(scale, axis, weight.ndim)
+                rounded = integers * (_along(scale, axis, weight.ndim) if scale.ndim else scale)
             elif compressible(value) and given is not None and len(value.uses()) == 1:
                 stored[str(value.name)] = given.integers, _along(given.scale, axis, weight.ndim)
                 rounded = given.integers * stored[str(value.name)][1]

@@ -314,3 +314,15 @@ def test_speed_that_comes_from_simplifying_is_not_credited_to_integers(best: flo
     winner = stored if plain is None else timed(Treatment("static", {"c": Way.STATIC}), best)
     said = " ".join(of_simplifying(winner, [winner, stored]))
     assert (says in said) if says else not said
+
+
+@pytest.mark.parametrize(("seconds", "winner"), [(4e-6, "dynamic, one scale for small weights"), (4e-3, "dynamic")])
+def test_small_dynamic_products_are_tried_with_one_scale(
+    choosing: Choosing, monkeypatch: pytest.MonkeyPatch, seconds: float, winner: str
+) -> None:
+    model = proto_of("(float[N,40] x) => (float[N,32] y) { a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) }", w=draw(40, 48), v=draw(48, 32))
+    take(monkeypatch, {"dynamic": 0.9, "dynamic, smoothed": 0.95, "dynamic, one scale for small weights": 0.8, "*": 1.2})
+    monkeypatch.setattr("optkit.quantization.choose.node_times", lambda *_: dict.fromkeys(("a_int32_MatMulInteger", "b"), seconds))
+    choice = choosing(model, examples(x=draw(60, 40, seed=5)))
+    assert choice.best.treatment.name == winner
+    assert choice.best.treatment.single == ({"a"} if "one scale" in winner else set())

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from optkit.quantization.node_times import gains, node_times, time_of
+from optkit.quantization.node_times import gains, node_times, time_of, time_of_product
+from optkit.quantization.treatment import Learned, Treatment, Way, build
 
 from .tiny import draw, read, saved
 
@@ -23,6 +25,41 @@ def test_every_node_of_a_model_has_a_time(tmp_path: Path) -> None:
 def test_a_node_is_found_under_the_names_that_the_runtime_gives_it(name: str, seconds: float | None) -> None:
     times = {"conv": 1.0, "conv_1_quant": 3.0, "conv1": 2.0, "relu/fused": 5.0, "_odd": 9.0}
     assert time_of(name, times) == (9.0 if name == "" else seconds)
+
+
+def test_dynamic_products_are_found_by_what_they_write(tmp_path: Path) -> None:
+    """Not every exporter names a value after the node that makes it."""
+    model = read("(float[N,40] x) => (float[N,40] y) { m = MatMul(x, w) s = Sin(m) y = MatMul(s, w) }", w=draw(40, 40))
+    for node in model.graph:
+        node.name = f"node {node.outputs[0].name}"
+    made = build(model, Treatment("dynamic", {"node m": Way.DYNAMIC}, compress=False), Learned())
+    times = []
+    for name, each in (("before", model), ("after", made)):
+        (tmp_path / name).write_bytes(saved(each))
+        times.append(node_times(tmp_path / name, [{"x": draw(2, 40)}], 1, "cpu"))
+    before, after = times
+    assert time_of_product("m", after) is not None
+    assert time_of_product("y", after) is None
+    assert gains(["node m"], before, after) == {}
+    assert gains(["node m"], before, after, {"node m": "m", "node y": "y"}).keys() == {"node m"}
+
+
+def test_each_feed_counts_as_much_as_any_other(tmp_path: Path) -> None:
+    """A branch that one of two feeds takes counts half; what runs several times in a loop counts as often."""
+    model = read(
+        """(float[40,40] x, bool k) => (float[40,40] y) {
+            n = Constant<value = int64 {3}>()
+            c = Constant<value = bool {1}>()
+            p = Loop (n, c, x) <body = l (int64 i, bool d, float[40,40] v) => (bool e, float[40,40] u) { e = Identity(d) u = Cos(v) }>
+            y = If (k) <then_branch = t () => (float[40,40] q) { q = Sin(p) }, else_branch = o () => (float[40,40] r) { r = Relu(p) }> }"""
+    )
+    path = tmp_path / "model.onnx"
+    path.write_bytes(saved(model))
+    feeds = [{"x": draw(40, 40), "k": np.array(each)} for each in (True, False)]
+    both, one = node_times(path, feeds, 1, "cpu"), node_times(path, feeds[:1], 1, "cpu")
+    assert {"q", "r"} <= both.keys()
+    assert "r" not in one
+    assert all(both[name] > 0 for name in ("q", "r", "u"))
 
 
 def test_gains_are_seconds_saved_by_nodes_known_in_both() -> None:
