@@ -16,6 +16,9 @@ from optkit.quantization.operators import attribute
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+APART_TOTAL = "_whole"
+"""What the name of a product with channels apart ends in; where it is a model's output, the name of the product without them."""
+
 
 @dataclass(frozen=True)
 class Division:
@@ -88,7 +91,7 @@ def _add_product(node: ir.Node, channels: ir.Value, weight: ir.Value) -> None:
     uses = list(old.uses())
     was_output = old.is_graph_output()
     product = add_node(last, "MatMul", [channels, weight], f"{node.outputs[0].name}_apart", after=True)
-    total = add_node(product, "Add", [old, product.outputs[0]], f"{old.name}_whole", after=True).outputs[0]
+    total = add_node(product, "Add", [old, product.outputs[0]], f"{old.name}{APART_TOTAL}", after=True).outputs[0]
     for use in uses:
         use.node.replace_input_with(use.idx, total)
     if was_output:

@@ -23,7 +23,7 @@ from optkit.quantization.integer_layers import integer_layers
 from optkit.quantization.learned_rounding import Rounded, round_weights
 from optkit.quantization.means import channel_means
 from optkit.quantization.output_ranges import ranges_by_output
-from optkit.quantization.reconstruct import reconstruct
+from optkit.quantization.settle_biases import settle_biases
 from optkit.quantization.spend import no_slower, with_float_tail
 from optkit.quantization.spread_divisions import spread_divisions
 from optkit.quantization.treatment import Learned, Treatment, Way, consistent_ways, weighted_nodes
@@ -34,8 +34,8 @@ from optkit.runtimes import open_session
 
 SHARES, FIRST_SHARES = (0.0, -0.01), (0.01,)
 """Of the model's time, by estimate, that dividing channels may take more than it did, and where none were divided: races decide."""
-MOST_SEEN, FEWEST_SEEN = 2_500, 16
-"""Examples times layers, each of which is run with all before it to reconstruct it; and examples."""
+MOST_SEEN, FEWEST_SEEN = 2_000, 16
+"""Examples times layers, each of which is run with all before it to settle its biases; and examples."""
 
 
 def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
@@ -46,7 +46,7 @@ def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: 
     best = _with_divisions(bench, best, default, examples, wishes, setting)
     for step in (_fit_ranges, with_learned_rounding):
         best = _learned_by(step, bench, best, examples, wishes, setting)
-    return _reconstructed(bench, best, examples, wishes, setting)
+    return _with_settled_biases(bench, best, examples, wishes, setting)
 
 
 def _learned_by(
@@ -91,22 +91,17 @@ def _timed(bench: Bench, default: Trial, better: Trial, wishes: Wishes) -> Trial
     return bench.time([better], wishes.seconds)[0] if no_slower(bench, default, better, wishes.seconds) else None
 
 
-def _reconstructed(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
-    """With layers that make up for the errors of those before them: by their biases alone, or by their weights as well."""
-    layers = len(integer_layers(load_model(best.path))) if bench.size < LARGE else 0
-    if not layers:
+def _with_settled_biases(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+    """With biases that make up for all errors made before them."""
+    if bench.size > LARGE:
         return best
-    few = examples.spread(max(FEWEST_SEEN, MOST_SEEN // layers))
-    start = best.path
-    for weights in (False, True):
-        model = load_model(start)
-        if reconstruct(
-            model, bench.model, few, weights=weights, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
-        ):
-            path = start.with_name(f"{start.stem}-{'weights' if weights else 'biases'}.onnx")
-            save_model(model, path)
-            best = _kept(bench, best, bench.hold(best.treatment, path), wishes) or best
-    return best
+    model = load_model(best.path)
+    few = examples.spread(max(FEWEST_SEEN, MOST_SEEN // max(len(integer_layers(model)), 1)))
+    if not settle_biases(model, bench.model, few, threads=setting.threads, progress=setting.progress, limit=setting.max_memory):
+        return best
+    path = best.path.with_name(f"{best.path.stem}-settled.onnx")
+    save_model(model, path)
+    return _kept(bench, best, bench.hold(best.treatment, path), wishes) or best
 
 
 def _better(bench: Bench, best: Trial, wishes: Wishes) -> Trial | None:

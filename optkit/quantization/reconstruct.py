@@ -6,6 +6,7 @@ rounded in its order as in learned_rounding.py, no integer further than 1 from w
 (equalize.py) are compared up to the factor of each channel.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import onnx_ir as ir
 
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for
+from optkit.quantization.divide import APART_TOTAL
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_layers import IntegerLayer, integer_layers
 from optkit.quantization.learned_rounding import LARGEST_INPUT, as_rows, from_rows, round_in_order, row_errors
@@ -70,15 +72,32 @@ def reconstruct(
     known = {str(v.name) for n in original.graph for v in n.outputs}
     changed = 0
     for done, layer in enumerate(layers):
-        names = next(
-            ((n, n.removesuffix(s)) for n in (layer.output, layer.biased) for s in ("", "_float") if n and n.removesuffix(s) in known), None
-        )
+        names = same_tensor(layer, known)
         if names is not None and (weights or layer.bias is not None):
             seen = compare_layer(model, original, layer, names, examples, threads=threads, limit=limit)
             if seen is not None:
                 changed += decide_layer(layer, seen, weights=weights)
         progress("reconstructing layers", done + 1, len(layers))
     return changed
+
+
+def same_tensor(layer: IntegerLayer, known: Collection[str]) -> tuple[str, str] | None:
+    """What the layer gives, with or without its bias, and the name among those `known` that it has in the float model."""
+    given = [n for n in (layer.output, layer.biased) if n]
+    total = _with_channels_apart(layer)
+    if total is not None:  # only that is what the float model gives
+        given = [total]
+    ends = ("", "_float", APART_TOTAL)
+    return next(((n, n.removesuffix(end)) for n in given for end in ends if n.removesuffix(end) in known), None)
+
+
+def _with_channels_apart(layer: IntegerLayer) -> str | None:
+    """The sum of what the layer gives and of what channels apart give (divide.py)."""
+    value, name = layer.node.outputs[0], layer.biased or layer.output
+    while value.name != name:
+        value = value.consumers()[0].outputs[0]
+    sums = [str(n.outputs[0].name) for n in value.consumers() if n.op_type == "Add"]
+    return next((n for n in sums if APART_TOTAL in (n.removeprefix(name), name.removeprefix(n))), None)
 
 
 def compare_layer(
@@ -125,7 +144,7 @@ def decide_layer(layer: IntegerLayer, seen: Compared, *, weights: bool) -> bool:
             _write(layer.weight, from_rows(layer.node, after.astype(np.int8), layer.integers().shape))
             changed = True
         shift = shift - np.einsum("gok,gk->go", moved, seen.mean).ravel()
-    return _shift(layer, shift) or changed
+    return shift_bias(layer, shift) or changed
 
 
 def better_integers(layer: IntegerLayer, seen: Compared) -> Array:
@@ -163,7 +182,8 @@ def _steady(seen: Compared) -> Array:
     return held
 
 
-def _shift(layer: IntegerLayer, shift: Array) -> bool:
+def shift_bias(layer: IntegerLayer, shift: Array) -> bool:
+    """Add to the layer's bias, in place; returns whether it changed."""
     held = constant_array(layer.bias)
     if layer.bias is None or held is None or not np.isfinite(shift).all():
         return False
@@ -221,4 +241,4 @@ class _Sums:
         return Compared(self.rows, x, xx - x[:, :, None] * x[:, None, :], off.ravel(), against, np.maximum(left - off**2, 0))
 
 
-__all__ = ["Compared", "compare_layer", "decide_layer", "reconstruct"]
+__all__ = ["Compared", "compare_layer", "decide_layer", "reconstruct", "same_tensor", "shift_bias"]

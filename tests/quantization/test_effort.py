@@ -19,7 +19,7 @@ from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_layers import integer_layers
 from optkit.quantization.learned_rounding import Rounded
 from optkit.quantization.operators import channel_axis
-from optkit.quantization.reconstruct import reconstruct
+from optkit.quantization.settle_biases import settle_biases
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.stats.interval import Interval
 
@@ -68,7 +68,7 @@ def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
-    monkeypatch.setattr(polishing, "reconstruct", lambda *_, **__: 0)
+    monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
     monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 9 * 9))
     assert sqnr(tmp_path, "high") == plain
 
@@ -78,7 +78,7 @@ def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
-    monkeypatch.setattr(polishing, "reconstruct", lambda *_, **__: 0)
+    monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
     monkeypatch.setattr(polishing, "round_weights", lambda *_, **__: {})
     monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (unevenly(model), 1))
     assert sqnr(tmp_path, "high") == plain
@@ -99,10 +99,10 @@ def test_it_never_ends_less_faithful(tmp_path: Path) -> None:
     assert sqnr(tmp_path, "high") >= sqnr(tmp_path, "normal")
 
 
-def test_a_reconstruction_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polishing, "reconstruct", lambda *_, **__: 0)
+def test_biases_that_harm_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
     without = sqnr(tmp_path, "high")
-    monkeypatch.setattr(polishing, "reconstruct", spoil)
+    monkeypatch.setattr(polishing, "settle_biases", spoil)
     assert sqnr(tmp_path, "high") == without
 
 
@@ -112,11 +112,11 @@ def spoil(model: ir.Model, *_: Any, **__: Any) -> int:
     return 1
 
 
-def test_a_reconstruction_that_helps_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_biases_that_help_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 3 * 3))  # so that there is much to mend
     found = []
-    for way in (lambda *_, **__: 0, reconstruct):
-        monkeypatch.setattr(polishing, "reconstruct", way)
+    for way in (lambda *_, **__: 0, settle_biases):
+        monkeypatch.setattr(polishing, "settle_biases", way)
         found.append(sqnr(tmp_path, "high"))
     assert found[1] > found[0]
 
