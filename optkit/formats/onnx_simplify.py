@@ -1,4 +1,4 @@
-"""A smaller graph that says the same: constants folded, batch norms folded into convolutions, dead and identity nodes gone.
+"""A smaller graph that says the same: constants folded, batch norms folded into convolutions, needless nodes and changes of layout gone.
 
 The steps come from onnx-ir and onnxscript. Rules that trust declared shapes, write operators of a later opset than the
 model's or take 1e-9 for zero are left out. Every step works on a copy: one that fails on an unusual graph is skipped.
@@ -13,6 +13,8 @@ from onnxscript.optimizer import fold_constants
 from onnxscript.rewriter import RewritePass, RewriteRule
 from onnxscript.rewriter.rules import common as rules
 
+from optkit.formats.onnx_known_sizes import fold_known_sizes
+from optkit.formats.onnx_layouts import without_layout_changes
 from optkit.formats.onnx_quiet import quiet_graph_libraries
 from optkit.formats.onnx_weight_chains import fold_weight_chains
 
@@ -23,8 +25,8 @@ Step = Callable[[ir.Model], object]
 LARGEST_GROWTH = 4096
 """Bytes that folding one node may add to the file: a folded Expand or Range must not blow it up."""
 MOST_ROUNDS = 5
-NOT_CONSTANT = frozenset({"Bernoulli", "ConstantOfShape", "DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
-"""Random draws, sizes stored as sizes, and quantization that must stay visible."""
+NOT_CONSTANT = frozenset({"Bernoulli", "DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
+"""Random draws, and quantization that must stay visible."""
 RANDOM = frozenset({"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 
 
@@ -39,17 +41,33 @@ def simplify(model: ir.Model) -> ir.Model:
     with quiet_graph_libraries():
         for step in (_inline_functions, free_constant_inputs, _lift_constants, _forget_stale_shapes):
             model = _try_step(step, model)
-        for _ in range(MOST_ROUNDS):
-            before = model
-            for step in (_fold_constants, _rewrite, _lift_constants, _merge_equal_nodes, remove_unused):
-                model = _try_step(step, model)
-            if _outline(model) == _outline(before):
-                break
+        model = _settled(model)
+        straight = _straightened(model)
+        model = model if straight is model else _settled(straight)
         for step in (fold_weight_chains, remove_unused, _name_all, _forget_history, _infer_shapes):
             model = _try_step(step, model)
     for value, (shape, kind) in zip(model.graph.outputs, ports, strict=True):
         value.shape, value.type = shape, kind
     return model
+
+
+def _settled(model: ir.Model) -> ir.Model:
+    """Rounds of the steps that make room for each other, until nothing changes."""
+    for _ in range(MOST_ROUNDS):
+        before = model
+        for step in (_fold_constants, fold_known_sizes, _rewrite, _lift_constants, _merge_equal_nodes, remove_unused):
+            model = _try_step(step, model)
+        if _outline(model) == _outline(before):
+            break
+    return model
+
+
+def _straightened(model: ir.Model) -> ir.Model:
+    try:
+        return without_layout_changes(model)
+    except Exception as error:  # as in _try_step
+        log.debug("simplify: skipped without_layout_changes: %s", error)
+        return model
 
 
 def _try_step(step: Step, model: ir.Model) -> ir.Model:
@@ -138,7 +156,7 @@ def _worth_folding(node: ir.Node) -> bool | None:
     grown = 0
     for value in node.outputs:
         if value.shape is None or value.dtype is None or not all(isinstance(size, int) for size in value.shape):
-            return None
+            return False if node.op_type == "ConstantOfShape" else None  # a size is stored as a size unless it is small
         grown += int(value.dtype.itemsize * _product(value.shape))
     for value in {v for v in node.inputs if v is not None}:
         if value.const_value is not None and all(user is node for user, _ in value.uses()):

@@ -15,7 +15,7 @@ from optkit.errors import OptkitError
 from optkit.formats.onnx import save_model
 from optkit.formats.onnx_opset import raise_opset
 from optkit.formats.onnx_simplify import simplify
-from optkit.quantization.conv_bias import fold_added_biases
+from optkit.quantization.conv_affine import fold_affine
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.masks import soften_masks
 from optkit.quantization.pools import pool_means
@@ -46,7 +46,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
     if rewrite:
         ready = simplify(_spelled_out(raised))
         settle_reshapes(ready)
-        fold_added_biases(ready)
+        fold_affine(ready)
         join_products(ready)
         pool_means(ready)
         if soften:
