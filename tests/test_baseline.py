@@ -152,3 +152,16 @@ def test_what_cannot_be_compared_is_refused() -> None:
         against(report(*models), STORED, None)
     with pytest.raises(UsageError, match="holds no measurement"):
         against(report(models[0]), report(), None)
+
+
+def test_doubts_of_this_run_are_told_where_the_original_was_timed_too() -> None:
+    def first_rounds(measurement: Measurement, count: int) -> Measurement:
+        kept = [
+            replace(each, values=each.values[: count * 10], groups=each.groups[: count * 10]) if each.metric == "latency" else each
+            for each in measurement.samples
+        ]
+        return replace(measurement, samples=tuple(kept))
+
+    now = report(first_rounds(ORIGINAL_NOW, 4), first_rounds(measured("model.int8.onnx", 4, 1.3, 1e6, 0.89), 4))
+    found = against(now, STORED, None)
+    assert [each.what for each in found.comparisons[0].warnings] == ["times on cpu at batch 1 rest on 4 rounds only"]

@@ -41,7 +41,7 @@ def doubts_of(before: "Measurement", after: "Measurement", deltas: Sequence[Delt
         *_outputs(before, after),
         *_scores(after.name, deltas),
         *_few_make_it(before, after),
-        *_rounds(before, after),
+        *timing_doubts(before, after),
         *_fall_backs(before, after),
     )
 
@@ -107,7 +107,8 @@ def _few_make_it(before: "Measurement", after: "Measurement") -> Iterator[Warned
                 yield Warned(what, "its interval is too narrow where such examples are rare; look at them, or give more examples")
 
 
-def _rounds(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
+def timing_doubts(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
+    """Of two models that were timed in turns."""
     place = f"on {after.device} at batch {after.batch}" + ("" if after.threads < 2 else f" with {after.threads} threads")
     timed = {samples.metric: rounds_of(samples) for samples in before.samples}.get("latency", [])
     if not timed:

@@ -9,6 +9,7 @@ import numpy as np
 
 from optkit.compare import Comparison, Delta, Warned
 from optkit.compare._deltas import QUANTILES, deltas_of, ratio_delta, rounds_of
+from optkit.compare._doubts import timing_doubts
 from optkit.compare._fall_backs import once_on_each_device
 from optkit.compare._waiting import is_busy, waited
 from optkit.samples import FIDELITY, Samples, kind_of
@@ -134,7 +135,9 @@ def _doubts(pairs: Sequence[tuple[Pair, Pair]], left_out: dict[str, str]) -> Ite
         yield Warned(f"speeds were not compared: {left_out[SPEED]}", "store a report of this machine, or judge sizes and accuracy only")
         return
     then, now = pairs[0]
-    if now.original is None:
+    if now.original is not None:
+        yield from timing_doubts(now.original, now.model)
+    else:
         hint = "name the original too, optkit gate BEFORE AFTER --baseline REPORT, so that the machine's state cancels out"
         yield Warned("the two were timed in different runs, so intervals leave room for how much runs differ", hint)
     other = [
