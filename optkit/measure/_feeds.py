@@ -9,6 +9,7 @@ import numpy as np
 from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.runtimes import Port, Session
+from optkit.runtimes._rounds import SHORTEST_BLOCK
 from optkit.runtimes._typical import EXAMINED, Typical, Wanted, typical
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -67,7 +68,8 @@ def typical_feeds(session: Session, examples: Examples, batch: int, seconds: flo
         return session.run(fitted(feed, session.inputs))
 
     answer(feeds[0])  # what the first call of this size allocates is no time of its feed
-    found = typical(answer, feeds, Wanted(TIMED, FEWEST_MIXED, MOST_MIXED, SHARE * seconds))
+    most = int(np.clip(SHARE * seconds / SHORTEST_BLOCK, FEWEST_MIXED, MOST_MIXED))  # each is timed for a block in every round
+    found = typical(answer, feeds, Wanted(TIMED, FEWEST_MIXED, most, SHARE * seconds))
     return replace(found, feeds=tuple(timed_feeds(examples, batch))) if found.alike else found
 
 

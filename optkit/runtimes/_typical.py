@@ -23,7 +23,10 @@ PATIENCE = 0.5
 """Seconds of looking at them."""
 FEWEST = 3
 """Inputs to look at however long they take."""
-TRIES = 3
+TRIES, MOST_TRIES = 3, 100
+"""Calls of one input, of which the shortest counts."""
+SHORT = 1e-3
+"""Seconds that these take together, up to the most of them: of a single call of microseconds most is chance."""
 LONG = 0.02
 """Seconds of a call from which on one says enough."""
 DRAWS = 500
@@ -101,4 +104,7 @@ def _seconds(answer: Callable[[], object], clock: Clock) -> float:
         answer()
 
     once = float(timed_block(call, 1, clock)[0])
-    return once if once > LONG else min(once, float(timed_block(call, TRIES - 1, clock).min()))
+    if once > LONG:
+        return once
+    more = int(np.clip(SHORT / max(once, 1e-9), TRIES, MOST_TRIES)) - 1
+    return min(once, float(timed_block(call, more, clock).min()))

@@ -95,3 +95,9 @@ def test_where_examples_take_alike_a_few_from_all_over_are_timed(monkeypatch: py
     found = typical_feeds(Clocked(monkeypatch), examples, 2, 10.0)  # type: ignore[arg-type]
     assert found.alike
     assert [feed["x"].tolist() for feed in found.feeds] == [feed["x"].tolist() for feed in timed_feeds(examples, 2)]
+
+
+def test_in_a_short_time_few_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast they are: in each round every one takes a block."""
+    examples = Examples("some.npz", {"x": np.geomspace(1e-6, 1e-5, 30, dtype=np.float32)[:, None]})
+    assert [len(typical_feeds(Clocked(monkeypatch), examples, 1, time).feeds) for time in (0.1, 1.0, 10.0)] == [3, 5, 15]  # type: ignore[arg-type]

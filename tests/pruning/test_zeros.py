@@ -35,6 +35,7 @@ def test_kernels_are_cut_along_their_input_channels() -> None:
 def test_the_share_asked_for_goes_and_nothing_smaller_stays(sparsity: float, scope: str, seed: int) -> None:
     dice = np.random.default_rng(seed)
     weights = {"a": dice.standard_normal((6, 10)), "b": dice.standard_normal((40, 5))}
+    weights["a"][0, 0] = weights["b"][0, 0] = 9.0  # one that stays: a layer that would be emptied is refused
     masks = largest_kept(weights, sparsity, scope)  # type: ignore[arg-type]
     groups = [["a", "b"]] if scope == "global" else [["a"], ["b"]]
     for names in groups:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from optkit.runtimes import _clocks, _lanes, _rounds
 from optkit.runtimes._lanes import Here, Opener
 from optkit.runtimes._rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, Rounds, time_rounds
 
@@ -25,6 +26,26 @@ def lanes(opened: list[int], log: list[tuple[int, int]], models: int = 2, feeds:
     return [Here(opener(model)) for model in range(models)]
 
 
+class Ticking:
+    """A clock that goes on by a hundredth of a millisecond whenever it is looked at, however busy the machine is."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1e-5
+        return self.now
+
+    process_time = perf_counter
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Ticking()
+    for module in (_rounds, _clocks, _lanes):
+        monkeypatch.setattr(module, "time", clock)
+
+
+@pytest.mark.usefixtures("ticking")
 def test_models_that_open_fast_are_opened_for_every_round() -> None:
     opened: list[int] = []
     times = time_rounds(lanes(opened, []), seconds=0.15)
@@ -41,6 +62,7 @@ def test_models_that_open_slowly_stay_open() -> None:
     assert FEWEST_ROUNDS <= len(times[0]) <= MOST_ROUNDS
 
 
+@pytest.mark.usefixtures("ticking")
 def test_all_models_answer_the_same_feed_in_each_lap() -> None:
     log: list[tuple[int, int]] = []
     time_rounds(lanes([], log, models=3), seconds=0.15)

@@ -56,6 +56,16 @@ def test_where_all_take_alike_a_few_from_all_over_do(stopwatch: Stopwatch) -> No
     assert [given_feeds.index(feed) for feed in found.feeds] == [0, 13, 26, 39]
 
 
+def test_chance_in_calls_of_microseconds_is_not_taken_for_their_inputs(stopwatch: Stopwatch) -> None:
+    dice = np.random.default_rng(0)
+
+    def answer(feed: Feed) -> None:
+        stopwatch.now += float(feed["seconds"]) * (1 + dice.exponential(1.0))
+
+    assert typical(answer, feeds(*[5e-6] * 40), FEW).alike
+    assert not typical(answer, feeds(*[5e-6, 20e-6] * 20), FEW).alike
+
+
 LONG_TAIL = np.repeat([1e-4, 2e-4, 4e-4, 16e-4, 30e-4], [12, 12, 12, 8, 4])
 
 

@@ -56,6 +56,7 @@ def test_rows_of_the_widest_layers_fit_into_memory() -> None:
         assert rows_for(columns) * columns * 4 <= 1 << 29
 
 
+@pytest.mark.slow
 def test_a_layer_of_many_weights_per_output_is_solved_again(net: Build) -> None:
     """Of eight channels two say all: behind Flatten a matrix of more than 4,608 rows makes up for four that go."""
     made = net(("N", 2, 25, 25), seed=3)

@@ -49,8 +49,8 @@ class Feeds:
 def test_what_it_gives_is_the_product_of_its_rows(
     net: Build, ask: Ask, kernel: tuple[int, int], stride: int, dilation: int, groups: int, pads: dict[str, Any]
 ) -> None:
-    if "output_padding" in pads and max(stride, dilation) < 2:
-        return  # the padding must be smaller than either
+    if "output_padding" in pads and stride < 2:
+        return  # ONNX Runtime wants the padding smaller than the stride
     made = net(("N", 4, 5, 6))
     weight = made.weight(4, 3, *kernel)
     model = made.model(made.add("ConvTranspose", "x", weight, group=groups, strides=[stride] * 2, dilations=[dilation] * 2, **pads))
