@@ -30,6 +30,7 @@ from optkit.quantization.scaled import scaled, scaled_bench
 from optkit.quantization.small_products import with_single_scales
 from optkit.quantization.treatment import Treatment, Way, consistent_ways, weighted_nodes
 from optkit.quantization.trial import LARGE, Bench, Trial
+from optkit.quantization.unfused import told
 from optkit.quantization.watch import Feeds
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
@@ -111,6 +112,8 @@ def _of_result(bench: Bench, best: Trial, target: Path, wishes: Wishes, *, calib
     """Sentences about the winner."""
     found = []
     if not best.treatment.ways and (said := loading_remark(bench.original, target, bench.size, bench.device, bench.threads)):
+        found.append(said)
+    if said := told(bench.model, best.treatment.given_back):
         found.append(said)
     if wishes.scored and calibrated:
         found.append(

@@ -65,6 +65,9 @@ class Treatment:
     whole: frozenset[str] = frozenset()
     """Layers whose weights stay as they are, float32 in the file too."""
 
+    given_back: frozenset[str] = frozenset()
+    """Nodes that compute in float because ONNX Runtime would have left them in float between integers."""
+
     def without(self, nodes: Iterable[str]) -> "Treatment":
         """The same, with some nodes left as they were."""
         gone = frozenset(nodes)

@@ -24,6 +24,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGE = 1 << 30
 """Bytes of a model from which disk and memory are held for as few variants as possible."""
+LOOKS = 3
+"""At what ONNX Runtime leaves in float: what is given back may take what is behind it along."""
 PROFILED = 2
 """Inputs of profiles, where one takes as long as another."""
 
@@ -73,8 +75,6 @@ class Bench:
         self.profiled = self.feeds[:PROFILED] if self.raced.alike else self.raced.feeds
         """Inputs of profiles."""
         self.failures: dict[str, str] = {}
-        self.unfused: set[str] = set()
-        """Nodes that ONNX Runtime does not compute in integers where they are."""
         self.scaled: Bench | None = None
         """The same with channels of alike range (scaled.py), where that was tried."""
         self._count = 0
@@ -120,14 +120,14 @@ class Bench:
     def _fused(self, treatment: Treatment) -> tuple[Treatment, Path]:
         """The treatment without the nodes that ONNX Runtime would leave in float all the same, and its file."""
         path = self.write(treatment)
-        static = {n for n, way in treatment.ways.items() if way is Way.STATIC}
-        if static and self.device == "cpu" and self.size < LARGE:
-            left = left_in_float(self.model, static, path, self.threads)
-            self.unfused |= left
-            if left:
-                treatment = treatment.without(left)
-                path.unlink()
-                path = self.write(treatment)
+        for _ in range(LOOKS if self.device == "cpu" and self.size < LARGE else 0):
+            static = {n for n, way in treatment.ways.items() if way is Way.STATIC}
+            left = left_in_float(self.model, static, path, self.threads) if static else set()
+            if not left:
+                break
+            treatment = replace(treatment.without(left), given_back=treatment.given_back | left)
+            path.unlink()
+            path = self.write(treatment)
         return treatment, path
 
     def time(self, trials: Sequence[Trial], seconds: float) -> list[Trial]:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from optkit.quantization.calibrate import calibrate
 from optkit.quantization.treatment import Treatment, Way, build
-from optkit.quantization.unfused import left_in_float
-from optkit.quantization.wishes import Setting
+from optkit.quantization.trial import Bench
+from optkit.quantization.unfused import left_in_float, told
+from optkit.quantization.wishes import Setting, Wishes
 
 from .tiny import draw, examples, read, saved
 
@@ -36,3 +39,23 @@ def test_what_is_read_as_floats_before_its_integers_is_found(tmp_path: Path) -> 
     next(n for n in made.graph if n.op_type == "Neg").replace_input_with(0, float_c)  # a second reader of the floats: no fusion
     (tmp_path / "made.onnx").write_bytes(saved(made))
     assert left_in_float(model, {"c", "y"}, tmp_path / "made.onnx", 1) == {"c"}
+
+
+def test_it_is_given_back_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One node after the other, until nothing is left that is only quantized around."""
+    model = read(f"(float[1,8,6,6] x) => (float[1,8,6,6] y) {{ {SOUND} }}", w=draw(8, 8, 1, 1))
+    path, feeds = tmp_path / "original.onnx", [{"x": each[None]} for each in draw(6, 8, 6, 6)]
+    path.write_bytes(saved(model))
+    treatment = Treatment("all", dict.fromkeys("csmpaky", Way.STATIC))
+    learned = calibrate(model, [treatment], examples(x=draw(6, 8, 6, 6)), "min_max", Setting())
+    (tmp_path / "variants").mkdir()
+    bench = Bench(path, model, learned, feeds, tmp_path / "variants", "cpu", 1, 0, Wishes().judge)
+    found = iter([{"k"}, {"p"}, set()])
+    monkeypatch.setattr("optkit.quantization.trial.left_in_float", lambda *_: next(found))
+    trial = bench.attempt(treatment)
+    assert trial is not None
+    assert trial.treatment.given_back == {"k", "p"}
+    assert not {"k", "p"} & trial.treatment.ways.keys()
+    assert [file.name for file in (tmp_path / "variants").iterdir()] == [trial.path.name]
+    assert told(model, trial.treatment.given_back) == "in float, because ONNX Runtime takes no integers there: 1 Concat, 1 MaxPool (k, p)"
+    assert told(model, set()) is None
