@@ -5,6 +5,7 @@ cut off in one layer may be made up for by another. So ranges are tried where al
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from optkit.formats.onnx import save_model
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid, grid_for
 from optkit.quantization.fidelity import Reference
-from optkit.quantization.graphs import add_constant, add_node, share_names
+from optkit.quantization.graphs import add_constant, add_node, all_graphs, graph_of, share_names
 from optkit.quantization.watch import Feeds
 from optkit.runtimes import full_feeds, open_session
 from optkit.runtimes.onnxruntime import open_onnx
@@ -39,8 +40,8 @@ MATTERS = 0.02
 def ranges_by_output(
     original: Path, model: ir.Model, grids: Mapping[str, Grid], examples: Feeds, *, threads: int, progress: Progress
 ) -> dict[str, Grid]:
-    """Those of the given grids, by tensor of the main graph, that are better otherwise. `original` is the file that `model` is of."""
-    there = {str(v.name) for v in (*model.graph.inputs, *(v for n in model.graph for v in n.outputs))}
+    """Those of the given grids, by tensor, that are better otherwise. `original` is the file that `model` is of."""
+    there = _values(model)
     held = {name: grid for name, grid in grids.items() if name in there}
     if not held:
         return {}
@@ -102,7 +103,7 @@ def _switched(model: ir.Model, names: Sequence[str], ports: Sequence[str]) -> ir
     kinds = (ir.DataType.FLOAT, ir.DataType.UINT8, ir.DataType.FLOAT)
     inputs = [ir.Value(name=p, type=ir.TensorType(k), shape=ir.Shape([len(names)])) for p, k in zip(ports, kinds, strict=True)]
     graph.inputs.extend(inputs)
-    values = {str(v.name): v for v in (*graph.inputs, *(v for n in graph for v in n.outputs))}
+    values = _values(made)
     for place, name in enumerate(names):
         value = values[name]
         uses, producer, given_out = list(value.uses()), value.producer(), value.is_graph_output()
@@ -124,8 +125,16 @@ def _switched(model: ir.Model, names: Sequence[str], ports: Sequence[str]) -> ir
             told = value.name
             value.name, noisy.name = f"{told}_exact", told
             noisy.type, noisy.shape = value.type, value.shape
-            graph.outputs[:] = [noisy if v is value else v for v in graph.outputs]
+            home = graph_of(producer) if producer is not None else graph
+            home.outputs[:] = [noisy if v is value else v for v in home.outputs]
     return made
+
+
+def _values(model: ir.Model) -> dict[str, ir.Value]:
+    """The main graph's inputs and what nodes give, in branches and loop bodies too, where a name tells one from all others."""
+    every = [*model.graph.inputs, *(v for g in all_graphs(model) for n in g for v in n.outputs)]
+    count = Counter(str(v.name) for v in every)
+    return {str(v.name): v for v in every if count[str(v.name)] == 1}
 
 
 __all__ = ["ranges_by_output"]
