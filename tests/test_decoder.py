@@ -8,7 +8,7 @@ from onnx import helper, save
 
 from optkit.datasets import fit_examples
 from optkit.datasets.synthetic import synthetic
-from optkit.decoder import is_cache, with_empty_cache
+from optkit.decoder import is_cache, may_be_left_out, with_empty_cache
 from optkit.errors import DataError
 from optkit.runtimes import Port
 from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
@@ -30,6 +30,16 @@ def test_only_a_cache_that_can_be_empty_may_be_left_out(port: Port) -> None:
     assert is_cache(KEY)
     assert not is_cache(port)
     assert with_empty_cache([port], {"x": np.ones((4, 1))}).keys() == {"x"}
+
+
+def test_a_mask_that_is_not_given_counts_all_tokens() -> None:
+    mask, ids = Port("attention_mask", "int64", ("batch", "past + sequence")), np.ones((4, 5), np.int64)
+    filled = with_empty_cache([mask, KEY], {"input_ids": ids})
+    np.testing.assert_array_equal(filled["attention_mask"], np.ones((4, 5), np.int64))
+    assert with_empty_cache([mask, KEY], {"input_ids": ids, "attention_mask": ids * 0})["attention_mask"].sum() == 0
+    assert "attention_mask" not in with_empty_cache([mask], {"input_ids": ids}), "beside no cache it is an input like others"
+    assert may_be_left_out(mask, [mask, KEY])
+    assert not may_be_left_out(mask, [mask])
 
 
 def test_what_is_given_stays() -> None:

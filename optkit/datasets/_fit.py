@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optkit.datasets._examples import Array, Examples
-from optkit.decoder import is_cache
+from optkit.decoder import may_be_left_out
 from optkit.errors import DataError
 from optkit.inputs import Input
 
@@ -50,7 +50,7 @@ def check_arrays(
 
 def _to_be_given(arrays: Mapping[str, Any], inputs: Sequence[Input]) -> list[Input]:
     """All inputs but the parts of a decoder's cache that have no array: they are empty."""
-    return [port for port in inputs if port.name in arrays or not is_cache(port)]
+    return [port for port in inputs if port.name in arrays or not may_be_left_out(port, inputs)]
 
 
 def _columns(found: Mapping[str, Array], names: set[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """PyTorch models: one safetensors file that holds the weights and says where the module comes from; never a pickle."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.errors import ModelError
 from optkit.formats.safetensors_header import read_metadata, read_sizes
-from optkit.formats.torch_origin import Origin, TensorInput, build, edits_of, origin_from
+from optkit.formats.torch_origin import Origin, build, edits_of, origin_from
 from optkit.needs import need
 
 if TYPE_CHECKING:
@@ -110,17 +109,14 @@ def _resize(module: "torch.nn.Module", path: Path) -> None:
 
 
 def _program(path: Path) -> TorchModel:
+    from optkit.formats.torch_program import by_name, inputs_of
+
     torch = need("torch", path.name)
     try:
         program = torch.export.load(path)
-        module = program.module()
-        positional, named = program.example_inputs
+        return TorchModel(by_name(program), Origin("", inputs=inputs_of(program)))
     except Exception as error:  # torch has no error of its own for this
         raise ModelError("this is no program that torch.export saved", where=str(path), hint="torch.export.save(program, FILE)") from error
-    names = list(program.call_spec.in_spec.entries()) if hasattr(program.call_spec.in_spec, "entries") else []
-    given = dict(zip([*inspect.signature(module.forward).parameters][: len(positional)] or names, positional, strict=False)) | dict(named)
-    inputs = tuple(TensorInput(name, str(value.dtype).removeprefix("torch."), (None,) * value.dim()) for name, value in given.items())
-    return TorchModel(module, Origin("", inputs=inputs))
 
 
 def _state_dict(path: Path) -> Mapping[str, Any]:

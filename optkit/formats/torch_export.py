@@ -3,8 +3,9 @@
 import contextlib
 import io
 import logging
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,11 @@ def export(model: TorchModel, feed: Mapping[str, Array], dynamic: Mapping[str, M
     """
     import torch
 
-    module = model.module.eval() if _can_be_told(model.module) else model.module
+    module = model.module.eval()
     given = {name: torch.from_numpy(_rows(array, 0 in dynamic.get(name, {}))) for name, array in feed.items()}
+    if (program := getattr(module, "exported", None)) is not None:
+        save_exported(_of_program(program, model, list(_outputs(module, given, model)), opset), target)
+        return
     with without_cache(module), torch.no_grad():
         exported = exported_program(
             module,
@@ -46,7 +50,35 @@ def export(model: TorchModel, feed: Mapping[str, Array], dynamic: Mapping[str, M
     save_exported(exported, target)
 
 
-def exported_program(module: "torch.nn.Module", *, opset: int, args: tuple[Any, ...] = (), **said: Any) -> ir.Model:
+def _of_program(program: Any, model: TorchModel, outputs: list[str], opset: int) -> ir.Model:
+    """It is not traced again: what varies in a program is decided."""
+    names = [each.name for each in model.origin.inputs]
+    exported = exported_program(program, opset=opset, input_names=names, output_names=outputs)
+    sizes = {}
+    for value, known in zip(exported.graph.inputs, model.origin.inputs, strict=True):
+        for size, name in zip(value.shape or (), known.shape, strict=True):
+            if isinstance(name, str):
+                sizes[str(size if isinstance(size, int) else size.value)] = name
+    _rename_sizes(exported, sizes)
+    return exported
+
+
+def _rename_sizes(model: ir.Model, names: Mapping[str, str]) -> None:
+    """PyTorch calls sizes that vary s25 and s70: give them names wherever they stand, in sums too."""
+    values = [value for graph in model.graphs() for value in (*graph.inputs, *(each for node in graph for each in node.outputs))]
+    for value in values:
+        if value.shape is not None:
+            plain = [size if isinstance(size, int) else size.value for size in value.shape]
+            value.shape = ir.Shape([re.sub(r"\bs\d+\b", _name_in(names), each) if isinstance(each, str) else each for each in plain])
+
+
+def _name_in(names: Mapping[str, str]) -> "Callable[[re.Match[str]], str]":
+    return lambda found: names.get(found[0], found[0])
+
+
+def exported_program(
+    module: "torch.nn.Module | torch.export.ExportedProgram", *, opset: int, args: tuple[Any, ...] = (), **said: Any
+) -> ir.Model:
     """The module as a graph that onnxscript has optimized; `said` goes to torch.onnx.export. Raises ModelError with what PyTorch says."""
     import torch
 
@@ -95,11 +127,6 @@ def _dimensions(axes: Mapping[int, str]) -> dict[int, Any]:
     import torch
 
     return {axis: torch.export.Dim(name) for axis, name in axes.items()}
-
-
-def _can_be_told(module: "torch.nn.Module") -> bool:
-    """An exported program was traced in one mode and has no other."""
-    return not type(module).__name__.startswith(("InterpreterModule", "GraphModule"))
 
 
 def _forget_notes(model: ir.Model) -> None:

@@ -50,7 +50,7 @@ def write(model: TorchModel, examples: Examples, dynamic: Axes, opset: int, with
         return
     from optkit.formats.torch_export import export
 
-    export(model, next(iter(examples.feeds(BATCHES[-1]))), dynamic, opset, target)
+    export(model, next(iter(examples.feeds(_rows(model)))), dynamic, opset, target)
     job.note("axes that vary", {name: list(axes.values()) for name, axes in dynamic.items() if axes})
 
 
@@ -65,7 +65,7 @@ def check(model: TorchModel, examples: Examples, dynamic: Axes, with_past: bool,
     else:
         session = TorchSession(model.module, model.origin, "cpu", str(target))
         vary = not examples.whole and all(0 in axes for axes in dynamic.values()) and any(dynamic.values())
-        feeds = [feed for batch in (BATCHES if vary else BATCHES[-1:]) for feed in examples.feeds(batch)]
+        feeds = [feed for batch in BATCHES for feed in examples.feeds(batch)] if vary else list(_full(examples, _rows(model)))
         differences = [difference(session.run(feed), exported.run(feed)) for feed in feeds]
     worst = max(differences)
     if not worst <= CLOSE:
@@ -74,6 +74,16 @@ def check(model: TorchModel, examples: Examples, dynamic: Axes, with_past: bool,
             hint="look for code in `forward` that depends on values, on training mode, or on chance",
         )
     return {"feeds": len(differences), "largest difference": float(f"{worst:.2g}")}
+
+
+def _rows(model: TorchModel) -> int:
+    """Of the batch that it is traced with: as many as its inputs say, where they do."""
+    return next((each.shape[0] for each in model.origin.inputs if each.shape and isinstance(each.shape[0], int)), BATCHES[-1])
+
+
+def _full(examples: Examples, rows: int) -> Iterator[Mapping[str, Array]]:
+    """The batches of that many rows: a model of a fixed batch takes no others."""
+    return (feed for feed in examples.feeds(rows) if examples.whole or all(len(array) == rows for array in feed.values()))
 
 
 def decoder_text(model: TorchModel, examples: Examples | None, seed: int) -> Examples:

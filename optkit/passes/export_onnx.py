@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from optkit.artifact import Artifact
+from optkit.errors import UsageError
 from optkit.passes import Job, Pass
 from optkit.passes._parameters import DynamicAxes, Opset
 
@@ -37,6 +38,9 @@ class ExportOnnx(Pass):
         from optkit.runtimes.torch import TorchSession
 
         model = load_torch(source.path)
+        if self.dynamic is not None and not model.origin.factory:
+            hint = "leave dynamic out, or give dynamic_shapes to torch.export.export"
+            raise UsageError("dynamic: which sizes of an exported program vary was decided when it was traced", hint=hint)
         examples = job.examples
         if self.with_past:
             examples = decoder_text(model, examples, job.seed)

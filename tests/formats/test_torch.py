@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optkit.datasets import Examples
 from optkit.errors import ModelError, UsageError
+from optkit.formats import read_artifact
 from optkit.formats.torch_origin import Origin, TensorInput, origin_from, trusted, trusting
+from optkit.optimize import optimize
+from optkit.recipe.reading import make_pass
 
 torch = pytest.importorskip("torch")
 
@@ -189,3 +193,26 @@ def test_outputs_have_names() -> None:
     assert list(named_outputs((one, one))) == ["output_0", "output_1"]
     assert list(named_outputs({"logits": one, "loss": None})) == ["logits"]
     assert list(named_outputs((one, one), ("a", "b"))) == ["a", "b"]
+
+
+@pytest.mark.parametrize("how", ["by position", "by name", "mixed"])
+def test_a_program_takes_its_inputs_by_name_however_it_was_traced(nets: Path, how: str) -> None:
+    class Two(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, image: Any, weight: Any) -> Any:
+            return image * 2 + weight
+
+    image, weight = torch.ones(2, 3), torch.full((2, 3), 5.0)
+    free = {name: {0: torch.export.Dim("batch")} for name in ("image", "weight")}
+    args = {"by position": (image, weight), "by name": (), "mixed": (image,)}[how]
+    given = {"by position": {}, "by name": {"image": image, "weight": weight}, "mixed": {"weight": weight}}[how]
+    torch.export.save(torch.export.export(Two(), args, given, dynamic_shapes=free), nets / "p.pt2")
+    model = load_torch(nets / "p.pt2")
+    assert [each.name for each in model.origin.inputs] == ["image", "weight"]
+    session = open_session(nets / "p.pt2")
+    answers = session.run({"weight": np.ones((4, 3), np.float32), "image": np.zeros((4, 3), np.float32)})
+    np.testing.assert_array_equal(answers["output"], np.ones((4, 3)))
+    numbers = np.arange(24, dtype=np.float32).reshape(8, 3)
+    real = Examples("made", {"image": numbers, "weight": numbers + 1})
+    made = optimize(read_artifact(nets / "p.pt2"), [make_pass("export_onnx", {})], target=nets / "p.onnx", examples={"calibration": real})
+    found = open_session(made.path).run({"weight": np.ones((3, 3), np.float32), "image": np.full((3, 3), 2, np.float32)})
+    np.testing.assert_array_equal(np.asarray(found["output"]), np.full((3, 3), 5.0))
