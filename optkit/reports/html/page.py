@@ -53,6 +53,11 @@ SECTIONS = (
 )
 
 
+NOTEBOOK = "notebook.html"
+STRONGER = ".optkit.notebook.notebook"
+"""Notebooks have rules of their own for tables and lists in what cells put out, and ours must weigh more than those."""
+
+
 def fill(template: str, report: "Report", **more: Any) -> str:
     """A template of a whole page or fragment, with everything that the report has."""
     environment = _environment()
@@ -67,7 +72,7 @@ def fill(template: str, report: "Report", **more: Any) -> str:
         series=series_of(report),
         warnings=headline.warnings(report),
         methods=lineage.methods(report),
-        style=Markup(_style()),
+        style=Markup(_style() if template != NOTEBOOK else _style().replace(".optkit", STRONGER)),
         script=Markup(_text("report.js")),
         policy=_policy(),
         version=__version__,

@@ -214,3 +214,12 @@ def test_models_that_were_not_measured_here_are_shown(full_report: FullReport) -
     stored = replace(report.comparisons[0], before="stored.onnx")
     assert "stored.onnx: 68.0 MB" in render(replace(report, comparisons=(stored,)))
     assert Page(render(replace(report, measurements=(), comparisons=(Comparison("a", "b", ()),)))).all("main")
+
+
+def test_rules_weigh_more_than_those_of_a_notebook_around_it(full_report: FullReport) -> None:
+    """JupyterLab says `:not(.jp-RenderedMarkdown).jp-RenderedHTMLCommon td {text-align: right}`: two classes and an element."""
+    style = render_notebook(full_report(1)).partition("<style>")[2].partition("</style>")[0]
+    rules = [part.strip() for rule in re.findall(r"(?:^|[{}])\s*([^{}@]+)\{", style) for part in rule.split(",")]
+    cells = [rule for rule in rules if re.search(r"\b(td|th|tr|ul)\b", rule)]
+    assert len(cells) > 10
+    assert all(rule.count(".") >= 3 for rule in cells)
