@@ -13,23 +13,30 @@ from optkit.cli import main
 from optkit.runtimes import open_session
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-try:
-    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
-except ImportError as error:
-    pytest.skip(f"transformers cannot be loaded: {error}", allow_module_level=True)
-
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 ARGUMENTS = json.dumps({"class": "AutoModelForCausalLM"})
 
 
+@pytest.fixture(autouse=True)
+def _transformers() -> None:
+    """Here, and not on top: it takes seconds to import."""
+    try:
+        from transformers import GPT2LMHeadModel, LlamaForCausalLM  # noqa: F401
+    except ImportError as error:
+        pytest.skip(f"transformers cannot be loaded: {error}")
+
+
 def llama() -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
     return LlamaForCausalLM(LlamaConfig(vocab_size=50, max_position_embeddings=64, **sizes)).eval()
 
 
 def gpt2() -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     torch.manual_seed(0)
     return GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=32, n_layer=1, n_head=2, n_positions=64)).eval()
 
