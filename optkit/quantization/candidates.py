@@ -8,8 +8,10 @@ import onnx_ir as ir
 
 from optkit.quantization.blocks.layers import find_weights
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.insert_dynamic import can_be_dynamic
 from optkit.quantization.insert_recurrent import can_be_recurrent
-from optkit.quantization.treatment import Treatment, Way, can_be_dynamic, region_nodes, weighted_nodes
+from optkit.quantization.regions import region_nodes
+from optkit.quantization.treatment import Treatment, Way, weighted_nodes
 
 STORED = Treatment("8-bit weights, float compute")
 """What is left when computing in integers does not pay: the file is smaller, the speed and the graph stay."""

@@ -42,7 +42,7 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
         return max(alike, key=lambda t: round(_useful_room(t, wishes)))  # the first of those that have the most
     if sound and wishes.accept_size_only:
         return min(sound, key=lambda t: t.size)
-    raise _nothing_paid(trials, smaller, sound, wishes, bench)
+    raise _nothing_paid(smaller, sound, wishes, bench)
 
 
 def _price(trial: Trial, wishes: Wishes) -> float:
@@ -54,7 +54,7 @@ def _useful_room(trial: Trial, wishes: Wishes) -> float:
     return min(room(trial.fidelity, wishes.floor), AMPLE)
 
 
-def _nothing_paid(trials: Sequence[Trial], smaller: Sequence[Trial], sound: Sequence[Trial], wishes: Wishes, bench: Bench) -> NothingPaid:
+def _nothing_paid(smaller: Sequence[Trial], sound: Sequence[Trial], wishes: Wishes, bench: Bench) -> NothingPaid:
     if sound:
         best = min(sound, key=time_ratio)
         return NothingPaid(

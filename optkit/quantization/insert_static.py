@@ -17,7 +17,7 @@ from optkit.quantization.graphs import (
     home_of,
     shared_constant,
 )
-from optkit.quantization.operators import activation_after, channel_axis, is_standard, moves, weight_of
+from optkit.quantization.operators import activation_after, channel_axis, moves, weight_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -194,4 +194,4 @@ def _quantized_constant(graph: ir.Graph, node: ir.Node, value: ir.Value) -> ir.V
     return made.outputs[0]
 
 
-__all__ = ["activation_inputs", "insert_static", "is_standard", "output_of", "outputs_of", "tensors_to_observe"]
+__all__ = ["activation_inputs", "insert_static", "output_of", "outputs_of", "tensors_to_observe"]

@@ -211,4 +211,4 @@ def _portions(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
     return [p for p in portions if p]
 
 
-__all__ = ["Rounded", "as_rows", "believed", "from_rows", "learn_rounding", "round_in_order", "round_weights", "row_errors"]
+__all__ = ["Rounded", "believed", "from_rows", "learn_rounding", "round_in_order", "round_weights", "row_errors"]

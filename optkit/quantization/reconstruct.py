@@ -18,8 +18,8 @@ from optkit.quantization.affine import grid_for
 from optkit.quantization.divide import APART_TOTAL
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_layers import IntegerLayer, integer_layers
-from optkit.quantization.learned_rounding import LARGEST_INPUT, as_rows, from_rows, round_in_order, row_errors
-from optkit.quantization.patch_moments import some_rows
+from optkit.quantization.learned_rounding import LARGEST_INPUT, from_rows, round_in_order, row_errors
+from optkit.quantization.patch_moments import as_rows, some_rows
 from optkit.quantization.saturation import has_pairs, worst_pair_sums
 from optkit.quantization.watch import Feeds, Watch, cut
 

@@ -16,7 +16,7 @@ from optkit.quantization.compress import compress_tables, compress_weights, comp
 from optkit.quantization.divide import Division, divide_inputs
 from optkit.quantization.gate_rounding import RoundedGates
 from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes, prune_unused, share_names
-from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
+from optkit.quantization.insert_dynamic import insert_dynamic
 from optkit.quantization.insert_recurrent import WEIGHTS, correct_gates, insert_recurrent
 from optkit.quantization.insert_static import insert_static, output_of
 from optkit.quantization.learned_rounding import Rounded
@@ -220,4 +220,4 @@ def shared_grids(model: ir.Model, names: Iterable[str], grids: Mapping[str, Grid
     return within_clips(model, result, ends)
 
 
-__all__ = ["Learned", "Treatment", "Way", "build", "can_be_dynamic", "consistent_ways", "region_nodes", "rounded_weights", "weighted_nodes"]
+__all__ = ["Learned", "Treatment", "Way", "build", "consistent_ways", "rounded_weights", "weighted_nodes"]

@@ -12,8 +12,9 @@ from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.insert_static import insert_static, tensors_to_observe
 from optkit.quantization.operators import channel_axis, weight_of
+from optkit.quantization.regions import region_nodes
 from optkit.quantization.saturation import fit_pairs
-from optkit.quantization.treatment import region_nodes, shared_grids, weighted_nodes
+from optkit.quantization.treatment import shared_grids, weighted_nodes
 
 from .tiny import Array, Feed, answers, draw, fused, grids_for, operators, read, reference, saved
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optkit.quantization.affine import quantize_weight, round_weight
-from optkit.quantization.learned_rounding import Rounded, as_rows, energy, from_rows, learn_rounding, round_weights, row_errors
+from optkit.quantization.learned_rounding import Rounded, energy, from_rows, learn_rounding, round_weights, row_errors
 from optkit.quantization.operators import channel_axis
-from optkit.quantization.patch_moments import patch_moments
+from optkit.quantization.patch_moments import as_rows, patch_moments
 from optkit.quantization.saturation import fit_pairs, worst_pair_sums
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 

@@ -6,7 +6,7 @@ import pytest
 
 from optkit.quantization.affine import grid_for
 from optkit.quantization.integer_layers import IntegerLayer, integer_layers
-from optkit.quantization.learned_rounding import as_rows
+from optkit.quantization.patch_moments import as_rows
 from optkit.quantization.reconstruct import better_integers, compare_layer, decide_layer, reconstruct
 from optkit.quantization.saturation import worst_pair_sums
 from optkit.quantization.treatment import Learned, Treatment, Way, build

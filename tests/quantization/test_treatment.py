@@ -10,7 +10,8 @@ from optkit.quantization.calibrate import calibrate
 from optkit.quantization.candidates import candidates
 from optkit.quantization.graphs import add_constant, all_graphs
 from optkit.quantization.prepare import prepare
-from optkit.quantization.treatment import Learned, Treatment, Way, build, consistent_ways, region_nodes
+from optkit.quantization.regions import region_nodes
+from optkit.quantization.treatment import Learned, Treatment, Way, build, consistent_ways
 from optkit.quantization.wishes import Setting
 
 from .tiny import Feed, answers, draw, examples, fused, operators, read, saved
