@@ -14,6 +14,7 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_static import tensors_to_observe
 from optkit.quantization.means import channel_means
 from optkit.quantization.observe import Observed, observe
+from optkit.quantization.score_ranges import with_room_for_scores
 from optkit.quantization.smooth import find_smoothing
 from optkit.quantization.treatment import Learned, Treatment, Way, weighted_nodes
 from optkit.quantization.watch import Feeds
@@ -36,6 +37,7 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds 
     found = {name: method.range_of(h) for name, h in seen.histograms.items() if h.total}
     if ranges == "auto":
         found |= {name: range_before(seen.histograms[name], gate, found[name]) for name, gate in gates(model).items() if name in found}
+        found = with_room_for_scores(model, found, seen.histograms)
     grids = {name: grid_for(*each) for name, each in found.items()}
     few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
     given: _Given = {"threads": setting.threads, "progress": setting.progress, "limit": limit}

@@ -196,7 +196,8 @@ def test_a_first_look_goes_to_where_most_is_found() -> None:
 def classes(seed: int) -> Array:
     """Of 60 places, every sixth shows the second class, the others nothing."""
     logits = draw(1, 60, 3, seed=seed, scale=0.3) + np.where(np.arange(60)[:, None] % 6 == 0, [0.0, 4.0, 0.0], [4.0, 0.0, 0.0])
-    return (np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32)
+    shares: Array = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    return shares.astype(np.float32)
 
 
 def test_the_background_of_a_detector_is_no_find() -> None:
@@ -205,7 +206,7 @@ def test_the_background_of_a_detector_is_no_find() -> None:
     held = Reference(model, Placed(*truth), feeds(4))
     assert held.scores["p"].which.tolist() == [False, True, True]
     assert (held.answer, held.beside) == (None, {"boxes": "p"})
-    nothing = [{**a, "p": np.tile(np.float32([0.98, 0.01, 0.01]), (1, 60, 1))} for a in truth]
+    nothing = [{**a, "p": np.tile(np.array([0.98, 0.01, 0.01], np.float32), (1, 60, 1))} for a in truth]
     found = held.compare(Placed(*nothing))
     assert (found.high_scores, found.cost, found.numbers) == (0, None, 120)
 
