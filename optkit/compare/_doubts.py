@@ -13,7 +13,7 @@ from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
 from optkit.formats.torch_compiled import is_compiled
 from optkit.samples import Samples, kind_of
 from optkit.stats.drift import spread, trend, wander
-from optkit.stats.power import rounded_up
+from optkit.stats.power import more_needed_alike, rounded_up
 from optkit.stats.ratio import LUCK
 
 if TYPE_CHECKING:
@@ -76,10 +76,15 @@ def _scores(name: str, deltas: Sequence[Delta]) -> Iterator[Warned]:
             yield Warned(f"the original's {delta.metric} is 0", "check that the labels and --output fit this model")
         half = (delta.high - delta.low) / 2
         if delta.before and not isnan(half) and half > WIDE:
-            enough = (
-                f"about {rounded_up(delta.n * (half / WISHED) ** 2):,} {units} would give ±1%" if isfinite(half) else "give more of them"
-            )
+            enough = f"about {rounded_up(_wanted(delta, half)):,} {units} would give ±1%" if isfinite(half) else "give more of them"
             yield Warned(f"{delta.n:,} {units} are few: {delta.metric} of {name} is known to {_plus_minus(half)} only", enough)
+
+
+def _wanted(delta: Delta, half: float) -> float:
+    """Examples for the precision that is wished."""
+    if delta.gain == 0 and delta.verdict == "same":  # none differed, and then the interval shrinks faster
+        return delta.n + (more_needed_alike(delta.n, WISHED, half) or 0)
+    return delta.n * (half / WISHED) ** 2
 
 
 def imprecise(delta: Delta, precision: float) -> Warned | None:

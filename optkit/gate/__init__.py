@@ -147,10 +147,12 @@ def _outcome(delta: Delta, threshold: float) -> Outcome:
 
 
 def _more(delta: Delta, threshold: float) -> int | None:
-    from optkit.stats.power import more_needed
+    from optkit.stats.power import more_needed, more_needed_alike
 
     if "two runs" in delta.method:  # what differs between runs does not shrink with their length
         return None
+    if delta.gain == 0 and delta.verdict == "same":  # not one example differed
+        return more_needed_alike(delta.n, -threshold, -delta.low)
     towards = delta.gain - delta.low if delta.gain > threshold else delta.high - delta.gain
     return more_needed(delta.n, delta.gain - threshold, towards)
 

@@ -31,3 +31,14 @@ def more_needed(n: int, distance: float, half_width: float) -> int | None:
     factor = abs(half_width / distance) * (Z + Z_POWER) / Z
     total = n * factor * factor if factor < 1e6 else inf
     return max(1, ceil(total - n)) if total <= MOST else None
+
+
+def more_needed_alike(n: int, distance: float, half_width: float) -> int | None:
+    """As `more_needed`, where not one of `n` units differed, and what decides if none of the others does either.
+
+    The interval is then z²/(n + z²) to either side (Tango 1998, with no discordant pair): it shrinks with n, not with its square root.
+    """
+    if not (isfinite(distance) and isfinite(half_width)) or n < 2 or distance <= 0:
+        return None
+    total = (n + Z * Z) * half_width / distance - Z * Z
+    return max(1, ceil(total - n)) if total <= MOST else None
