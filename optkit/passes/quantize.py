@@ -30,7 +30,7 @@ from optkit.quantization.wishes import Setting, Wishes
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 10
+    revision: ClassVar[int] = 11
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 

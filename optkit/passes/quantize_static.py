@@ -21,7 +21,7 @@ from optkit.quantization.wishes import Setting
 class QuantizeStatic(OnnxPass):
     """Static INT8 (Q/DQ): uint8 activations with calibrated ranges, int8 weights per channel. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 7
+    revision: ClassVar[int] = 8
     draws: ClassVar[str | None] = "calibration"
 
     ranges: Ranges = "auto"
