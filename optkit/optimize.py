@@ -15,7 +15,7 @@ from optkit import records
 from optkit.artifact import Artifact, Made
 from optkit.datasets import Examples
 from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder, publish
-from optkit.errors import DataError, NothingPaid, OptkitError, PassFailed, UsageError
+from optkit.errors import DataError, MissingLibrary, NothingPaid, OptkitError, PassFailed, UsageError
 from optkit.formats import NAMES, digest_of, model_files, rename_model
 from optkit.manifest import CHOSEN_ON, MEASURED, stamp
 from optkit.measure import detect_machine
@@ -191,7 +191,7 @@ class _Chain:
         except OptkitError as error:
             line = self.wheres[i] if i < len(self.wheres) else None
             if line is None:
-                error.where = error.where or str(self.original.path)
+                error.where = error.where or (None if isinstance(error, MissingLibrary) else str(self.original.path))
             elif not (error.where or "").startswith(line):
                 error.where = f"{line}: {error.where}" if error.where else line
             raise

@@ -4,7 +4,8 @@ import difflib
 import os
 import pkgutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache, reduce
 from importlib import import_module
 from importlib.util import find_spec
@@ -62,17 +63,33 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}? {listing}" if near else listing
 
 
+_beside: list[str] = []
+
+
+@contextmanager
+def looking_beside(folder: str) -> Iterator[None]:
+    """While a recipe is followed, what it names as `module:name` may lie in its folder."""
+    _beside.append(folder)
+    try:
+        yield
+    finally:
+        _beside.remove(folder)
+
+
 def import_named(word: str, beside: str | None = None) -> Any:
-    """What `module:name` refers to, looked for in the current folder and in `beside` too. Raises UsageError when it cannot be had."""
+    """What `module:name` refers to, looked for in the current folder, in `beside` and in the folder of the recipe that is followed.
+
+    Raises UsageError when it cannot be had.
+    """
     module_name, _, name = word.partition(":")
-    folder = os.getcwd()
-    added = [place for place in dict.fromkeys((folder, beside)) if place is not None and place not in sys.path]
+    folders = [place for place in dict.fromkeys((os.getcwd(), beside, *reversed(_beside))) if place is not None]
+    added = [place for place in folders if place not in sys.path]
     sys.path[:0] = added
     try:
         module = import_module(module_name)
     except Exception as error:  # the user's module may raise anything while it is imported
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
-            hint = f"looked in {' and '.join(dict.fromkeys((folder, beside or folder)))} and the installed packages"
+            hint = f"looked in {' and '.join(folders)} and the installed packages"
             raise UsageError(f"there is no module {error.name!r}", where=word, hint=hint) from error
         told = " ".join(str(error).split())
         raise UsageError(f"importing {module_name!r} raised {type(error).__name__}: {told}", where=word, hint="mend the module") from error

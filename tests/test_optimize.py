@@ -260,6 +260,30 @@ def test_a_pass_without_the_examples_it_needs_does_not_start(source: Artifact, o
     assert Scale.runs == []
 
 
+class Complaining(Scale):
+    """Says itself where it went wrong."""
+
+    of_what: str | None = Field(None, description="where")
+
+    def edit(self, model: ir.Model, job: Job) -> ir.Model:
+        raise UsageError("it cannot be", where=self.of_what)
+
+
+@pytest.mark.parametrize(
+    ("wheres", "of_what", "told"),
+    [
+        (["r.yaml:3"], "teacher.onnx", "r.yaml:3: teacher.onnx"),
+        (["r.yaml:3"], None, "r.yaml:3"),
+        (["r.yaml:3"], "r.yaml:3: student", "r.yaml:3: student"),
+        ([], "teacher.onnx", "teacher.onnx"),
+    ],
+)
+def test_errors_name_the_line_and_the_place(source: Artifact, out: Path, wheres: list[str], of_what: str | None, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        optimize(source, [Complaining(of_what=of_what)], target=out / "m.onnx", wheres=wheres)
+    assert caught.value.where == told
+
+
 def test_nothing_to_do_is_said(source: Artifact, out: Path) -> None:
     with pytest.raises(UsageError, match="no pass is named"):
         optimize(source, [], target=out / "m.onnx")

@@ -107,15 +107,15 @@ def preview(plan: Plan, cache: Store | None) -> Preview:
     recipe = plan.recipe
     with trusting_recipe(recipe):
         material = gather(plan)
-    kept = kept_steps(
-        material.source.digest,
-        plan.steps,
-        material.examples,
-        device=plan.device,
-        threads=recipe.measure.threads,
-        seed=recipe.seed,
-        cache=cache,
-    )
+        kept = kept_steps(
+            material.source.digest,
+            plan.steps,
+            material.examples,
+            device=plan.device,
+            threads=recipe.measure.threads,
+            seed=recipe.seed,
+            cache=cache,
+        )
     return Preview(
         recipe=recipe.name,
         model=str(recipe.model),

@@ -13,18 +13,20 @@ from optkit.formats.torch import TorchModel, load_torch, load_weights, save_torc
 from optkit.formats.torch_origin import Origin, TensorInput, build, trusting
 from optkit.needs import need
 from optkit.recipe import Recipe, TorchSource
+from optkit.registry import looking_beside
 from optkit.training.reproducible import same_randomness
 
 
 @contextmanager
 def trusting_recipe(recipe: Recipe) -> Iterator[None]:
-    """While a recipe is followed, the factories that it names may be called."""
+    """While a recipe is followed, the factories that it names may be called, and what it names is looked for in its folder too."""
     named = [recipe.torch.factory] if recipe.torch is not None else []
     folder = recipe.torch.folder if recipe.torch is not None else Path(recipe.name).parent
     for step in recipe.steps:
         given = [value if field == "factory" else getattr(value, "factory", None) for field, value in step.pass_]
         named += [factory for factory in given if isinstance(factory, str)]
-    with trusting(*named, folder=str(folder.absolute())):
+    beside = str(folder.absolute())
+    with trusting(*named, folder=beside), looking_beside(beside):
         yield
 
 
