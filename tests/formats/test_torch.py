@@ -195,6 +195,7 @@ def test_outputs_have_names() -> None:
     assert list(named_outputs((one, one), ("a", "b"))) == ["a", "b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["by position", "by name", "mixed"])
 def test_a_program_takes_its_inputs_by_name_however_it_was_traced(nets: Path, how: str) -> None:
     class Two(torch.nn.Module):  # type: ignore[misc]
