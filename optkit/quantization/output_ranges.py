@@ -28,9 +28,13 @@ ENDS = ((0.7, 1.0), (0.4, 1.0), (0.15, 1.0), (1.0, 0.85), (1.0, 0.7), (1.0, 0.5)
 """Factors of the low and of the high end of a range to try."""
 EXAMPLES, FEWEST_EXAMPLES = 48, 8
 MOST_ASKED = 2_000
-"""Examples times tensors, each of which is rounded alone first: models of many tensors get fewer examples."""
+"""Examples times tensors: models of many tensors get fewer examples."""
 MOST_RUNS = 100
 """Over the examples."""
+GLANCE = 6
+"""Examples at least, and a quarter of all, that tell which tensors are looked at, and whether a range is tried on all examples."""
+HOPELESS = 1.15
+"""Times the noise there was, on those."""
 BETTER = 0.97
 """Share to which the noise must fall for another range to be taken: less may be chance."""
 MATTERS = 0.02
@@ -52,10 +56,15 @@ def ranges_by_output(
 
 
 def _search(rounded: "_Rounded", held: Mapping[str, Grid], progress: Progress) -> dict[str, Grid]:
-    alone = {name: rounded.noise({name: grid}) for name, grid in held.items()}
+    glance = max(GLANCE, len(rounded.feeds) // 4)
+    alone = {}
+    for name, grid in held.items():
+        alone[name] = rounded.noise({name: grid}, glance)
+        progress("weighing ranges", len(alone), len(held))
     total = max(sum(alone.values()), 1e-30)
     order = sorted((n for n in alone if alone[n] > MATTERS * total), key=lambda n: -alone[n])
-    now, noise, runs = dict(held), rounded.noise(held), 0
+    now, runs = dict(held), 0
+    noise, glanced = rounded.noise(held), rounded.noise(held, glance)
     found: dict[str, Grid] = {}
     for name in order:
         for low, high in ENDS:
@@ -64,10 +73,13 @@ def _search(rounded: "_Rounded", held: Mapping[str, Grid], progress: Progress) -
                 continue
             runs += 1
             progress("fitting ranges to the outputs", runs, min(MOST_RUNS, len(order) * len(ENDS)))
-            tried = rounded.noise({**now, name: grid})
-            if tried < BETTER * noise:
-                noise, found[name] = tried, grid
-                now[name] = grid
+            tried = {**now, name: grid}
+            if rounded.noise(tried, glance) > HOPELESS * glanced:
+                continue
+            better = rounded.noise(tried)
+            if better < BETTER * noise:
+                noise, glanced = better, rounded.noise(tried, glance)
+                now[name] = found[name] = grid
     return found
 
 
@@ -83,11 +95,11 @@ class _Rounded:
         self.feeds = list(full_feeds(open_session(original, "cpu", threads), examples))
         self.reference = Reference(model, self.session, [{**feed, **self._given({})} for feed in self.feeds])
 
-    def noise(self, grids: Mapping[str, Grid]) -> float:
-        """At the outputs, relative to what varies in them, when these tensors are rounded."""
+    def noise(self, grids: Mapping[str, Grid], first: int | None = None) -> float:
+        """At the outputs, relative to what varies in them, when these tensors are rounded; on the first few examples or on all."""
         given = self._given(grids)
         self.reference.feeds = [{**feed, **given} for feed in self.feeds]
-        return float(10 ** (-self.reference.compare(self.session).sqnr / 10))
+        return float(10 ** (-self.reference.compare(self.session, first).sqnr / 10))
 
     def _given(self, grids: Mapping[str, Grid]) -> dict[str, Array]:
         scales = np.array([grids[n].scale if n in grids else 1 for n in self.names], np.float32)
