@@ -22,6 +22,7 @@ from optkit.passes._parameters import (
     Ranges,
     Target,
 )
+from optkit.passes._patterns import check_patterns
 from optkit.quantization.calibration_note import NOTE, calibration_note
 from optkit.quantization.instruction_sets import safe_on
 from optkit.quantization.wishes import Setting, Wishes
@@ -30,7 +31,7 @@ from optkit.quantization.wishes import Setting, Wishes
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 11
+    revision: ClassVar[int] = 12
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
@@ -57,6 +58,7 @@ class Quantize(Pass):
         model = load_model(source.path)
         free_constant_inputs(model)
         refuse_hopeless(model)
+        check_patterns(model, self.exclude)
         judged = JUDGED if model_size(source.path) < LARGE else HELD_OUT
         calibration, judging = learned_and_judged(source, job, self.samples, judged)
         wishes = Wishes(

@@ -7,7 +7,7 @@ import onnx_ir as ir
 from optkit.errors import DataError, NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import CalibrationMemory, CalibrationSamples, NodesInFloat, Ranges, Regions, Target
-from optkit.pruning.patterns import matched
+from optkit.passes._patterns import check_patterns
 from optkit.quantization.calibrate import calibrate, within_reach
 from optkit.quantization.calibration_note import NOTE, calibration_note
 from optkit.quantization.candidates import candidates
@@ -21,7 +21,7 @@ from optkit.quantization.wishes import Setting
 class QuantizeStatic(OnnxPass):
     """Static INT8 (Q/DQ): uint8 activations with calibrated ranges, int8 weights per channel. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 8
+    revision: ClassVar[int] = 9
     draws: ClassVar[str | None] = "calibration"
 
     ranges: Ranges = "auto"
@@ -33,8 +33,8 @@ class QuantizeStatic(OnnxPass):
 
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)
+        check_patterns(model, self.exclude)
         prepared = prepare(model)
-        matched(self.exclude, {str(node.name): node.op_type for node in prepared.model.graph.all_nodes()})
         found = candidates(prepared.model, "static", True, self.exclude, self.target == "portable")
         if not found:
             raise NothingPaid(

@@ -260,7 +260,7 @@ def _improve(
 def _quicker(bench: Bench, fastest: Trial, wishes: Wishes) -> tuple[list[Trial], dict[str, float]]:
     """The same without the layers that integers slow down, where that is worth a variant; and the seconds that each layer saves."""
     names = [n for n in fastest.treatment.ways if bench.is_weighted(n)]
-    before, after = (node_times(path, bench.profiled, bench.threads, bench.device) for path in (bench.original, fastest.path))
+    before, after = (node_times(path, bench.profiled, bench.threads, bench.device) for path in (bench.as_float(), fastest.path))
     saved = gains(names, before, after, bench.outputs)
     quicker = without_slow(fastest, saved, sum(after.values()))
     trial = bench.attempt(quicker) if quicker is not None and quicker.ways else None

@@ -101,7 +101,7 @@ def _order(bench: Bench, trial: Trial, noise: dict[str, float]) -> list[str]:
     """Layers that go back to float first: much noise, little time saved."""
     if not noise:
         return []
-    before, after = (node_times(path, bench.profiled, bench.threads, bench.device) for path in (bench.original, trial.path))
+    before, after = (node_times(path, bench.profiled, bench.threads, bench.device) for path in (bench.as_float(), trial.path))
     saved = gains(list(noise), before, after, bench.outputs)
     typical = float(np.median([s for s in saved.values() if s > 0] or [1e-6]))
     return sorted(noise, key=lambda name: noise[name] / max(saved.get(name, typical), LEAST_SHARE * typical), reverse=True)

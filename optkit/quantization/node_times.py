@@ -58,11 +58,13 @@ def gains(
 ) -> dict[str, float]:
     """Seconds that each node saves in `after`; negative where it became slower. Nodes that cannot be told apart are left out.
 
-    `outputs` is what each node writes: after that, dynamic products are named.
+    `outputs` is what each node writes: after that, dynamic products are named, and float convolutions that the runtime rewrote.
     """
     found = {}
     for name in names:
         old, new = time_of(name, before), time_of(name, after)
+        if old is None and outputs is not None and name in outputs:  # convolutions in a layout of the CPU's own are named after those too
+            old = time_of(outputs[name], before)
         if new is None and outputs is not None and name in outputs:
             new = time_of_product(outputs[name], after)
         if old is not None and new is not None:

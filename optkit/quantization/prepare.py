@@ -17,6 +17,7 @@ from optkit.formats.onnx_opset import raise_opset
 from optkit.formats.onnx_simplify import simplify
 from optkit.quantization.conv_affine import fold_affine
 from optkit.quantization.fidelity import Reference
+from optkit.quantization.hard_sigmoids import name_hard_sigmoids
 from optkit.quantization.masks import soften_masks
 from optkit.quantization.pools import pool_means
 from optkit.quantization.product_bias import join_products
@@ -46,6 +47,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
     if rewrite:
         ready = simplify(_spelled_out(raised))
         settle_reshapes(ready)
+        name_hard_sigmoids(ready)
         fold_affine(ready)
         join_products(ready)
         pool_means(ready)

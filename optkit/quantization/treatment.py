@@ -25,6 +25,7 @@ from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, moves, wei
 from optkit.quantization.regions import region_nodes
 from optkit.quantization.saturation import fit_pairs
 from optkit.quantization.single_scale import with_one_scale
+from optkit.quantization.stay_float import keep_floats
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = Mapping[str, tuple[Array, Array]]
@@ -113,6 +114,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
     if static:
         float_out = {n for n, w in ways.items() if w is Way.STATIC_FLOAT_OUT}
         insert_static(made, static, shared_grids(made, static, grids), float_out, weights)
+        keep_floats(made)
     dynamic = {n for n, w in ways.items() if w is Way.DYNAMIC}
     for graph in all_graphs(made):
         insert_dynamic(graph, dynamic, weights)

@@ -97,6 +97,15 @@ class Bench:
         save_model(build(self.model, treatment, self.learned), path)
         return path
 
+    def as_float(self) -> Path:
+        """The float graph that variants are made from, as a file: its nodes are called, and take, what they do in a variant."""
+        path = self.folder / "float.onnx"
+        if self.size > LARGE:
+            return self.original
+        if not path.exists():
+            save_model(self.model, path)
+        return path
+
     def attempt(self, treatment: Treatment) -> Trial | None:
         """Build, open and compare a variant; None (with the reason kept) when ONNX Runtime refuses it or its answers are broken."""
         try:
