@@ -198,7 +198,7 @@ def test_outputs_have_names() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["by position", "by name", "mixed"])
 def test_a_program_takes_its_inputs_by_name_however_it_was_traced(nets: Path, how: str) -> None:
-    class Two(torch.nn.Module):  # type: ignore[misc]
+    class Two(torch.nn.Module):  # type: ignore[misc,name-defined]
         def forward(self, image: Any, weight: Any) -> Any:
             return image * 2 + weight
 

@@ -170,7 +170,7 @@ def test_gradual_pruning_frees_what_was_zero_by_chance_and_finds_functions_besid
             model.module.deep.weight[:, :8] = 0
         save_torch(model, Path("half.safetensors"))
     how = {"epochs": 2, "training_threads": 1, "learning_rate": 0.01, "loss": "optkit_own_loss:own"}
-    wish = {"sparsity": 0.3, "scope": "layer", "gradual": how}
+    wish: dict[str, Any] = {"sparsity": 0.3, "scope": "layer", "gradual": how}
     with pytest.raises(UsageError, match="optkit_own_loss"):
         pruned(read_artifact(Path("half.safetensors")), "prune_weights", data=examples(), **wish)
     with trusting(FACTORY, folder=str(beside)):
