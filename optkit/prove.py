@@ -16,7 +16,7 @@ from optkit.inspection import Profile
 from optkit.inspection.audit import ProviderAudit, audit
 from optkit.layers import compare_layers
 from optkit.manifest import lineage_of
-from optkit.measure import Measurement, measure
+from optkit.measure import Measurement, measure, was_interrupted
 from optkit.measure._names import distinguishing_names
 from optkit.progress import Progress, silent
 from optkit.registry import suggestion
@@ -90,7 +90,7 @@ def prove(
     )
     found = sliced(compare_all(measurements, seed), measurements, slices, seed)
     comparisons = tuple(_with_doubts(each, examples, precision) for each in found)
-    more["audits"] = _audits(measurements, examples, progress)
+    more["audits"] = () if was_interrupted(measurements) else _audits(measurements, examples, progress)
     report = _report(title or _title(measurements), measurements, comparisons, limits if stored is None else None, examples, more)
     return report if stored is None else against(report, stored, limits, seed)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import product
 from typing import TYPE_CHECKING
 
 from optkit.artifact import Artifact
@@ -58,6 +59,8 @@ class BenchReport:
     files: tuple[Stored, ...] = ()
     loadgen: bool = False
     """MLCommons' LoadGen sent the queries."""
+    interrupted: bool = False
+    """Ctrl-C ended it: scenarios that were not reached, or not done, are not there."""
 
 
 def bench(
@@ -76,6 +79,7 @@ def bench(
 
     `price` is that of the machine for an hour, in any currency; throughput then becomes the cost of a million inferences.
     With `loadgen`, MLCommons' LoadGen sends the queries and keeps the time, one model after the other.
+    Ctrl-C ends it, with the scenarios done by then, if there are any.
     Raises UsageError, ModelError or DataError, and MissingLibrary where LoadGen is wanted and not there.
     """
     from optkit.bench._candidates import candidates
@@ -84,20 +88,25 @@ def bench(
     from optkit.scenarios._loadgen import LoadGenerator
 
     traffic = traffic or Traffic()
-    results = []
-    for device in devices:
-        for count in threads:
-            for word in scenarios:
-                scenario: Scenario = LoadGenerator(word) if loadgen else load("scenarios", word)()
-                ready = candidates(models, examples, device, count, traffic, streaming=word == "streaming")
-                told = _told(progress, f"{word} on {device}, {count} threads")
-                for model, candidate, outcome in zip(models, ready, scenario.run(ready, traffic, told), strict=True):
-                    priced = replace(outcome, figures=(*outcome.figures, *_cost(outcome.figures, price)))
-                    results.append(Benched(candidate.name, model.digest, word, device, count, priced))
+    results: list[Benched] = []
+    interrupted = False
+    for device, count, word in product(devices, threads, scenarios):
+        try:
+            scenario: Scenario = LoadGenerator(word) if loadgen else load("scenarios", word)()
+            ready = candidates(models, examples, device, count, traffic, streaming=word == "streaming")
+            told = _told(progress, f"{word} on {device}, {count} threads")
+            for model, candidate, outcome in zip(models, ready, scenario.run(ready, traffic, told), strict=True):
+                priced = replace(outcome, figures=(*outcome.figures, *_cost(outcome.figures, price)))
+                results.append(Benched(candidate.name, model.digest, word, device, count, priced))
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            interrupted = True
+            break
     created = datetime.now(UTC).isoformat(timespec="seconds")
     names = distinguishing_names([model.path for model in models])
     files = tuple(Stored(name, model_size(each.path), compressed_size(each.path)) for name, each in zip(names, models, strict=True))
-    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price, files, loadgen)
+    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price, files, loadgen, interrupted)
 
 
 def _cost(figures: Sequence[Figure], price: float | None) -> Sequence[Figure]:

@@ -46,10 +46,15 @@ def show_drawing(draw: "Callable[[Console], None]") -> None:
 
 def end_with_verdict(report: "Report", as_json: bool) -> int:
     """The exit code, and what nobody should miss on stderr."""
+    from optkit.commands._boundary import INTERRUPTED
+    from optkit.measure import was_interrupted
     from optkit.reports import github
     from optkit.reports._words import verdict_sentence
 
     verdict = report.verdict
+    if was_interrupted([each for each in report.measurements if not each.name.endswith("(baseline)")]):
+        click.echo("interrupted: the report holds what was measured by then", err=True)
+        return INTERRUPTED
     if verdict is None:
         return 0
     if os.environ.get("GITHUB_ACTIONS") == "true":

@@ -45,7 +45,7 @@ SCENARIOS = ("single_stream", "offline", "server", "streaming")
 @seed_option
 @json_option
 @talk_options
-def command(models: tuple[Path, ...], as_json: bool, quiet: bool, verbose: bool, **asked: Any) -> None:
+def command(models: tuple[Path, ...], as_json: bool, quiet: bool, verbose: bool, **asked: Any) -> int:
     """Measure models as a service meets them: latency one by one, throughput in batches, the rate that keeps a promise, a live signal.
 
     single_stream gives latency percentiles, as far as enough queries were sent; offline the throughput at each batch size; server the
@@ -56,11 +56,17 @@ def command(models: tuple[Path, ...], as_json: bool, quiet: bool, verbose: bool,
         from optkit.records import write_record
 
         click.echo(write_record(report))
-        return
-    from optkit.commands._screen import show_drawing
-    from optkit.reports.bench import draw
+    else:
+        from optkit.commands._screen import show_drawing
+        from optkit.reports.bench import draw
 
-    show_drawing(lambda console: draw(console, report))
+        show_drawing(lambda console: draw(console, report))
+    if report.interrupted:
+        from optkit.commands._boundary import INTERRUPTED
+
+        click.echo("interrupted: scenarios that were not done by then are left out", err=True)
+        return INTERRUPTED
+    return 0
 
 
 def _measured(models: tuple[Path, ...], quiet: bool, asked: dict[str, Any]) -> "BenchReport":

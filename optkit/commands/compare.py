@@ -7,7 +7,7 @@ import click
 
 from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_reports
 from optkit.commands._options import FILE, MODEL
-from optkit.commands._screen import show_report
+from optkit.commands._screen import end_with_verdict, show_report
 
 
 @click.command(name="compare")
@@ -24,7 +24,7 @@ def command(
     html: Path | None,
     report_file: Path | None,
     **asked: Any,
-) -> None:
+) -> int:
     """Compare models with the first: accuracy, speed, size and memory, every difference with its 95 % interval.
 
     The models run in turns on the same examples. With labels in the data, accuracy is compared example by example; without, how
@@ -35,3 +35,4 @@ def command(
     report = measure_report(models, **asked)
     write_reports(report, json=report_file, markdown=markdown, html=html)
     show_report(report, as_json)
+    return end_with_verdict(report, as_json)

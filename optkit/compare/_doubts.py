@@ -47,6 +47,9 @@ def doubts_of(before: "Measurement", after: "Measurement", deltas: Sequence[Delt
 
 
 def _what_was_compared(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
+    if before.conditions is not None and before.conditions.interrupted:
+        what = f"it was interrupted after {before.conditions.rounds} rounds on {before.device} at batch {before.batch}"
+        yield Warned(what, "what was not reached by then is left out")
     if before.model.digest == after.model.digest and is_compiled(before.model.path) == is_compiled(after.model.path):
         yield Warned(f"{before.name} and {after.name} are the same file", "any difference shown is noise; compare two different models")
     if before.machine != after.machine:

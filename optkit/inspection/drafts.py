@@ -67,7 +67,7 @@ def _tried(path: Path, examples: Examples, setting: Setting) -> Sequence[Draft]:
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         place = (setting.device, setting.threads, setting.seed)
         bench = Bench(path, prepared, learned, feeds, Path(folder), *place, wishes.judge, wishes.hopeless)
-        built = []
+        built: list[Trial | None] = []
         for treatment in all_within_reach(prepared, treatments, learned):
             setting.progress("drafts in INT8", len(built), len(treatments))
             built.append(bench.attempt(treatment))

@@ -44,6 +44,8 @@ class Conditions:
     """The processors' slowest clock relative to the fastest; None where the system does not tell."""
     openings: int | None = None
     """How often each model was opened: once for every round, or once for all where opening takes too long. None in older reports."""
+    interrupted: bool = False
+    """Ctrl-C ended it: what was not reached is not there."""
 
 
 @dataclass(frozen=True)
@@ -114,3 +116,8 @@ def detect_machine() -> Machine:
     from optkit.measure._machine import detect
 
     return detect()
+
+
+def was_interrupted(measurements: Sequence[Measurement]) -> bool:
+    """Whether Ctrl-C ended the measuring, so that some of what was asked for is missing."""
+    return any(each.conditions is not None and each.conditions.interrupted for each in measurements)

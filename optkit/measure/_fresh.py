@@ -4,7 +4,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,17 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def cold_starts(
-    models: Sequence[Path], feeds: Sequence[Mapping[str, Array]], device: str, threads: int, seconds: float, progress: Progress
+    models: Sequence[Path],
+    feeds: Sequence[Mapping[str, Array]],
+    device: str,
+    threads: int,
+    seconds: float,
+    progress: Progress,
+    interrupted: Callable[[], None] | None = None,
 ) -> list[list[Fresh]]:
     """Start every model with its feed in fresh processes, in turns and in alternating order, for about `seconds`.
 
+    Ctrl-C ends it with the turns done by then, where somebody wants to hear of it by `interrupted`.
     Raises what the model raised in its process, and ModelError when the process itself died.
     """
     found: list[list[Fresh]] = [[] for _ in models]
@@ -35,8 +42,14 @@ def cold_starts(
         start = time.perf_counter()
         for turn in range(MOST):
             order = range(len(models)) if turn % 2 == 0 else reversed(range(len(models)))
-            for i in order:
-                found[i].append(_start(requests[i], models[i]))
+            try:
+                for i in order:
+                    found[i].append(_start(requests[i], models[i]))
+            except KeyboardInterrupt:
+                if interrupted is None:
+                    raise
+                interrupted()
+                return [starts[:turn] for starts in found]
             progress("cold starts", turn + 1, MOST)
             if turn + 1 >= FEWEST and time.perf_counter() - start >= seconds:
                 break

@@ -1,14 +1,14 @@
 """The order of a measurement: for each device the answers; for each batch size the timing and the cold starts."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, UsageError
 from optkit.formats import compressed_size, model_size
-from optkit.measure import Conditions, Measurement, detect_machine
+from optkit.measure import Conditions, Measurement, detect_machine, was_interrupted
 from optkit.measure._answers import score_all
 from optkit.measure._conditions import Watch
 from optkit.measure._enough import Wish, enough
@@ -60,6 +60,8 @@ def measure_all(
     found: list[Measurement] = []
     for device in asked.devices:
         found += _OnDevice(device, models, examples, asked, progress).measure(metrics, meters, first=not found)
+        if was_interrupted(found):
+            break
     return tuple(found)
 
 
@@ -74,6 +76,7 @@ class _OnDevice:
         self.asked = asked
         self.progress = progress
         self.inputs: list[Sequence[Port]] = []
+        self.interrupted = False
         self.timed: dict[int, Typical] = {}
         """What is timed, by batch size."""
 
@@ -87,6 +90,8 @@ class _OnDevice:
             for model, name, scored, metered, placed in zip(self.models, self.names, answers, read, nodes, strict=True):
                 samples = (*(scored if number == 0 else ()), *metered)
                 yield Measurement(model, name, self.device, batch, threads, machine, samples, placed, conditions)
+            if self.interrupted:
+                return
 
     def _answer(self, metrics: Sequence[Metric] | None) -> tuple[list[tuple[Samples, ...]], list[dict[str, int]]]:
         """The scores of every model, and where its nodes run."""
@@ -110,15 +115,20 @@ class _OnDevice:
         conditions = None
         if "rounds" in wanted:
             rounds, cpu, conditions = self._time(timed, threads, told)
-        if "fresh" in wanted:
+        if "fresh" in wanted and not self.interrupted:
             paths, first = [model.path for model in self.models], [fitted(timed.feeds[0], ports) for ports in self.inputs]
-            fresh = cold_starts(paths, first, self.device, threads, asked.seconds * COLD_SHARE, told)
+            fresh = cold_starts(paths, first, self.device, threads, asked.seconds * COLD_SHARE, told, self._interrupt)
         sizes = [(model_size(each.path), compressed_size(each.path) if "file" in wanted else None) for each in self.models]
         readings = [
             Readings(batch, size, packed, spent, times, starts)
             for (size, packed), spent, times, starts in zip(sizes, cpu, rounds, fresh, strict=True)
         ]
+        if conditions is not None:
+            conditions = replace(conditions, interrupted=self.interrupted)
         return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings], conditions
+
+    def _interrupt(self) -> None:
+        self.interrupted = True
 
     def _time(self, timed: Typical, threads: int, told: Progress) -> tuple[list[list[Array]], list[list[float]], Conditions]:
         asked = self.asked
@@ -134,7 +144,15 @@ class _OnDevice:
 
         stop = enough(asked.wish, asked.seed, lambda: lanes[0].openings)
         cpu = CpuTime(lanes, progress)
-        times = time_rounds(lanes, seconds=asked.seconds, seed=asked.seed, whole_laps=not timed.alike, enough=stop, progress=cpu)
+        times = time_rounds(
+            lanes,
+            seconds=asked.seconds,
+            seed=asked.seed,
+            whole_laps=not timed.alike,
+            enough=stop,
+            progress=cpu,
+            interrupted=self._interrupt,
+        )
         return times, cpu.per_query(times), watch.found(len(times[0]), lanes[0].openings)
 
     def _lane(self, number: int, timed: Typical, threads: int) -> Lane:

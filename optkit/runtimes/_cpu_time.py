@@ -27,4 +27,5 @@ class CpuTime:
     def per_query(self, rounds: Sequence[Sequence[Array]]) -> list[list[float]]:
         """For each model the CPU seconds of a query, one value a round."""
         spent = [np.diff(read, prepend=0.0) for read in self.read]
-        return [[float(s) / len(r) for s, r in zip(each, times, strict=True)] for each, times in zip(spent, rounds, strict=True)]
+        pairs = [list(zip(each[: len(times)], times, strict=True)) for each, times in zip(spent, rounds, strict=True)]
+        return [[float(seconds) / len(queries) for seconds, queries in each] for each in pairs]

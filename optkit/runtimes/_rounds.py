@@ -33,6 +33,7 @@ def time_rounds(
     whole_laps: bool = False,
     enough: Callable[[Rounds], bool] | None = None,
     progress: Progress | None = None,
+    interrupted: Callable[[], None] | None = None,
 ) -> Rounds:
     """Per model, per round: the seconds of every query, in order.
 
@@ -40,13 +41,14 @@ def time_rounds(
     so a round opens all models anew, in random order, and rounds are what differs independently. Within a round blocks of at least
     2 ms alternate, in random order, all models answering the same feed before the next one. Models that take too long to open for
     that within `seconds` stay open; what is large lies everywhere, so chance matters less for them. With `whole_laps` every round holds
-    each feed equally often, as it must where some take longer than others. `enough` may end it before.
+    each feed equally often, as it must where some take longer than others. `enough` may end it before. So may Ctrl-C where somebody wants
+    to hear of it by `interrupted`: the rounds done by then are returned, if there are any.
     """
-    dice = np.random.default_rng(seed)
+    dice, done = np.random.default_rng(seed), 0
+    times: Rounds = [[] for _ in lanes]
     try:
         opened = _open(lanes, dice)
         pace = _pace(opened, seconds)
-        times: Rounds = [[] for _ in lanes]
         for number in range(pace.rounds):
             if number and pace.reopen:
                 for lane in lanes:  # all are closed before the first takes new memory
@@ -56,9 +58,15 @@ def time_rounds(
                 times[i].append(values)
             if progress is not None:
                 progress("timing", number + 1, pace.rounds)
+            done = number + 1
             if enough is not None and number + 1 in LOOKS and number + 1 < pace.rounds and enough(times):
                 break
         return times
+    except KeyboardInterrupt:
+        if interrupted is None or not done:
+            raise
+        interrupted()
+        return [rounds[:done] for rounds in times]
     finally:
         for lane in lanes:
             lane.end()

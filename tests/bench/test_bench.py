@@ -75,3 +75,15 @@ def test_ranges_of_many_models_stand_below_their_values() -> None:
     assert lines[1].split() == ["latency,", "p50", *["411", "µs"] * 3]
     assert lines[2].split() == ["(382", "to", "425)"] * 3
     assert lines[-1].endswith("411 µs (382 to 425)")
+
+
+def test_an_interrupt_leaves_the_scenarios_that_are_done(counter: Artifact) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what.startswith("offline"):
+            raise KeyboardInterrupt
+
+    report = bench([counter], CHUNKS, scenarios=("single_stream", "offline"), traffic=Traffic(seconds=0.05), progress=interrupt)
+    assert report.interrupted
+    assert [each.scenario for each in report.results] == ["single_stream"]
+    with pytest.raises(KeyboardInterrupt):
+        bench([counter], CHUNKS, scenarios=("offline",), traffic=Traffic(seconds=0.05), progress=interrupt)

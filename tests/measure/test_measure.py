@@ -9,7 +9,8 @@ from onnx import TensorProto
 from optkit.compare import compare_all
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, UsageError
-from optkit.measure import Measurement, _fresh, measure
+from optkit.measure import Measurement, _fresh, measure, was_interrupted
+from optkit.meters import Fresh
 from optkit.metrics import find_metric
 from optkit.needs import has
 from optkit.records import read_record, write_record
@@ -145,3 +146,42 @@ def test_several_devices(classifier: Any, examples: Examples) -> None:
 def test_cold_starts_elsewhere(classifier: Any, examples: Examples) -> None:
     (found,) = measure([classifier()], examples, (), devices=("openvino",), seconds=0.05, meters=("memory", "load_time"))
     assert names(found) == ["memory", "load_time"]
+
+
+def test_an_interrupt_ends_the_measuring_with_what_was_measured_by_then(classifier: Any, examples: Examples) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what.startswith("timing") and done == 4:
+            raise KeyboardInterrupt
+
+    models = [classifier("a.onnx"), classifier("b.onnx")]
+    found = measure(models, examples, [find_metric("top1")], batches=(1, 4), seconds=0.05, progress=interrupt)
+    assert [each.batch for each in found] == [1, 1]
+    assert was_interrupted(found)
+    assert all(len(values(each, "throughput")) == 3 for each in found)
+    assert "memory" not in names(found[0])
+    (compared,) = compare_all(found)
+    assert compared.warnings[0].what == "it was interrupted after 3 rounds on cpu at batch 1"
+
+
+def test_an_interrupt_before_anything_was_timed_is_one(classifier: Any, examples: Examples) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure([classifier()], examples, [find_metric("top1")], progress=interrupt, **QUICK)
+
+
+def test_an_interrupt_among_cold_starts_keeps_whole_turns(classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+
+    def start(request: object, model: object) -> Fresh:
+        started.append(model)
+        if len(started) == 6:
+            raise KeyboardInterrupt
+        return Fresh(0.1, 0.1, 1000)
+
+    monkeypatch.setattr(_fresh, "_start", start)
+    monkeypatch.setattr(_fresh, "FEWEST", 6)
+    found = measure([classifier("a.onnx"), classifier("b.onnx")], examples, [find_metric("top1")], seconds=0.05)
+    assert was_interrupted(found)
+    assert [len(values(each, "memory")) for each in found] == [2, 2]
