@@ -1,6 +1,7 @@
 """Ranges by what they do to the outputs: nothing is rounded for what a layer behind drops, in the main graph and in branches."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,7 @@ LAST_IN_A_BRANCH = """(float[N,16] x, bool t) => (float[N,8] y) {
 
 
 def found(folder: Path, graph: str, grids: dict[str, Grid], columns: int = 24) -> dict[str, Grid]:
-    held = {"w": draw(16, columns), "v": draw(24, 8, seed=1)}
+    held: dict[str, Any] = {"w": draw(16, columns), "v": draw(24, 8, seed=1)}
     path = folder / "original.onnx"
     proto = proto_of(graph, **{name: array for name, array in held.items() if f", {name})" in graph})
     onnx.save(proto, path)

@@ -82,7 +82,7 @@ def test_without_times_or_scores_there_is_none(full_report: FullReport) -> None:
 
 def test_names_keep_off_the_marks_of_neighbours() -> None:
     spots = [(300.0, 200.0), (301.0, 200.0), (375.0, 200.0), (380.0, 215.0)]
-    points = [Point(Series(f"model{i}.onnx", i), *(Bounds(at, at, at) for at in spot), "") for i, spot in enumerate(spots)]
+    points = [Point(Series(f"model{i}.onnx", i), Bounds(x, x, x), Bounds(y, y, y), "") for i, (x, y) in enumerate(spots)]
     same = Scale(0.0, 1000.0, 0.0, 1000.0)
     drawn = "".join(map(str, _names(points, same, same, 480.0)))
     names = [
