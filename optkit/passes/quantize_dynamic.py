@@ -7,6 +7,7 @@ import onnx_ir as ir
 from optkit.errors import NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import NodesInFloat, Target
+from optkit.passes._patterns import check_patterns
 from optkit.quantization.candidates import candidates
 from optkit.quantization.choose import count_ways, refuse_hopeless
 from optkit.quantization.instruction_sets import safe_on
@@ -24,6 +25,7 @@ class QuantizeDynamic(OnnxPass):
 
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)
+        check_patterns(model, self.exclude)
         prepared = prepare(model)
         found = candidates(prepared.model, "dynamic", False, self.exclude, self.target == "portable")
         if not found:
