@@ -19,7 +19,7 @@ from optkit.compare import compare_all
 from optkit.datasets import Examples, read_examples
 from optkit.errors import OptkitError
 from optkit.formats import read_artifact
-from optkit.inspection.drafts import try_drafts
+from optkit.inspection.drafts import try_batch, try_drafts
 from optkit.inspection.inspect_model import inspect_model
 from optkit.inspection.peaks import measure_peaks
 from optkit.inspection.profile import profile_model
@@ -77,7 +77,9 @@ def predicted(path: Path, examples: Examples) -> dict[str, float]:
     feed = next(examples.feeds(1))
     found = inspect_model(path, feed=feed)
     drafts = try_drafts(path, examples, "cpu", 1, lambda what, done, total: None)
-    under = roofline(replace(found, profile=profile_model(path, examples, fastest=True)), measure_peaks(), feed, drafts=drafts)
+    batched = try_batch(path, examples, "cpu", 1)
+    profiled = replace(found, profile=profile_model(path, examples, fastest=True))
+    under = roofline(profiled, measure_peaks(), feed, drafts=drafts, batched=batched)
     return {each.change: each.speedup for each in under.predictions}
 
 

@@ -59,7 +59,7 @@ def command(
 def _place(model: Path, found: "Inspection", data: str | None, feed: "Mapping[str, Any] | None") -> "Roofline":
     from optkit.commands._progress import progress_display
     from optkit.datasets import read_examples
-    from optkit.inspection.drafts import try_drafts
+    from optkit.inspection.drafts import try_batch, try_drafts
     from optkit.inspection.peaks import measure_peaks
     from optkit.inspection.profile import made_up_examples
     from optkit.inspection.roofline import roofline as place
@@ -71,7 +71,8 @@ def _place(model: Path, found: "Inspection", data: str | None, feed: "Mapping[st
         progress("the machine's peaks", 0, 0)
         peaks = measure_peaks(device, threads)
         drafts = try_drafts(model, examples, device, threads, progress)
-        return place(found, peaks, feed, drafts=drafts)
+        progress("batches", 0, 0)
+        return place(found, peaks, feed, drafts=drafts, batched=try_batch(model, examples, device, threads))
 
 
 def _inspect(

@@ -14,6 +14,8 @@ from optkit.datasets import Examples
 from optkit.errors import NothingPaid, OptkitError
 from optkit.formats.onnx import load_model, model_size
 from optkit.formats.onnx_simplify import free_constant_inputs
+from optkit.inspection.integers import timed
+from optkit.inspection.predict import BATCH
 from optkit.inspection.under_roof import Draft
 from optkit.progress import Progress
 from optkit.quantization.calibrate import all_within_reach, calibrate
@@ -24,7 +26,8 @@ from optkit.quantization.prepare import prepare_checked
 from optkit.quantization.treatment import Treatment, Way
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.wishes import Setting, Wishes
-from optkit.runtimes import full_feeds, open_session
+from optkit.runtimes import fixed_batch, full_feeds, open_session
+from optkit.runtimes.onnxruntime import open_onnx
 
 LEARNED, JUDGED, FEWER_JUDGED = 32, 48, 16
 """Examples to calibrate on and others to judge by, of a large model fewer."""
@@ -32,8 +35,23 @@ LARGE = 100_000_000
 """Bytes."""
 SECONDS = 2.0
 """Of running drafts and model in turns."""
+TURNS = 7
 LARGEST = 500_000_000
 """Bytes of a model of which drafts would take too long."""
+
+
+def try_batch(path: Path, examples: Examples, device: str, threads: int) -> float | None:
+    """How many times as fast examples are in batches of `BATCH`, run in turns with single ones; None where the model takes none."""
+    session = open_session(path, device, threads)
+    if examples.whole or fixed_batch(session) is not None:
+        return None
+    rows = np.resize(np.arange(len(examples)), BATCH)
+    try:
+        one, many = (open_onnx(path, device, threads).bind(next(examples.take(each).feeds(BATCH))) for each in (rows[:1], rows))
+        ratios = [BATCH * timed(one) / timed(many) for _ in range(TURNS)]
+    except OptkitError:
+        return None
+    return float(np.median(ratios))
 
 
 @np.errstate(over="ignore", invalid="ignore")

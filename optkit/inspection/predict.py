@@ -41,6 +41,7 @@ def predict(
     bandwidth: float,
     device: str,
     drafts: Sequence[Draft] | None = None,
+    batched: float | None = None,
 ) -> tuple[Prediction, ...]:
     """The gain of each change. INT8: what drafts gave; without any (None), kernels take what they were measured to take, and everything
     else what it takes now.
@@ -51,8 +52,8 @@ def predict(
     now = _Now(nodes, whole, overhead, peaks, bandwidth)
     model = shlex.quote(path)
     where = "" if device == "cpu" else f" --device {device}"
-    sixteen = peaks.float16 or peaks.float32
-    slow_half = "the runtime has no fast 16-bit kernels here" if sixteen < peaks.float32 else f"{sixteen / peaks.float32:.1f}× the peak"
+    sixteen = max(peaks.float16 or 0.0, peaks.float32)  # what has no fast 16-bit kernels the runtime computes in float32
+    slow_half = f"{sixteen / peaks.float32:.1f}× the peak" if sixteen > peaks.float32 else "the runtime has no fast 16-bit kernels here"
     speedup, why = _integers(now) if drafts is None else of_drafts(drafts)
     found = (
         Prediction("INT8", speedup, why, f"optkit quantize {model} --int8 --data DATA{where}"),
@@ -68,17 +69,18 @@ def predict(
         Prediction(
             "half the channels",
             now.without(_saved(now, _computes, (HALF * HALF, peaks.float32, HALF, HALF * HALF))),
-            "a quarter of the multiplications; what it costs in accuracy is for optkit compare to say",
-            None,
+            "at most: a quarter of the multiplications, if all layers lost half and stayed as efficient; often it is far less",
+            None if where else f"optkit prune {model} --sparsity 0.5 --data DATA",
+            at_most=True,
         ),
         Prediction(
             f"batch {BATCH}",
-            now.without(_saved(now, _computes, (1, peaks.float32, 1, 1 / BATCH)) + overhead * (1 - 1 / BATCH)),
-            "operators are called and weights are read once for all of them; time for each example",
+            batched or now.without(_saved(now, _computes, (1, peaks.float32, 1, 1 / BATCH)) + overhead * (1 - 1 / BATCH)),
+            "tried here; time for each example" if batched else "operators are called and weights are read once; time for each example",
             f"optkit bench {model} --scenario offline --batch 1,{BATCH} --data DATA{where}",
         ),
     )
-    return tuple(sorted(found, key=lambda each: -each.speedup))
+    return tuple(sorted(found, key=lambda each: (each.at_most, -each.speedup)))
 
 
 def of_drafts(drafts: Sequence[Draft]) -> tuple[float, str]:

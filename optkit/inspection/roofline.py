@@ -11,6 +11,7 @@ from optkit.inspection import Inspection, Profile, Work
 from optkit.inspection.inspect_model import walk_model
 from optkit.inspection.integers import Beside, integer_seconds
 from optkit.inspection.kernels import crossings, kernel_of
+from optkit.inspection.parts import INTEGER
 from optkit.inspection.predict import predict, roof_seconds
 from optkit.inspection.profile import made_up_examples
 from optkit.inspection.under_roof import Bound, Cost, Draft, Kernel, Peaks, Placed, Roofline
@@ -41,11 +42,12 @@ def roofline(
     feed: Mapping[str, Array] | None = None,
     timed: Timer = integer_seconds,
     drafts: Sequence[Draft] | None = None,
+    batched: float | None = None,
 ) -> Roofline:
     """Place a model that was profiled. Its file is read again for shapes.
 
     INT8 is expected to give what `drafts` gave; where none could be tried (None), its kernels are timed in INT8, in turns with the
-    model itself on `feed` (else a made-up one).
+    model itself on `feed` (else a made-up one). `batched` is how many times as fast examples were in batches, where that was tried.
 
     Raises ValueError where it was not profiled.
     """
@@ -77,7 +79,7 @@ def roofline(
         bound=_bound(placed, overhead >= whole / 2),
         reached=sum(each.seconds * each.reached for each in placed) / spent if spent else 0.0,
         placed=tuple(placed[:PLACED]),
-        predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device, drafts),
+        predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device, drafts, batched),
         drafts=tuple(drafts or ()),
     )
 
@@ -132,7 +134,7 @@ def _kind(operator: str) -> str:
 
 def _placed(cost: Cost, seconds: float, peaks: Peaks, bandwidth: float, integers: Mapping[Kernel, float]) -> Placed:
     least: dict[Bound, float] = {
-        "compute": cost.macs / peaks.float32,
+        "compute": cost.macs / (peaks.int8 if cost.integers else peaks.float32),
         "memory": (cost.moved + cost.weights) / bandwidth,
         "overhead": peaks.call * cost.times,
     }
@@ -148,7 +150,16 @@ def _cost(visit: Visit, crossing: int) -> Cost:
     moved += sum(_bytes(value) for value in visit.outputs)
     name = node.name or (node.output[0] if node.output else "")
     macs, moved = (visit.macs or 0) * visit.times, moved * visit.times
-    return Cost(name, node.op_type, macs, moved, weights, _depthwise(visit), kernel_of(visit), visit.times, crossing * visit.times)
+    kernel, integers = kernel_of(visit), _in_integers(visit)
+    return Cost(name, node.op_type, macs, moved, weights, _depthwise(visit), kernel, visit.times, crossing * visit.times, integers)
+
+
+def _in_integers(visit: Visit) -> bool:
+    """What computes in INT8: an operator for integers, or one all of whose inputs come out of a DequantizeLinear."""
+    taken = [value for value in visit.inputs[:2] if value is not None]
+    return visit.node.op_type in INTEGER or (
+        len(taken) == 2 and all(value.made_by == "DequantizeLinear" or "DequantizeLinear" in value.through for value in taken)
+    )
 
 
 def _depthwise(visit: Visit) -> bool:

@@ -35,9 +35,11 @@ def show_roofline(found: Roofline, console: Console) -> None:
     if peaks.call:
         lines.append(f"{show_seconds(peaks.call)} for the call of an operator, {show_seconds(peaks.run)} for an inference besides")
     console.print(Text("\n".join(f"  {line}" for line in lines)))
-    console.print(Text(f"under it: {LIMITS[found.bound]}, {show_share(found.reached)} of what is possible is reached"))
-    console.print()
-    console.print(_operators(found))
+    reached = f", {show_share(found.reached)} of what is possible is reached" if found.placed else ""
+    console.print(Text(textwrap.fill(f"under it: {LIMITS[found.bound]}{reached}", 80)))
+    if found.placed:
+        console.print()
+        console.print(_operators(found))
     console.print()
     console.print(_predictions(found))
     for each in found.predictions:
@@ -73,6 +75,6 @@ def _predictions(found: Roofline) -> Table:
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     for each in found.predictions:
-        gain = f"{each.speedup:.1f}×" if each.speedup >= WORTH else "no faster" if each.speedup > 0.95 else "slower"
+        gain = f"{'≤ ' * each.at_most}{each.speedup:.1f}×" if each.speedup >= WORTH else "no faster" if each.speedup > 0.95 else "slower"
         table.add_row(each.change, gain, Text(each.why))
     return table

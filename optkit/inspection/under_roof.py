@@ -60,6 +60,8 @@ class Cost:
     """How often it runs in one inference."""
     crossing: int = 0
     """Values of its output that an operator takes which has no integers, such as a HardSwish."""
+    integers: bool = False
+    """It computes in INT8 already."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class Prediction:
     """Time before / after, of an inference of one example."""
     why: str
     command: str | None
-    """None where nothing is to be done: it is a matter of how the model is called."""
+    """None where nothing is to be done."""
+    at_most: bool = False
+    """The least that it can take then, and no expectation."""
 
 
 @dataclass(frozen=True)

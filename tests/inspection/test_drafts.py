@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from optkit.datasets import Examples
-from optkit.inspection.drafts import LEARNED, try_drafts
+from optkit.inspection.drafts import LEARNED, try_batch, try_drafts
 from optkit.inspection.predict import of_drafts
 from optkit.inspection.under_roof import Draft
 
@@ -17,9 +17,9 @@ def nobody(what: str, done: int, total: int) -> None:
     pass
 
 
-def saved(path: Path, operator: str = "MatMul", scale: float = 0.1) -> Path:
-    weight = numpy_helper.from_array((np.random.default_rng(0).standard_normal((64, 64)) * scale).astype(np.float32), "w")
-    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 64]) for name in "xy"]
+def saved(path: Path, operator: str = "MatMul", rows: int | str = 1) -> Path:
+    weight = numpy_helper.from_array((np.random.default_rng(0).standard_normal((64, 64)) * 0.1).astype(np.float32), "w")
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, 64]) for name in "xy"]
     nodes = [helper.make_node(operator, ["x", "w"] if operator == "MatMul" else ["x"], ["y"], "only")]
     graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [weight] if operator == "MatMul" else [])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
@@ -69,3 +69,10 @@ def test_half_of_the_way_is_expected_where_answers_do_not_hold() -> None:
     assert speedup == pytest.approx((4.0 * 1.1) ** 0.5)
     assert "1.1× holds" in why
     assert of_drafts([Draft("static", 4.0, False)])[0] == 2.0
+
+
+def test_batches_are_tried_where_the_model_takes_them(tmp_path: Path) -> None:
+    found = try_batch(saved(tmp_path / "free.onnx", rows="n"), some(3), "cpu", 1)
+    assert found is not None
+    assert found > 1  # a call costs more than eight rows
+    assert try_batch(saved(tmp_path / "fixed.onnx"), some(3), "cpu", 1) is None

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-from optkit.inspection import Profile
+from optkit.inspection import NodeTime, OperatorTime, Profile
 from optkit.inspection.inspect_model import inspect_model
 from optkit.inspection.integers import Beside, integer_seconds
 from optkit.inspection.peaks import measure_peaks
@@ -65,8 +65,6 @@ def test_a_model_is_placed_under_its_roof(network: Path) -> None:
 
 
 def test_time_that_no_name_claims_is_shared_out_and_none_is_lost(network: Path) -> None:
-    from optkit.inspection import NodeTime, OperatorTime
-
     costs = list(costs_of(network, inspect_model(network).work))
     operators = (OperatorTime("FusedConv", "CPU", 2, 3e-4, 0.75), OperatorTime("FusedGemm", "CPU", 1, 1e-4, 0.25))
     profile = Profile("cpu", 1, 5, "made-up inputs", 5e-4, operators, 1e-4, (NodeTime("conv", "Conv", 2e-4),))
@@ -163,8 +161,6 @@ def test_kernels_tell_shapes_and_what_leaves_integers(tmp_path: Path) -> None:
 
 
 def test_what_recording_costs_is_taken_out_of_every_call_and_the_rest_of_all_alike() -> None:
-    from optkit.inspection import OperatorTime
-
     rows = (OperatorTime("If", "CPU", 1, 1e-4, 0.2), OperatorTime("Conv", "CPU", 10, 4e-4, 0.8))
     profile = Profile("cpu", 1, 5, "made-up inputs", 6e-4, rows, 0.0)
     assert unrecorded_of(profile, 9e-4) == (0, 1)
@@ -205,3 +201,42 @@ def test_commands_are_in_one_line_to_be_copied() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert f"  {command}\n" in text
     assert "--fp16" not in text
+
+
+def test_what_computes_in_integers_is_held_against_their_peak(tmp_path: Path) -> None:
+    constants = {"s": np.float32(0.1), "z": np.uint8(128), "w": np.ones((8, 8), np.int8), "f": np.ones((8, 8), np.float32)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantize"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["a"], "back"),
+        helper.make_node("DequantizeLinear", ["w", "s"], ["b"], "weights"),
+        helper.make_node("MatMul", ["a", "b"], ["c"], "integers"),
+        helper.make_node("MatMul", ["c", "f"], ["y"], "floats"),
+    ]
+    stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 8]) for name in "xy"]
+    graph = helper.make_graph(nodes, "q", ports[:1], ports[1:], stored)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "q.onnx")
+    found = inspect_model(tmp_path / "q.onnx")
+    assert {cost.node: cost.integers for cost in costs_of(tmp_path / "q.onnx", found.work) if cost.macs} == {
+        "integers": True,
+        "floats": False,
+    }
+    times = (NodeTime("integers", "MatMul", 1e-6), NodeTime("floats", "MatMul", 1e-6))
+    profile = Profile("cpu", 1, 5, "made-up inputs", 2e-6, (OperatorTime("MatMul", "CPU", 2, 2e-6, 1.0),), 0.0, times)
+    slow = Peaks(float32=256e6, int8=1024e6, float16=None, bandwidth=1e12, cached=1e12)
+    under = roofline(dataclasses.replace(found, profile=profile), slow, drafts=())
+    assert {each.cost.node: each.reached for each in under.placed} == pytest.approx({"integers": 0.25, "floats": 1.0})
+
+
+def test_where_nothing_multiplies_no_share_is_told() -> None:
+    console = Console(file=StringIO(), width=80)
+    show_roofline(Roofline(PEAKS, 0.01, 0, "overhead", 0.0, (), ()), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "is reached" not in text
+    assert "slowest operators" not in text
+
+
+def test_what_batches_gave_is_expected_of_them_and_what_is_the_most_stands_last() -> None:
+    found = predict("m.onnx", [conv(0.02, 0.005)], 0.04, 0.0, PEAKS, 1e11, "cpu", batched=1.7)
+    assert {each.change: each.speedup for each in found}["batch 8"] == 1.7
+    assert (found[-1].change, found[-1].at_most) == ("half the channels", True)
