@@ -10,6 +10,7 @@ from optkit.quantization.blocks.layers import find_weights
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.insert_dynamic import can_be_dynamic
 from optkit.quantization.insert_recurrent import can_be_recurrent
+from optkit.quantization.operators import weight_of
 from optkit.quantization.regions import region_nodes
 from optkit.quantization.treatment import Treatment, Way, weighted_nodes
 
@@ -17,6 +18,8 @@ STORED = Treatment("8-bit weights, float compute")
 """What is left when computing in integers does not pay: the file is smaller, the speed and the graph stay."""
 
 GROUP_SIZES = (128, 32)
+HEAVY = 0.1
+"""Share of all weights."""
 
 
 def candidates(
@@ -43,6 +46,11 @@ def candidates(
         if products and fixed and method == "auto":
             found.append(Treatment("static, dynamic matrix products", {**fixed, **_all(products, Way.DYNAMIC)}))
             found.append(Treatment("static, float matrix products", fixed))
+        if method == "auto" and (last := _heavy_last(gemms, weighted)) and len(last) < len(weighted):
+            rest = [n for n in (*convolutions, *gemms) if n not in last]
+            around = region_nodes(model, rest, lambda node: not excluded(node, exclude), readers=products)
+            ways = {**region, **_all(around, Way.STATIC), **_all(last, Way.DYNAMIC)}
+            found.append(Treatment("static, dynamic last product", ways))
     if method in ("auto", "dynamic"):
         products_anywhere = [n for n in _everywhere(model) if can_be_dynamic(n) and not excluded(n, exclude)]
         dynamic = {**_all(products_anywhere, Way.DYNAMIC), **recurrent}
@@ -71,6 +79,22 @@ def _in_groups(model: ir.Model, exclude: Sequence[str]) -> list[Treatment]:
 
 def _all(nodes: Collection[ir.Node], way: Way) -> dict[str, Way]:
     return {str(n.name): way for n in nodes}
+
+
+def _heavy_last(gemms: Sequence[ir.Node], weighted: Sequence[ir.Node]) -> list[ir.Node]:
+    """Those that no other layer follows, where they hold many of the weights: integers gain there, but 256 levels are few for the
+    scores of thousands of classes.
+    """
+    layers, leading = set(weighted), set[ir.Node]()
+    waiting = [v.producer() for n in weighted for v in n.inputs[:1] if v is not None]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in leading:
+            leading.add(node)
+            waiting += [v.producer() for v in node.inputs if v is not None]
+    sizes = {n: weight_of(n).size for n in layers}  # type: ignore[union-attr]
+    last = [n for n in gemms if n not in leading]
+    return last if sum(sizes[n] for n in last) >= HEAVY * sum(sizes.values()) else []
 
 
 def _everywhere(model: ir.Model) -> list[ir.Node]:

@@ -118,3 +118,23 @@ def test_patterns_are_names_or_operators_with_wildcards() -> None:
 def test_native_variants_say_so() -> None:
     assert {t.portable for t in candidates(MIXED, "auto", True) if t.ways} == {True}
     assert {t.portable for t in candidates(MIXED, "auto", True, portable=False) if t.ways} == {False}
+
+
+HEAD = """(float[N,8,6,6] x) => (float[N,C] z) {
+    c = Conv<pads=[1,1,1,1]>(x, w) r = Relu(c) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r) f = Flatten(p) %s }"""
+
+
+def test_a_heavy_last_product_may_find_its_ranges_as_it_goes() -> None:
+    model = read(HEAD % "g = Gemm(f, k) z = Relu(g)", w=draw(8, 8, 3, 3), k=draw(72, 300))
+    last = next(t for t in candidates(model, "auto", True) if t.name == "static, dynamic last product")
+    assert {n: w for n, w in last.ways.items() if n in ("c", "g")} == {"c": STATIC, "g": DYNAMIC}
+    assert "static, dynamic last product" not in [t.name for t in candidates(model, "static", True)]
+    assert "static, dynamic last product" not in [t.name for t in candidates(model, "auto", False)]
+
+
+def test_light_products_and_those_in_between_stay_as_they_are() -> None:
+    between = read(HEAD % "g = Gemm(f, k) t = Tanh(g) m = Gemm(t, u) z = Relu(m)", w=draw(8, 8, 3, 3), k=draw(72, 72), u=draw(72, 2))
+    light = read(HEAD % "a = GlobalAveragePool(p) b = Flatten(a) g = Gemm(b, u) z = Relu(g)", w=draw(64, 8, 3, 3), u=draw(64, 2))
+    alone = read("(float[N,64] x) => (float[N,C] z) { g = Gemm(x, k) z = Relu(g) }", k=draw(64, 80))
+    for model in (between, light, alone):
+        assert "static, dynamic last product" not in [t.name for t in candidates(model, "auto", True)]
