@@ -1,5 +1,6 @@
 """What tests share: a cache of their own, modules of a user, and expected texts that are kept in tests/golden."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,13 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the expected texts of tests/golden anew")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _programs_can_be_interrupted() -> None:
+    """A shell that starts the tests in the background has them, and every program that they start, ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
