@@ -6,6 +6,7 @@ hold; a draft has all of that.
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from optkit.datasets import Examples
 from optkit.errors import NothingPaid, OptkitError
 from optkit.formats.onnx import load_model, model_size
 from optkit.formats.onnx_simplify import free_constant_inputs
-from optkit.inspection.integers import timed
 from optkit.inspection.predict import BATCH
 from optkit.inspection.under_roof import Draft
 from optkit.progress import Progress
@@ -27,7 +27,10 @@ from optkit.quantization.treatment import Treatment, Way
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import fixed_batch, full_feeds, open_session
-from optkit.runtimes.onnxruntime import open_onnx
+from optkit.runtimes._clocks import Clock
+from optkit.runtimes._lanes import Here, opener
+from optkit.runtimes._rounds import time_rounds
+from optkit.stats.ratio import ratio_of_medians
 
 LEARNED, JUDGED, FEWER_JUDGED = 32, 48, 16
 """Examples to calibrate on and others to judge by, of a large model fewer."""
@@ -35,7 +38,6 @@ LARGE = 100_000_000
 """Bytes."""
 SECONDS = 2.0
 """Of running drafts and model in turns."""
-TURNS = 7
 LARGEST = 500_000_000
 """Bytes of a model of which drafts would take too long."""
 
@@ -46,12 +48,16 @@ def try_batch(path: Path, examples: Examples, device: str, threads: int) -> floa
     if examples.whole or fixed_batch(session) is not None:
         return None
     rows = np.resize(np.arange(len(examples)), BATCH)
+    # of one thread the time that it computes: other load interrupts long calls oftener than short ones
+    clock: Clock = "thread" if threads == 1 and device == "cpu" else "wall"
+    feeds = [[next(examples.take(each).feeds(BATCH))] for each in (rows[:1], rows)]
     try:
-        one, many = (open_onnx(path, device, threads).bind(next(examples.take(each).feeds(BATCH))) for each in (rows[:1], rows))
-        ratios = [BATCH * timed(one) / timed(many) for _ in range(TURNS)]
+        one, many = time_rounds(
+            [Here(opener(partial(open_session, path, device, threads), each), clock) for each in feeds], seconds=SECONDS / 2
+        )
     except OptkitError:
         return None
-    return float(np.median(ratios))
+    return BATCH / ratio_of_medians(one, many).value
 
 
 @np.errstate(over="ignore", invalid="ignore")

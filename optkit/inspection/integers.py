@@ -49,8 +49,8 @@ def integer_seconds(kernels: Iterable[Kernel], peaks: Peaks, beside: Beside, dev
     shares: dict[Kernel, list[float]] = {kernel: [] for kernel in calls}
     for _ in range(TURNS):
         for kernel, call in calls.items():
-            whole = timed(beside.call)
-            shares[kernel].append(timed(call) / whole)
+            whole = _timed(beside.call)
+            shares[kernel].append(_timed(call) / whole)
     return {kernel: max(median(each) * beside.seconds - peaks.run, peaks.call) for kernel, each in shares.items()}
 
 
@@ -114,11 +114,10 @@ def _lstm(kernel: Kernel) -> Model:
 def seconds_of(model: bytes, feed: Mapping[str, Array], device: str, threads: int) -> float:
     """Of one inference, when nothing else disturbs it."""
     call = open_onnx(model, device, threads).bind(feed)
-    return min(timed(call) for _ in range(TURNS))
+    return min(_timed(call) for _ in range(TURNS))
 
 
-def timed(call: Callable[[], None]) -> float:
-    """Seconds of a call when nothing disturbs it: the fastest tenth of the calls in `SECONDS`."""
+def _timed(call: Callable[[], None]) -> float:
     call()
     times: list[float] = []
     end = time.perf_counter() + SECONDS
