@@ -18,10 +18,11 @@ from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched
 from optkit.quantization.fidelity import Fidelity, Reference
 from optkit.quantization.prepare import Prepared, prepare, same_answers
-from optkit.quantization.race import Feed, race
+from optkit.quantization.race import Feed, race, raced_feeds
 from optkit.quantization.recognise import already_quantized
 from optkit.quantization.watch import Feeds
 from optkit.runtimes import full_feeds, open_session
+from optkit.runtimes._typical import Typical
 from optkit.stats.interval import Interval
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     feeds = list(full_feeds(session, judged))
     prepared = _prepared(model, feeds, job.threads)
     reference = Reference(prepared.model, session, feeds)
+    raced = raced_feeds(session, feeds, "cpu", job.threads)
     names = {str(n.name): n.op_type for n in prepared.model.graph if n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")}
     measure: Measure = "channels" if asked.target is None else "parameters" if asked.target[0] == "parameters" else "macs"
     ratio = asked.ratio or HALF if asked.target is None else 1 - asked.target[1]
@@ -61,12 +63,12 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     wishes = Wishes(ratio, measure, asked.scope, importance, Limits(asked.round_to), exclude)
     pruner = Pruner(prepared.model, learned, reference, wishes, Setting(job.threads, job.progress))
     if asked.latency is not None:
-        ratio = _size_for(asked.latency, pruner, source.path, feeds, job)
+        ratio = _size_for(asked.latency, pruner, source.path, raced, job)
     pruned = pruner.prune(ratio)
     save_model(pruned.model, target)
     fidelity = reference.compare(open_session(target, "cpu", job.threads))
     _check(source, target, pruner, pruned, fidelity)
-    times = race([source.path, target], feeds[:4], seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)
+    times = race([source.path, target], raced, seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)
     _tell(job, pruner, pruned, fidelity, times[1])
     job.note("importance", importance)
     job.note("remarks", _remarks(prepared, pruner.examples, pruned, fidelity))
@@ -95,7 +97,7 @@ def _prepared(model: ir.Model, feeds: list[Feed], threads: int) -> Prepared:
     return ready if same_answers(model, ready.model, feeds[:4], threads) else prepare(model, soften=False, rewrite=False)
 
 
-def _size_for(share: float, pruner: Pruner, original: Path, feeds: list[Feed], job: Job) -> float:
+def _size_for(share: float, pruner: Pruner, original: Path, raced: Typical, job: Job) -> float:
     """The share of multiply-accumulates that must go so that a run takes `share` of the original's time, measured."""
     tried: dict[float, float] = {}
     least = round(1.0005 - pruner.most(), 3)
@@ -104,7 +106,7 @@ def _size_for(share: float, pruner: Pruner, original: Path, feeds: list[Feed], j
         path = Path(folder) / "tried.onnx"
         for number in range(TRIES):
             save_model(pruner.cut(1 - left)[0], path)
-            tried[left] = race([original, path], feeds[:4], seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)[1].value
+            tried[left] = race([original, path], raced, seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)[1].value
             job.progress("timing sizes", number + 1, TRIES)
             if share * (1 - NEAR) <= tried[left] <= share:
                 break
