@@ -82,3 +82,18 @@ def test_made_up_inputs_fit_the_model(tmp_path: Path, graph: str, shapes: dict[s
 def test_indices_stay_in_a_small_table(tmp_path: Path) -> None:
     graph = "(int64[n,s] i) => (float[n,s,1] y) { t = Constant<value = float[3,1] {1.0,2.0,3.0}>() y = Gather(t, i) }"
     assert len(trial_feeds(open_session(write(tmp_path, "table", graph)), None)) == 8
+
+
+def test_indices_that_only_few_inputs_hold_are_found_too_large(tmp_path: Path) -> None:
+    """Of 16 indices below 50, about a third of the feeds hold the one that a table of 49 rows does not have."""
+    graph = (
+        "(int64[1, 16] i) => (float[1, 16, 2] y) { z = Constant<value = float[49, 2] {"
+        + ", ".join(["0.5"] * 98)
+        + "}>() y = Gather(z, i) }"
+    )
+    path = write(tmp_path, "table", graph)
+    session = open_session(path)
+    feeds = trial_feeds(session, None)
+    assert len(feeds) == 8
+    for feed in feeds:
+        session.run(feed)
