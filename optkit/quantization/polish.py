@@ -34,7 +34,7 @@ from optkit.runtimes import open_session
 
 SHARES, FIRST_SHARES = (0.0, -0.01), (0.01,)
 """Of the model's time, by estimate, that dividing channels may take more than it did, and where none were divided: races decide."""
-MOST_SEEN, FEWEST_SEEN = 2_000, 16
+MOST_SEEN, FEWEST_SEEN = 1_000, 16
 """Examples times layers, each of which is run with all before it to settle its biases; and examples."""
 
 
