@@ -81,10 +81,13 @@ def _inspect(
     from dataclasses import replace
 
     from optkit.datasets import read_examples
-    from optkit.errors import ModelError
+    from optkit.errors import ModelError, UsageError
+    from optkit.formats import format_of
     from optkit.inspection.inspect_model import inputs_of, inspect_model
     from optkit.inspection.profile import made_up_examples, profile_model
 
+    if format_of(model) != "onnx":
+        raise UsageError("this is a PyTorch model, and ONNX models are inspected", where=str(model), hint="optkit export makes one of it")
     examples = read_examples(data, inputs_of(model)) if data else None
     feed = next(examples.feeds(1)) if examples else None
     found = inspect_model(model, sizes, feed)

@@ -74,3 +74,11 @@ def test_mistakes_are_told_in_words(model: Path, arguments: list[str], says: str
     done = optkit(*arguments)
     assert done.exit_code == 2
     assert says in done.output
+
+
+def test_a_pytorch_model_is_to_be_exported_first(tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"")
+    result = optkit(tmp_path / "weights.safetensors")
+    assert result.exit_code == 2
+    assert "this is a PyTorch model" in result.stderr
+    assert "hint: optkit export" in result.stderr
