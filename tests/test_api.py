@@ -59,6 +59,7 @@ def recipe_file(folder: Path, *more: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_recipe_ends_in_a_model_and_the_proof(model: Path, tmp_path: Path) -> None:
     result = optkit.run(recipe_file(tmp_path, "gate: {max_drop: 20%, max_size: 0.5}"), output=tmp_path / "out")
     assert isinstance(result, RunResult)
@@ -76,6 +77,7 @@ def test_a_recipe_ends_in_a_model_and_the_proof(model: Path, tmp_path: Path) -> 
     assert "deltas" in json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_report_calls_a_model_what_it_will_be_called(model: Path, tmp_path: Path) -> None:
     """Also where the last folders of both have the same name."""
     out = tmp_path / "sub" / tmp_path.name
@@ -85,6 +87,7 @@ def test_a_report_calls_a_model_what_it_will_be_called(model: Path, tmp_path: Pa
     assert ".optkit-draft" not in (out / "report.json").read_text(encoding="utf-8") + (out / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_broken_limit_is_in_the_verdict_and_the_model_is_there_to_see_why(model: Path, tmp_path: Path) -> None:
     result = optkit.run(recipe_file(tmp_path), changes=["gate.max_size=10%"], output=tmp_path / "out")
     assert result.report.verdict is not None
@@ -92,6 +95,7 @@ def test_a_broken_limit_is_in_the_verdict_and_the_model_is_there_to_see_why(mode
     assert result.model.path.exists()
 
 
+@pytest.mark.slow
 def test_a_recipe_may_be_made_in_python_and_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
     first = optkit.run(recipe_file(tmp_path, "seed: 5"), output=tmp_path / "a", cache=False)
     steps = (Step("quantize_dynamic", make_pass("quantize_dynamic", {}), "here"),)
@@ -101,6 +105,7 @@ def test_a_recipe_may_be_made_in_python_and_gives_the_same_bytes(model: Path, tm
     assert (second.report.verdict, second.report.title) == (None, "mine")
 
 
+@pytest.mark.slow
 def test_outputs_that_are_there_are_kept_unless_forced(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -135,6 +140,7 @@ def test_mistakes_are_told_before_anything_is_made(model: Path, tmp_path: Path, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_folder_is_named_after_the_recipe_where_nothing_else_is_said(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +150,7 @@ def test_a_folder_is_named_after_the_recipe_where_nothing_else_is_said(
     assert (tmp_path / "here" / "r" / "m.onnx").exists()
 
 
+@pytest.mark.slow
 def test_quantize_writes_beside_the_model_and_tells_what_it_chose(model: Path, tmp_path: Path) -> None:
     made = optkit.quantize(model, data=tmp_path / "d.npz", method="weights", accept_size_only=True, samples=16)
     assert made.path == tmp_path / "m.int8.onnx"
@@ -167,6 +174,7 @@ def test_wrong_parameters_are_told(model: Path, parameters: dict[str, Any], says
         optkit.quantize(model, **parameters)
 
 
+@pytest.mark.slow
 def test_compare_measures_models_side_by_side(model: Path, tmp_path: Path) -> None:
     report = optkit.compare(model, model, data=tmp_path / "d.npz", metrics=["top1"], seconds=0.1)
     [comparison] = report.comparisons

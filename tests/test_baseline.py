@@ -110,6 +110,7 @@ def test_scores_of_other_examples_are_not_compared(data: DataUsed | None) -> Non
     assert found.verdict.checks[0].reason == "not compared: the stored report rests on other examples"
 
 
+@pytest.mark.slow
 def test_the_model_of_the_same_name_is_taken_else_the_last() -> None:
     several = report(ORIGINAL_THEN, measured("a.onnx", 3, 1.0, 1e6, 0.89), measured("b.onnx", 3, 1.0, 2e6, 0.89))
     assert rows(against(report(measured("a.onnx", 4, 1, 1e6, 0.9)), several, None))["size"].before == 1e6

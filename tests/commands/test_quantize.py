@@ -84,6 +84,7 @@ def answers(path: Path, **feed: Any) -> list[Any]:
     return list(ort.InferenceSession(path).run(None, {name: np.asarray(value) for name, value in feed.items()}))
 
 
+@pytest.mark.slow
 def test_the_result_lies_beside_the_model_and_answers_like_it(quantize: Quantize, room: Path) -> None:
     before = (room / "model.onnx").read_bytes()
     shown = quantize("model.onnx", "--int8", "--data", "data.npz")
@@ -177,6 +178,7 @@ def test_half_precision_has_a_name_of_its_own(quantize: Quantize, room: Path) ->
     assert names(room) == {"model.onnx", "data.npz", "model.fp16.onnx"}
 
 
+@pytest.mark.slow
 def test_when_nothing_pays_nothing_is_left(quantize: Quantize, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(monkeypatch, 1.4)
     what, hint = refused(quantize("model.onnx", "--int8"), code=1)
@@ -272,6 +274,7 @@ def test_data_with_values_that_are_not_finite(quantize: Quantize, room: Path) ->
     assert "check" in hint
 
 
+@pytest.mark.slow
 def test_several_outputs_with_labels_first(quantize: Quantize, room: Path) -> None:
     write(room / "model.onnx", LABELS_FIRST)
     shown = quantize("model.onnx", "--int8", "--data", "data.npz")

@@ -68,6 +68,7 @@ def verdict(delta: Delta, limits: Limits) -> str:
     return judge([Comparison("a", "b", (delta,))], limits).outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "n", "drop", "trials"),
     [
@@ -103,6 +104,7 @@ def test_f1_too() -> None:
     assert sum(verdict(delta, limits) == "passed" for delta in trials) / 200 <= 0.05
 
 
+@pytest.mark.slow
 def test_what_is_a_little_better_than_allowed_is_undecided_until_there_are_as_many_examples_as_it_says() -> None:
     """A model that loses 0.3 % where 1 % is allowed: with 500 examples undecided most of the time; with those it asks for, decided."""
     rng = np.random.default_rng(3)

@@ -62,6 +62,7 @@ def test_many_slices_need_more_to_be_sure_of_one() -> None:
     assert found[0].corrected == pytest.approx(20 / 32)
 
 
+@pytest.mark.slow
 def test_no_false_alarms_where_both_models_are_equally_good() -> None:
     rng = np.random.default_rng(4)
     alarms = 0

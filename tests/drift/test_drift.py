@@ -170,6 +170,7 @@ def run(*line: str) -> Any:
     return CliRunner().invoke(main, ["drift", *line], prog_name="optkit")
 
 
+@pytest.mark.slow
 def test_the_command_says_and_exits(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("same.npz", x=images(5))

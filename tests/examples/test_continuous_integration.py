@@ -137,6 +137,7 @@ def test_a_broken_limit_fails_the_step_and_leaves_summary_and_report(room: Path)
     assert (room / "installed").read_text(encoding="utf-8").strip().endswith("[openvino]")
 
 
+@pytest.mark.slow
 @needs_bash
 def test_a_mistake_is_told_and_leaves_no_report(room: Path) -> None:
     done = run_step(room, before="absent.onnx", after="big.onnx", max_size="0.9")

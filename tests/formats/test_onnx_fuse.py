@@ -24,6 +24,7 @@ def test_a_model_without_heads_has_none() -> None:
     assert onnx_fuse.attention_size(model("(float[2,3] x) => (float[2,3] y) { y = Relu(x) }")) == (0, 0)
 
 
+@pytest.mark.slow
 def test_fusions_that_break_are_an_error_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_fuse, "attention_size", lambda model: ("many", 384))
     with pytest.raises(ModelError, match=r"the transformer fusions break on this model: ValueError: .*'many'"):

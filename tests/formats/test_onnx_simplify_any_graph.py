@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
@@ -52,6 +53,7 @@ def graphs(draw: st.DrawFn) -> onnx.ModelProto:
     return proto
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(graphs(), st.booleans(), st.integers(1, 5))
 def test_it_says_the_same(proto: onnx.ModelProto, flag: bool, rows: int) -> None:

@@ -64,6 +64,7 @@ def saved(folder: Path, width: int = 8) -> tuple[Path, Any]:
     return folder / "m.safetensors", net.eval()
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_as_it_was(nets: Path) -> None:
     path, net = saved(nets)
     with trusting(FACTORY):

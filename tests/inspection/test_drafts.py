@@ -31,6 +31,7 @@ def some(count: int, *, synthetic: bool = False) -> Examples:
     return Examples("made", {"x": values}, synthetic=synthetic)
 
 
+@pytest.mark.slow
 def test_drafts_are_made_run_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optkit.inspection.drafts.SECONDS", 0.2)
     path = saved(tmp_path / "m.onnx")
@@ -71,6 +72,7 @@ def test_half_of_the_way_is_expected_where_answers_do_not_hold() -> None:
     assert of_drafts([Draft("static", 4.0, False)])[0] == 2.0
 
 
+@pytest.mark.slow
 def test_batches_are_tried_where_the_model_takes_them(tmp_path: Path) -> None:
     found = try_batch(saved(tmp_path / "free.onnx", rows="n"), some(3), "cpu", 1)
     assert found is not None

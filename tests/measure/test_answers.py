@@ -45,6 +45,7 @@ def by_name(samples: tuple[Samples, ...]) -> dict[str, Samples]:
     return {each.metric: each for each in samples}
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(count=st.integers(1, 300), batch=st.integers(1, 40), fixed=st.booleans())
 def test_batches_change_no_score(fake_session: Any, count: int, batch: int, fixed: bool) -> None:

@@ -17,6 +17,7 @@ from optkit.progress import silent
 FEED = {"x": np.ones((2, 4), np.float32)}
 
 
+@pytest.mark.slow
 def test_a_process_says_what_its_start_took(classifier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_fresh, "FEWEST", 1)
     told: list[tuple[str, int, int]] = []
@@ -44,6 +45,7 @@ def test_models_start_in_turns_now_this_one_first_now_that(
     assert turns == [("ab", "ba")[turn % 2] for turn in range(count)]
 
 
+@pytest.mark.slow
 def test_an_error_in_the_process_is_told_here(classifier: Any) -> None:
     model = classifier().path
     with pytest.raises(ModelError) as caught:

@@ -4,9 +4,12 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from optkit.measure._conditions import Watch
 
 
+@pytest.mark.slow
 def test_what_models_compute_is_not_called_others() -> None:
     watch = Watch(list)
     start = time.process_time()
@@ -19,6 +22,7 @@ def test_what_models_compute_is_not_called_others() -> None:
     assert found.slowest_clock is None or 0 < found.slowest_clock <= 1
 
 
+@pytest.mark.slow
 def test_another_program_shows_and_a_models_process_does_not() -> None:
     code = "import time\nwhile True: pass"
     busy = subprocess.Popen([sys.executable, "-c", code])

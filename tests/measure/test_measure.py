@@ -31,6 +31,7 @@ def _few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_fresh, "FEWEST", 1)
 
 
+@pytest.mark.slow
 def test_everything_is_read_of_every_model(classifier: Any, examples: Examples) -> None:
     models = [classifier("a/model.onnx"), classifier("b/model.onnx", scale=-1.0)]
     found = measure(models, examples, seconds=0.05)
@@ -59,6 +60,7 @@ def test_batches_and_what_is_read_once(classifier: Any, examples: Examples) -> N
     ]
 
 
+@pytest.mark.slow
 def test_threads_are_swept_as_batches_are(classifier: Any, examples: Examples) -> None:
     models = [classifier("a.onnx"), classifier("b.onnx")]
     found = measure(models, examples, [find_metric("top1")], threads=(1, 2), seconds=0.05, meters=("latency", "cpu_time"))
@@ -129,6 +131,7 @@ def test_an_original_without_answers(classifier: Any, examples: Examples) -> Non
         measure([classifier(scale=float("nan"))], examples, (), **QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.openvino
 @pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
 def test_several_devices(classifier: Any, examples: Examples) -> None:
@@ -141,6 +144,7 @@ def test_several_devices(classifier: Any, examples: Examples) -> None:
     assert names(found[1]) == ["top1", "latency", "throughput"]
 
 
+@pytest.mark.slow
 @pytest.mark.openvino
 @pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
 def test_cold_starts_elsewhere(classifier: Any, examples: Examples) -> None:

@@ -35,6 +35,7 @@ def value(word: str, outputs: Array | dict[str, Array], labels: Array) -> float:
     return summarize(metric.summary, np.zeros(len(parts)), parts, labels)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 40))
 def test_f1_is_sklearns(seed: int, n: int) -> None:
@@ -63,6 +64,7 @@ def test_f1_of_a_probability_and_of_tagged_positions() -> None:
     assert value("f1_macro", scores.argmax(2), tags) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6))
 def test_mean_iou_is_sklearns_jaccard_over_all_pixels(seed: int) -> None:
@@ -78,6 +80,7 @@ def test_mean_iou_is_sklearns_jaccard_over_all_pixels(seed: int) -> None:
         value("mean_iou", scores[:, :, :2], labels)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.lists(st.sampled_from(WORDS), min_size=1), st.lists(st.sampled_from(WORDS))), min_size=2, max_size=6))
 def test_error_rates_of_text_are_jiwers(lines: list[tuple[list[str], list[str]]]) -> None:

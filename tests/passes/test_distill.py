@@ -92,6 +92,7 @@ def answers(path: str, data: Examples) -> Any:
 BRIEF = {"epochs": 3, "learning_rate": 0.02, "batch_size": 16, "training_threads": 1}
 
 
+@pytest.mark.slow
 def test_by_default_the_original_model_teaches_and_labels_are_not_needed(folder: Path) -> None:
     data = examples(labels=False)
     job = distilled(Distill(**BRIEF), data)
@@ -159,6 +160,7 @@ def test_answers_are_remembered_as_they_were_given(folder: Path) -> None:
     assert asked == [64, 56, 1], "an augmented batch is new to the teacher"
 
 
+@pytest.mark.slow
 def test_inner_values_are_matched_across_widths(folder: Path) -> None:
     job = distilled(Distill(**BRIEF, hidden={"conv": "conv"}, attention={"conv": "conv"}), examples())
     assert job.notes["best epoch"] > 0
@@ -195,6 +197,7 @@ def test_code_of_a_teacher_runs_only_where_it_is_named(folder: Path) -> None:
     assert "{factory: optkit_strange_nets:Net, weights: strange.safetensors}" in str(caught.value.hint)
 
 
+@pytest.mark.slow
 def test_finetuning_learns_labels_and_says_when_it_only_harmed(folder: Path) -> None:
     data = examples()
     job = distilled(Finetune(**{**BRIEF, "epochs": 8}), data)
@@ -259,6 +262,7 @@ def test_what_the_key_of_a_step_depends_on(folder: Path) -> None:
     assert own.depends("a") != before, "the code has changed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".safetensors", pytest.param(".onnx", marks=pytest.mark.slow)])
 def test_the_command_trains_and_says_what_came_of_it(folder: Path, suffix: str) -> None:
     data = examples()

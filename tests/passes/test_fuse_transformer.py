@@ -44,6 +44,7 @@ def saved(proto: onnx.ModelProto, folder: Path) -> Artifact:
     return read_artifact(folder / "model.onnx")
 
 
+@pytest.mark.slow
 def test_patterns_become_operators_that_answer_alike(tmp_path: Path) -> None:
     source = block(tmp_path)
     job, target = Job(source), tmp_path / "fused.onnx"
@@ -59,6 +60,7 @@ def test_patterns_become_operators_that_answer_alike(tmp_path: Path) -> None:
     np.testing.assert_allclose(after, before, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_nothing_to_fuse_is_refused(tmp_path: Path) -> None:
     source = saved(
         parser.parse_model('<ir_version: 8, opset_import: ["" : 14]> g (float[N,3] x) => (float[N,3] y) { y = Relu(x) }'), tmp_path

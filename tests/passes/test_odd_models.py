@@ -48,6 +48,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 CASES = [(name, word) for name in ODD for word in PASSES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "word"), [pytest.param(*case, marks=() if number % 8 == 0 else pytest.mark.slow) for number, case in enumerate(CASES)]
 )

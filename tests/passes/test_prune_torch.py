@@ -161,7 +161,7 @@ def test_a_layer_that_starts_as_the_identity_learns_however_other_layers_were_pr
 def test_gradual_pruning_frees_what_was_zero_by_chance_and_finds_functions_beside_the_recipe(source: Artifact, tmp_path: Path) -> None:
     beside = tmp_path / "elsewhere"
     beside.mkdir()
-    (beside / "optkit_own_loss.py").write_text(
+    (beside / "optkit_loss_beside.py").write_text(
         "import torch\ndef own(outputs, labels):\n    return torch.nn.functional.cross_entropy(outputs['output'], labels)\n"
     )
     with trusting(FACTORY):
@@ -169,9 +169,9 @@ def test_gradual_pruning_frees_what_was_zero_by_chance_and_finds_functions_besid
         with torch.no_grad():
             model.module.deep.weight[:, :8] = 0
         save_torch(model, Path("half.safetensors"))
-    how = {"epochs": 2, "training_threads": 1, "learning_rate": 0.01, "loss": "optkit_own_loss:own"}
+    how = {"epochs": 2, "training_threads": 1, "learning_rate": 0.01, "loss": "optkit_loss_beside:own"}
     wish: dict[str, Any] = {"sparsity": 0.3, "scope": "layer", "gradual": how}
-    with pytest.raises(UsageError, match="optkit_own_loss"):
+    with pytest.raises(UsageError, match="optkit_loss_beside"):
         pruned(read_artifact(Path("half.safetensors")), "prune_weights", data=examples(), **wish)
     with trusting(FACTORY, folder=str(beside)):
         made = pruned(read_artifact(Path("half.safetensors")), "prune_weights", data=examples(), **wish)

@@ -62,6 +62,7 @@ def rows(count: int = 60, labels: bool = False) -> Examples:
     return Examples("rows.npz", {"x": ROWS[:count]}, np.zeros(count, np.int64) if labels else None)
 
 
+@pytest.mark.slow
 def test_what_it_notes(source: Artifact) -> None:
     notes = notes_of(source, rows())
     assert notes["judged_on"] == "real examples"
@@ -93,6 +94,7 @@ def test_many_examples_are_divided_and_few_serve_twice() -> None:
     assert [len(part) for part in split(rows(3), 128)] == [3, 3]
 
 
+@pytest.mark.slow
 def test_two_runs_are_byte_identical_and_nothing_measured_is_in_the_file(source: Artifact) -> None:
     made = [
         optimize(source, [Quantize()], target=source.path.with_name(name), examples={"calibration": rows()})
@@ -106,6 +108,7 @@ def test_two_runs_are_byte_identical_and_nothing_measured_is_in_the_file(source:
     assert not [name for name in notes if name.startswith("measured")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_model_made_for_one_batch_size(tmp_path: Path, batch: int) -> None:
     source = source_of(tmp_path, batch)
@@ -115,6 +118,7 @@ def test_a_model_made_for_one_batch_size(tmp_path: Path, batch: int) -> None:
     assert 0 < ((exact - found) ** 2).sum() < 0.01 * (exact**2).sum()
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_drop(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     right = replace(rows(), labels=ort.InferenceSession(source.path).run(None, {"x": ROWS})[0].argmax(1))
     notes = notes_of(source, right, max_drop=0.2, min_sqnr=110)
@@ -124,6 +128,7 @@ def test_a_limit_on_the_drop(source: Artifact, monkeypatch: pytest.MonkeyPatch) 
         notes_of(source, right, max_drop=0.2)
 
 
+@pytest.mark.slow
 def test_what_breaks_the_limit_is_kept_under_a_name_that_says_so(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     right = replace(rows(), labels=ort.InferenceSession(source.path).run(None, {"x": ROWS})[0].argmax(1))
     monkeypatch.setattr("optkit.passes._drop.drop_against", lambda *_: lambda session: 0.5)

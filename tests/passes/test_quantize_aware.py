@@ -43,6 +43,7 @@ def labelled(source: Artifact, count: int) -> Examples:
     return Examples(made.source, made.arrays, answered(source.path, made).argmax(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "learn_ranges"), [(0.0, False), (0.5, True)])
 def test_what_static_int8_loses_is_restored(share: float, learn_ranges: bool, tmp_path: Path) -> None:
     source = stored(convolutions(spread=6), tmp_path)
@@ -60,6 +61,7 @@ def test_what_static_int8_loses_is_restored(share: float, learn_ranges: bool, tm
     assert job.notes["safe_on"] == ["x86-64", "arm64"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_from_float_and_from_int8(tmp_path: Path) -> None:
     source = stored(convolutions(spread=4), tmp_path)
     examples = images(80)
@@ -72,6 +74,7 @@ def test_the_same_seed_gives_the_same_bytes_from_float_and_from_int8(tmp_path: P
     assert np.array_equal(answered(tmp_path / "one.onnx", examples), answered(tmp_path / "three.onnx", examples))
 
 
+@pytest.mark.slow
 def test_without_a_gain_plain_static_int8_is_what_is_left(tmp_path: Path) -> None:
     source, examples = stored(convolutions(), tmp_path), images(80)
     job = Job(source, examples)
@@ -81,6 +84,7 @@ def test_without_a_gain_plain_static_int8_is_what_is_left(tmp_path: Path) -> Non
     assert {node.op_type for node in load_model(tmp_path / "aware.onnx").graph} >= {"QuantizeLinear", "DequantizeLinear"}
 
 
+@pytest.mark.slow
 def test_without_a_gain_an_int8_model_is_nothing_new(tmp_path: Path) -> None:
     source, examples = stored(convolutions(), tmp_path), images(80)
     int8 = stored(QuantizeStatic().edit(load_model(source.path), Job(source, examples)), tmp_path, "int8.onnx")
@@ -101,6 +105,7 @@ def test_data_that_it_cannot_train_on_is_refused(tmp_path: Path) -> None:
         QuantizeAware(**QUICK).run(source, tmp_path / "aware.onnx", Job(source, images(6)))
 
 
+@pytest.mark.slow
 def test_an_operator_without_counterpart_is_named_before_anything_is_trained(tmp_path: Path) -> None:
     model = convolutions()
     last = model.graph.outputs[0].producer()
@@ -114,6 +119,7 @@ def test_an_operator_without_counterpart_is_named_before_anything_is_trained(tmp
         QuantizeAware(**QUICK).run(source, tmp_path / "aware.onnx", Job(source, images(80)))
 
 
+@pytest.mark.slow
 def test_a_model_of_one_batch_size_is_trained_in_larger_ones_or_refused(tmp_path: Path) -> None:
     fixed, reshaped = convolutions(), convolutions()
     for model in (fixed, reshaped):

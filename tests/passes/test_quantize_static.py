@@ -77,6 +77,7 @@ def test_what_it_notes(source: Artifact) -> None:
     assert not any(name.startswith("measured") for name in notes)
 
 
+@pytest.mark.slow
 def test_without_regions_layers_alone_are_in_integers(source: Artifact) -> None:
     whole, _ = quantized(source)
     alone, notes = quantized(source, "alone.onnx", regions=False)
@@ -96,6 +97,7 @@ def test_every_way_to_choose_ranges_works(source: Artifact, ranges: str) -> None
     assert ((found - exact) ** 2).sum() < 0.05 * (exact**2).sum()
 
 
+@pytest.mark.slow
 def test_ranges_and_samples_reach_the_scales(source: Artifact) -> None:
     every: dict[str, dict[str, Any]] = {"mse": {"ranges": "mse"}, "all": {"ranges": "min_max"}, "few": {"ranges": "min_max", "samples": 3}}
     files = {
@@ -112,6 +114,7 @@ def test_examples_are_used_evenly_and_no_more_than_asked(source: Artifact) -> No
     assert max(done for what, done, total in told if what == "calibrating") == 7
 
 
+@pytest.mark.slow
 def test_the_same_bytes_each_time(source: Artifact) -> None:
     for name in ("one.onnx", "two.onnx"):
         quantized(source, name)

@@ -62,6 +62,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     return times
 
 
+@pytest.mark.slow
 def test_four_bits_by_gptq_from_examples(tmp_path: Path) -> None:
     source = source_of(tmp_path)
     path, notes = quantized(source, real(), min_sqnr=10)
@@ -78,6 +79,7 @@ def test_four_bits_by_gptq_from_examples(tmp_path: Path) -> None:
     assert -10 * np.log10(noise) == pytest.approx(notes["measured_sqnr"], abs=1.5)
 
 
+@pytest.mark.slow
 def test_what_would_be_slower_packed_is_small_in_the_file_only(tmp_path: Path, clock: dict[str, float]) -> None:
     source = source_of(tmp_path)
     clock["MatMulNBits"] = 1.3
@@ -92,6 +94,7 @@ def test_what_would_be_slower_packed_is_small_in_the_file_only(tmp_path: Path, c
     assert notes["measured_ratio"] == [1.3, 1.29, 1.31]
 
 
+@pytest.mark.slow
 def test_weights_that_need_it_get_eight(tmp_path: Path) -> None:
     path, notes = quantized(source_of(tmp_path), real(), min_sqnr=24.0)
     bits = bits_in(path)
@@ -102,16 +105,19 @@ def test_weights_that_need_it_get_eight(tmp_path: Path) -> None:
     assert "4- and 8-bit weights in groups of 32" in notes["how"]
 
 
+@pytest.mark.slow
 def test_four_bits_and_nothing_else(tmp_path: Path) -> None:
     with pytest.raises(NothingPaid, match="4-bit weights lose too much"):
         quantized(source_of(tmp_path), real(), bits=4, min_sqnr=40.0)
 
 
+@pytest.mark.slow
 def test_not_even_eight_bits_do(tmp_path: Path) -> None:
     with pytest.raises(NothingPaid, match="lose too much here, even in the most faithful variant: it keeps"):
         quantized(source_of(tmp_path), real(), min_sqnr=90.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parameters", "bits"), [({"bits": 8}, 8), ({"symmetric": True, "group_size": 64}, 4), ({"algorithm": "hqq"}, 4)])
 def test_as_asked(tmp_path: Path, parameters: dict[str, Any], bits: int) -> None:
     path, notes = quantized(source_of(tmp_path), real(), form="packed", min_sqnr=5, **parameters)
@@ -133,6 +139,7 @@ def test_without_data_no_gptq(tmp_path: Path) -> None:
         quantized(source, None, algorithm="gptq")
 
 
+@pytest.mark.slow
 def test_embeddings_and_layers_can_be_left_out(tmp_path: Path) -> None:
     source = source_of(tmp_path)
     path, _ = quantized(source, real(), embeddings=False, exclude=("*MatMul*1*", "node_missing"))
@@ -167,12 +174,14 @@ def test_refusals(tmp_path: Path, graph: str, why: str) -> None:
         quantized(source_of(tmp_path, graph, **given), None)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_each_time(tmp_path: Path) -> None:
     source = source_of(tmp_path)
     first = quantized(source, real(), form="stored")[0].read_bytes()
     assert quantized(source, real(), form="stored")[0].read_bytes() == first
 
 
+@pytest.mark.slow
 def test_where_answers_are_the_same(tmp_path: Path) -> None:
     source = source_of(tmp_path)
     assert quantized(source, real(), form="stored")[1]["safe_on"] == ["x86-64", "arm64"]
@@ -204,6 +213,7 @@ def test_float16_models_and_branches(tmp_path: Path) -> None:
         assert ((before - after) ** 2).sum() < 0.02 * (before**2).sum()
 
 
+@pytest.mark.slow
 def test_as_a_function(tmp_path: Path) -> None:
     source = source_of(tmp_path)
     made = optkit.quantize(source.path, precision="int4", data=real(), min_sqnr=10, group_size=64, cache=False)

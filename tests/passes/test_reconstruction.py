@@ -57,11 +57,13 @@ def error(source: Artifact, *steps: Pass, examples: Examples = ROWS) -> float:
     return float(np.square(run(target, examples.arrays["x"]) - wanted).mean() / wanted.var())
 
 
+@pytest.mark.slow
 def test_equalized_channels_answer_the_same_and_quantize_better(uneven: Artifact) -> None:
     assert error(uneven, EqualizeChannels()) < 1e-9
     assert error(uneven, EqualizeChannels(), QuantizeStatic()) < error(uneven, QuantizeStatic()) / 2
 
 
+@pytest.mark.slow
 def test_smoothed_activations_answer_the_same_and_quantize_better(tmp_path: Path) -> None:
     body = "(float[N,64,64] x) => (float[N,64,512] y) { s = Softsign(x) t = Mul(s, k) y = MatMul(t, w) }"
     outliers = np.where(np.arange(64) == 5, 60, 1)
@@ -91,6 +93,7 @@ def test_they_need_a_float_original(uneven: Artifact, step: Pass) -> None:
         step.run(quantized, uneven.path.with_name("made.onnx"), Job(quantized, ROWS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [RoundWeights(), CorrectBias()])
 def test_a_spoilt_model_comes_closer(uneven: Artifact, step: Pass) -> None:
     steps = [EqualizeChannels(), QuantizeStatic()]

@@ -35,6 +35,7 @@ def loss(outputs, labels):
 """
 
 
+@pytest.mark.slow
 def test_a_step_that_broke_off_goes_on_from_the_store_and_clears_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -83,6 +83,7 @@ def take(monkeypatch: pytest.MonkeyPatch, times: Times) -> None:
     monkeypatch.setattr("optkit.quantization.choose.node_times", lambda *_: {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("winner", ["static, whole regions", "static", "dynamic", "static, dynamic matrix products"])
 def test_the_fastest_wins(choosing: Choosing, monkeypatch: pytest.MonkeyPatch, winner: str, tmp_path: Path) -> None:
     take(monkeypatch, {winner: 0.4, "*": 0.8})
@@ -100,6 +101,7 @@ def test_the_fastest_wins(choosing: Choosing, monkeypatch: pytest.MonkeyPatch, w
     assert np.mean(exact.argmax(1) == found.argmax(1)) >= 0.9
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes(choosing: Choosing, tmp_path: Path) -> None:
     for name in ("one.onnx", "two.onnx"):
         choosing(cnn(), target=name, ranges="mse")
@@ -202,6 +204,7 @@ def test_what_loses_too_much_is_not_handed_over(choosing: Choosing) -> None:
     assert what.endswith(" dB, 110 are asked for")
 
 
+@pytest.mark.slow
 def test_where_integers_do_not_pay_storage_is_what_is_left(choosing: Choosing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     take(monkeypatch, {"*": 1.5, "8-bit weights, float compute": 1.0})
     choice = choosing(cnn())
@@ -268,6 +271,7 @@ def test_values_that_are_not_finite_in_the_middle_are_told_with_their_place(choo
     assert "not finite (l)" in choosing.refused(model, examples(x=images), method="static")
 
 
+@pytest.mark.slow
 def test_the_limit_of_a_users_own_score_decides(choosing: Choosing) -> None:
     choice = choosing(cnn(), method="dynamic", max_drop=0.01, drop_of=lambda session: 0.005, floor=110.0)
     assert choice.best.drop == 0.005

@@ -73,6 +73,7 @@ def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.
     assert sqnr(tmp_path, "high") == plain
 
 
+@pytest.mark.slow
 def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = sqnr(tmp_path, "normal")
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
@@ -95,10 +96,12 @@ def unevenly(model: ir.Model) -> ir.Model:
     return made
 
 
+@pytest.mark.slow
 def test_it_never_ends_less_faithful(tmp_path: Path) -> None:
     assert sqnr(tmp_path, "high") >= sqnr(tmp_path, "normal")
 
 
+@pytest.mark.slow
 def test_biases_that_harm_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
     without = sqnr(tmp_path, "high")
@@ -112,6 +115,7 @@ def spoil(model: ir.Model, *_: Any, **__: Any) -> int:
     return 1
 
 
+@pytest.mark.slow
 def test_biases_that_help_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 3 * 3))  # so that there is much to mend
     found = []

@@ -68,6 +68,7 @@ def examples() -> Examples:
     return tiny_examples(x=draw(6, 3, 8, 8, seed=20))
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(BETWEEN)), st.sampled_from(sorted(ENDS)))
 @settings(deadline=None, max_examples=50)
 def test_the_answers_stay(between: str, end: str) -> None:

@@ -57,6 +57,7 @@ def test_decibels(share: float, says: float) -> None:
     assert decibels(share) == pytest.approx(says)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.floats(1e-4, 0.5))
 def test_noise_is_energy_of_the_difference_over_energy_that_varies(seed: int, size: float) -> None:

@@ -60,6 +60,7 @@ def test_large_negative_values_take_no_integers_from_those_that_matter() -> None
     assert error(values, (low, high)) < error(values, plain) / 10
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.01, 100), st.floats(-50, 50))
 def test_never_worse_than_the_range_it_starts_from(seed: int, scale: float, shift: float) -> None:

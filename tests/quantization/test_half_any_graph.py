@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper, parser
@@ -72,6 +73,7 @@ def graphs(draw: st.DrawFn) -> onnx.ModelProto:
     return proto
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(graphs(), st.booleans(), st.booleans())
 def test_answers_stay_near(proto: onnx.ModelProto, flag: bool, careful: bool) -> None:

@@ -60,6 +60,7 @@ def test_rows_go_back(kind: str) -> None:
     np.testing.assert_array_equal(from_rows(node, as_rows(node, weight), weight.shape), weight)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(LAYERS)), st.integers(0, 99), st.booleans())
 @settings(deadline=None, max_examples=40)
 def test_never_worse_than_to_the_nearest_and_within_limits(kind: str, seed: int, portable: bool) -> None:

@@ -91,6 +91,7 @@ def test_the_layers_to_blame_go_back_to_float(bench: Any, bad: list[str]) -> Non
     assert score.asked <= ceil(2 + log2(COUNT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("always", [0.005, 0.03])
 def test_where_every_layer_hurts_storage_is_evaluated_too(bench: Any, always: float) -> None:
     score = Counting(LAYERS, always=always)

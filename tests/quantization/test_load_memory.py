@@ -11,6 +11,7 @@ from optkit.quantization.treatment import Learned, Treatment, build
 from .tiny import draw, read, saved
 
 
+@pytest.mark.slow
 def test_the_peak_of_a_process_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     model = read("(float[N,1024] x) => (float[N,1024] y) { y = MatMul(x, w) }", w=draw(1024, 1024))

@@ -63,6 +63,7 @@ def test_integers_move_by_one_at_most_and_leave_less_error(kind: str, way: Way) 
     assert again.noise.sum() < seen.noise.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "way"), WAYS)
 def test_biases_give_every_channel_its_mean(kind: str, way: Way) -> None:
     original, made, x = pair(kind, way)

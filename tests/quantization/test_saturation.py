@@ -91,6 +91,7 @@ def test_the_worst_sums_are_those_of_every_pair_tried_out(case: tuple[ir.Node, A
     assert list(zip(high, low, strict=True)) == [extremes(channel) for channel in summed(layer, integers)]
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(rounded_layers())
 def test_after_the_cure_nothing_saturates_and_what_was_safe_is_as_it_was(case: tuple[ir.Node, Array, Array, Array]) -> None:
@@ -112,6 +113,7 @@ def test_after_the_cure_nothing_saturates_and_what_was_safe_is_as_it_was(case: t
             assert scale.size == 1 or scales[channel] == scale[channel]
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(rounded_layers())
 def test_the_cure_costs_no_more_than_moving_each_pair_to_the_nearest_safe_place(case: tuple[ir.Node, Array, Array, Array]) -> None:

@@ -50,9 +50,11 @@ def chosen(folder: Path, monkeypatch: pytest.MonkeyPatch, later: float) -> Any:
     return choosing.choose(path, load_model(path), rows, rows.spread(16), wishes, Setting(), folder / "made.onnx").best
 
 
+@pytest.mark.slow
 def test_a_tail_that_takes_time_is_left_in_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "y" in chosen(tmp_path, monkeypatch, 1.02).treatment.ways
 
 
+@pytest.mark.slow
 def test_a_tail_that_takes_none_computes_in_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "y" not in chosen(tmp_path, monkeypatch, 1.0).treatment.ways

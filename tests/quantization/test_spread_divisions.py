@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
+import pytest
 
 from optkit.quantization.divide import Division
 from optkit.quantization.pick_divisions import time_of_division
@@ -46,6 +47,7 @@ def seconds(divisions: dict[str, Division]) -> float:
     return sum(time_of_division(each, 6, shapes[name]) for name, each in divisions.items())
 
 
+@pytest.mark.slow
 def test_the_same_time_goes_where_it_shows(tmp_path: Path) -> None:
     held = {"x": Division(np.ones(WIDE, np.float32), np.array([3, 5]))}
     model, found = spread(tmp_path, held)
@@ -55,6 +57,7 @@ def test_the_same_time_goes_where_it_shows(tmp_path: Path) -> None:
     assert noise(model, moved) < 0.5 * noise(model, held)
 
 
+@pytest.mark.slow
 def test_more_time_takes_more_noise_out_and_none_takes_none(tmp_path: Path) -> None:
     model, found = spread(tmp_path, {})
     assert found.within(0) == {}

@@ -155,6 +155,7 @@ def test_all_mistakes_are_found_in_one_reading_in_the_order_of_their_lines() -> 
     assert [where for where, _, _ in found] == [f"r.yaml:{line}" for line in (1, 1, 2, 4, 5, 5, 6, 6, 7)]
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.sets(st.integers(0, len(WHOLE.splitlines()) - 1), max_size=5), st.integers())
 def test_unknown_keys_are_found_wherever_they_stand(at: set[int], seed: int) -> None:
@@ -191,6 +192,7 @@ YAML_TEXT = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.one_of(st.text(max_size=40), YAML_TEXT), st.lists(st.text("apsse.0123=ratio ", max_size=12), max_size=2))
 def test_no_text_whatever_is_a_bug(text: str, overrides: list[str]) -> None:

@@ -47,6 +47,7 @@ def test_the_threads_clock_leaves_waiting_out() -> None:
     assert timed_block(lambda: time.sleep(0.005), 5, "thread").max() < 0.005
 
 
+@pytest.mark.slow
 @needs_linux
 def test_what_others_took_is_not_the_models(crowded: None) -> None:
     seconds = 0.02  # longer than a turn on a crowded processor
@@ -55,6 +56,7 @@ def test_what_others_took_is_not_the_models(crowded: None) -> None:
     assert seconds <= np.median(undisturbed) < 1.2 * seconds
 
 
+@pytest.mark.slow
 @needs_linux
 def test_short_calls_that_were_interrupted_do_not_count(crowded: None) -> None:
     repeats = 20_000
@@ -63,6 +65,7 @@ def test_short_calls_that_were_interrupted_do_not_count(crowded: None) -> None:
     assert times.max() < 0.002  # a turn of others is longer
 
 
+@pytest.mark.slow
 def test_undisturbed_calls_all_count_in_their_order() -> None:
     lengths = iter([0.01, 0.21, 0.11])  # far apart: a busy machine wakes late
     times = timed_block(lambda: time.sleep(next(lengths)), 3, "undisturbed")

@@ -17,6 +17,7 @@ def compute(seconds: float) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_what_computes_counts_and_what_waits_does_not() -> None:
     lanes = [Here(lambda: [lambda: compute(0.002)]), Here(lambda: [lambda: time.sleep(0.002)])]
     told: list[int] = []
@@ -37,6 +38,7 @@ def test_only_blocks_count() -> None:
     assert lane.cpu == pytest.approx(0.003, rel=0.5)
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_tells_its_own(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper

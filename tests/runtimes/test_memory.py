@@ -15,6 +15,7 @@ def test_the_peak_is_at_least_what_is_in_use() -> None:
     assert peak() >= now > 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forget the peak")
 def test_the_peak_starts_anew_and_sees_memory_that_is_given_back() -> None:
     np.ones(2 * SIZE, np.uint8).sum()

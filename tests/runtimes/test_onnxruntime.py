@@ -61,6 +61,7 @@ def test_only_the_outputs_asked_for_are_answered(classifier: bytes) -> None:
     assert "logits, shares" in str(caught.value.hint)
 
 
+@pytest.mark.slow
 def test_a_bound_feed_outlives_its_arrays(classifier: bytes) -> None:
     session = open_onnx(classifier)
     expected = session.run({"x": np.full((64, 4), 7, np.float32)})["logits"]

@@ -39,12 +39,14 @@ def test_it_runs_elsewhere_and_is_gone_afterwards(tmp_path: Path) -> None:
     assert not psutil.pid_exists(number)
 
 
+@pytest.mark.slow
 def test_rounds_over_two_processes(tmp_path: Path) -> None:
     path = model(tmp_path / "m.onnx")
     times = time_rounds([OwnProcess(path, FEEDS, "cpu", 1) for _ in range(2)], seconds=0.1)
     assert len(times[0]) == len(times[1]) >= FEWEST_ROUNDS
 
 
+@pytest.mark.slow
 def test_what_the_model_says_there_is_said_here(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"no model")
     lane = OwnProcess(tmp_path / "m.onnx", FEEDS, "cpu", 1)
@@ -53,6 +55,7 @@ def test_what_the_model_says_there_is_said_here(tmp_path: Path) -> None:
     lane.end()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_an_error_of_the_model(tmp_path: Path) -> None:
     lane = OwnProcess(model(tmp_path / "m.onnx"), FEEDS, "cpu", 1)
     lane.open()

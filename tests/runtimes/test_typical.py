@@ -99,6 +99,7 @@ def test_one_input_is_all_there_is(stopwatch: Stopwatch) -> None:
     assert (found.alike, taken(found), stopwatch.answered) == (True, [1.0], 0)
 
 
+@pytest.mark.slow
 @given(times=st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=40), count=st.integers(1, 8))
 def test_each_stratum_gives_one(times: list[float], count: int) -> None:
     found = like_all(dict(enumerate(times)), count)

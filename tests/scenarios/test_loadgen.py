@@ -26,6 +26,7 @@ def run(word: str, model: Candidate, traffic: Traffic) -> Outcome:
     return outcome
 
 
+@pytest.mark.slow
 def test_single_stream_gives_latencies_that_enough_queries_were_sent_for() -> None:
     outcome = run("single_stream", candidate(), Traffic(seconds=0.3))
     figures = {each.name: each for each in outcome.figures}
@@ -36,6 +37,7 @@ def test_single_stream_gives_latencies_that_enough_queries_were_sent_for() -> No
     assert outcome.notes[0].startswith("MLPerf LoadGen: VALID")
 
 
+@pytest.mark.slow
 def test_offline_takes_the_batch_size_with_the_highest_throughput() -> None:
     outcome = run("offline", candidate((1, 4)), Traffic(seconds=0.2, batches=(1, 4)))
     figures = {each.name: each.value for each in outcome.figures}
@@ -44,6 +46,7 @@ def test_offline_takes_the_batch_size_with_the_highest_throughput() -> None:
     assert "VALID" in outcome.notes[0]
 
 
+@pytest.mark.slow
 def test_server_finds_a_rate_that_holds() -> None:
     outcome = run("server", candidate((1, 4)), Traffic(seconds=0.2, batches=(1, 4), slo=0.5))
     figures = {each.name: each.value for each in outcome.figures}
@@ -52,12 +55,14 @@ def test_server_finds_a_rate_that_holds() -> None:
     assert "LoadGen: VALID" in outcome.notes[0]
 
 
+@pytest.mark.slow
 def test_a_promise_that_cannot_be_kept_is_not_tried() -> None:
     outcome = run("server", candidate(), Traffic(seconds=0.05, slo=TAKES / 100))
     assert outcome.figures == ()
     assert "no rate can hold" in outcome.notes[0]
 
 
+@pytest.mark.slow
 def test_a_rate_that_does_not_hold_is_not_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "rate_to_start", lambda *_: 3 / TAKES)
     monkeypatch.setattr(module, "TRIES", 1)
@@ -66,6 +71,7 @@ def test_a_rate_that_does_not_hold_is_not_valid(monkeypatch: pytest.MonkeyPatch)
     assert "LoadGen: INVALID (" in outcome.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["single_stream", "offline", "server"])
 def test_what_a_model_raises_comes_out(word: str) -> None:
     calls: list[int] = []

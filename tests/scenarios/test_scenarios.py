@@ -43,6 +43,7 @@ def figure(outcome: Outcome, name: str) -> float:
     return next(each.value for each in outcome.figures if each.name == name)
 
 
+@pytest.mark.slow
 def test_single_stream_shows_only_percentiles_that_it_knows() -> None:
     (found,) = SingleStream().run([spinning(lambda _: 0.001)], Traffic(seconds=0.3), silent)
     names = [each.name for each in found.figures]
@@ -54,6 +55,7 @@ def test_single_stream_shows_only_percentiles_that_it_knows() -> None:
         assert each.low is None or each.low <= each.value
 
 
+@pytest.mark.slow
 def test_offline_prefers_the_smallest_batch_of_those_that_are_as_fast() -> None:
     slow, fast = spinning(lambda batch: 0.0005 * batch, (1, 4, 8)), spinning(lambda batch: 0.001 + 0.0001 * batch, (1, 8))
     slow_found, fast_found = Offline().run([slow, fast], Traffic(seconds=0.2, batches=(1, 4, 8)), silent)
@@ -76,6 +78,7 @@ def test_the_server_wants_to_know_what_is_in_time() -> None:
         Streaming().run([], Traffic(), silent)
 
 
+@pytest.mark.slow
 def test_every_query_is_answered_once_and_never_before_it_came() -> None:
     asked: list[int] = []
     arrivals = np.cumsum(np.random.default_rng(0).exponential(0.001, 300))
@@ -178,6 +181,7 @@ def test_the_rate_found_is_that_of_queueing_theory(service: float, slo: float, m
     assert min(found) > 0.9 * rate_that_holds(service, slo)
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_too_slow_is_told() -> None:
     fast, slow = Streaming().run([spinning(lambda _: 0.0005), spinning(lambda _: 0.004)], Traffic(seconds=0.2, chunk=0.002), silent)
     assert figure(fast, "real_time_factor") < figure(slow, "real_time_factor")

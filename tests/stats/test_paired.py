@@ -54,6 +54,7 @@ def test_one_group_bounds_nothing() -> None:
     assert (found.value, found.low, found.high) == (1.0, -np.inf, np.inf)
 
 
+@pytest.mark.slow
 def test_many_examples_take_the_normal_interval_which_the_bootstrap_agrees_with(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = scores(2, 3000)
     groups = np.random.default_rng(0).integers(0, 500, 3000)
@@ -73,6 +74,7 @@ def test_median_difference_is_that_of_the_medians() -> None:
     assert found.low < found.value < found.high < 0.02
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 60))
 def test_auroc_is_sklearns_with_ties_and_weights(seed: int, n: int) -> None:

@@ -76,6 +76,7 @@ def test_a_seed_gives_the_same_interval_and_another_seed_nearly_the_same() -> No
     assert first.low == pytest.approx(other.low, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_about_as_often_as_it_claims() -> None:
     covered = 0
     for seed in range(100):
@@ -114,6 +115,7 @@ def test_few_rounds_span_at_least_what_single_rounds_show() -> None:
     assert (found.low, found.value, found.high) == (0.5, 0.9, 1.3)
 
 
+@pytest.mark.slow
 def test_few_rounds_of_equal_models_are_hardly_ever_told_apart() -> None:
     apart = 0
     for seed in range(200):

@@ -63,6 +63,7 @@ def test_every_summary_is_tested() -> None:
     assert set(MAKERS) == set(members("stats.summaries"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", MAKERS)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), n=st.integers(2, 15))
@@ -127,6 +128,7 @@ def parts_of(word: str, rng: np.random.Generator, noise: float, n: int = 2000) -
     return np.zeros(n), rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["f1_macro", "pearson", "ratio"])
 def test_intervals_hold_the_true_difference_as_often_as_they_claim(word: str) -> None:
     """200 data sets of 120 examples from known worlds; 95 % is claimed, and chance alone leaves 91 % to 98 %."""

@@ -23,6 +23,7 @@ def test_both_parts_together_are_everything_once(count: int, share: float, seed:
     assert np.array_equal(held, again[1])
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 30), min_size=60, max_size=200), st.integers(0, 1000))
 def test_no_group_is_divided(numbers: list[int], seed: int) -> None:
     groups = np.array([*numbers, *range(31)])

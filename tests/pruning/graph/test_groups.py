@@ -67,6 +67,7 @@ def _head(net: Any, kind: str, x: str, width: int) -> str:
     return str(net.add("Gemm", pooled, net.weight(width, 4)))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kinds=st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=5),

@@ -129,6 +129,7 @@ def _pruner(net: Build, wishes: Wishes) -> tuple[Pruner, Reference]:
     return Pruner(model, Feeds(x[16:]), reference, wishes, Setting()), reference
 
 
+@pytest.mark.slow
 def test_channels_that_repeat_others_go_and_the_rest_makes_up_for_them(net: Build) -> None:
     pruner, reference = _pruner(net, Wishes(0.5, exclude=("Conv_2",)))
     pruned = pruner.prune(0.6)
@@ -147,6 +148,7 @@ def test_targets_are_met(net: Build, measure: Any) -> None:
     assert size.macs < pruner.size.macs
 
 
+@pytest.mark.slow
 def test_the_same_again_gives_the_same_bytes(net: Build) -> None:
     models = [_pruner(net, Wishes(0.5))[0].prune(0.5).model for _ in range(2)]
     one, two = ([v.const_value.numpy().tobytes() for v in m.graph.initializers.values()] for m in models)  # type: ignore[union-attr]

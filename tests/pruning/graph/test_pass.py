@@ -43,6 +43,7 @@ def prune(source: Artifact, target: str = "pruned.onnx", rows: int = 64, **param
     return path, job.notes
 
 
+@pytest.mark.slow
 def test_it_shrinks_and_says_what_went(source: Artifact) -> None:
     path, notes = prune(source, ratio=0.4)
     model = onnx.load(path)
@@ -55,10 +56,12 @@ def test_it_shrinks_and_says_what_went(source: Artifact) -> None:
     assert len(notes["measured_ratio"]) == 3
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again(source: Artifact) -> None:
     assert prune(source, "a.onnx", macs=0.6)[0].read_bytes() == prune(source, "b.onnx", macs=0.6)[0].read_bytes()
 
 
+@pytest.mark.slow
 def test_few_examples_are_told(source: Artifact) -> None:
     assert any("by few examples (8)" in remark for remark in prune(source, rows=8, macs=0.9, round_to=1)[1]["remarks"])
 
@@ -115,6 +118,7 @@ def test_layers_in_branches_are_refused_for_what_they_are() -> None:
     assert "in branches or loop bodies" in nothing_prunable(model, ()).what
 
 
+@pytest.mark.slow
 def test_a_size_is_searched_that_takes_the_time_wished(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     def timed(models: list[Path], *given: Any, **more: Any) -> list[Interval]:
         sizes = [sum(int(np.prod(t.dims)) for t in onnx.load(m).graph.initializer) for m in models]

@@ -18,6 +18,7 @@ def moments_of_inputs(inputs: int, seed: int, count: int = 400) -> Array:
     return np.asarray(x.T @ x / count, np.float32)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 99), st.sampled_from([(4, 16), (4, 32), (4, 64), (8, 32)]), st.booleans(), st.sampled_from([64, 90]))
 @settings(deadline=None, max_examples=25)
 def test_never_worse_on_the_examples_than_to_the_nearest(seed: int, kind: tuple[int, int], symmetric: bool, inputs: int) -> None:

@@ -109,6 +109,7 @@ def test_without_limits_nothing_is_judged(full_report: FullReport) -> None:
     assert "limits" not in [each["id"] for each in found.all("section")]
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_from_anywhere(full_report: FullReport) -> None:
     text = render(full_report(3, (1, 8), limits=LIMITS))
     found = Page(text)
@@ -144,6 +145,7 @@ def test_a_report_of_nothing_but_differences(make_report: Callable[..., Report],
         assert Page(render(make_report(models, limits))).all("section")
 
 
+@pytest.mark.slow
 def test_it_is_small_however_much_was_measured(full_report: FullReport) -> None:
     report = full_report(7, (1, 8, 32), limits=LIMITS)
     layers = tuple(replace(each, layers=tuple(replace(layer) for layer in each.layers * 500)) for each in report.layers)

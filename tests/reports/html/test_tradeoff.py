@@ -60,6 +60,7 @@ def test_points_are_at_the_values_of_the_record(full_report: FullReport, size: i
         assert list(marks[name]) == pytest.approx([across, up], abs=0.3)
 
 
+@pytest.mark.slow
 def test_names_do_not_lie_on_each_other(full_report: FullReport) -> None:
     found = view(full_report(6))
     assert found is not None

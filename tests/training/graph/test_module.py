@@ -57,6 +57,7 @@ def shake(module: Any) -> None:
             parameter += 0.1 * torch.randn_like(parameter) * (parameter.abs().mean() + 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("learn_ranges", [False, True])
 def test_it_answers_as_onnx_runtime_before_and_after_training(name: str, learn_ranges: bool, tmp_path: Path) -> None:
@@ -99,6 +100,7 @@ def test_an_untrained_graph_comes_back_as_it_was(tmp_path: Path) -> None:
         np.testing.assert_allclose(twin.numpy(), value.const_value.numpy(), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 def test_everything_that_counts_is_trained(name: str) -> None:
     module = make_trainable(quantized(name), learn_ranges=True, portable=True)
@@ -110,6 +112,7 @@ def test_everything_that_counts_is_trained(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_numbers_moved_keep_one_scale(tmp_path: Path) -> None:
     """A MaxPool stays in integers only where its input and output share a grid."""
     module = make_trainable(quantized("convolutions"), learn_ranges=True, portable=True)
@@ -133,6 +136,7 @@ def test_integers_from_elsewhere_are_refused() -> None:
         make_trainable(model, learn_ranges=True, portable=True)
 
 
+@pytest.mark.slow
 def test_what_it_learned_is_in_its_state() -> None:
     """What a checkpoint holds is enough to go on from."""
     module, other = (make_trainable(quantized("transformer"), learn_ranges=True, portable=True) for _ in range(2))

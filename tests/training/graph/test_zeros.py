@@ -49,6 +49,7 @@ def _weights(path: Path) -> dict[str, Any]:
     return {name.removesuffix("_int8"): array for name, array in found.items() if array is not None and array.ndim == 2}
 
 
+@pytest.mark.slow
 def test_two_of_four_stay(floats: Artifact) -> None:
     sparse = _made(floats, "prune_two_four", "s.onnx")
     trained = _made(sparse, "quantize_aware", "t.onnx", **LEARNS)
@@ -60,6 +61,7 @@ def test_two_of_four_stay(floats: Artifact) -> None:
         assert (np.count_nonzero(after[name].reshape(-1, 4, after[name].shape[1]), axis=1) <= 2).all()
 
 
+@pytest.mark.slow
 def test_what_was_not_pruned_is_free(floats: Artifact) -> None:
     trained = _made(floats, "quantize_aware", "t.onnx", **LEARNS)
     static = _weights(_made(floats, "quantize_static", "q.onnx").path)
