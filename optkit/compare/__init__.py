@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from optkit.measure import Measurement
 
 Says = Literal["better", "worse", "same", "undecided"]
-"""`same`: a difference of consequence is excluded (or both are equal by count); `undecided`: the interval spans both directions."""
+"""`same`: a difference of consequence is excluded (or both are equal by count); `undecided`: the interval leaves open
+whether the difference is of consequence, or even its direction."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def short(delta: "Delta") -> str:
 
 
 def _doubt(delta: "Delta") -> str:
-    return f"\n{ALIKE[delta.verdict]}" if delta.verdict in ALIKE else ""
+    return f"\n{_alike(delta)}" if delta.verdict in ALIKE else ""
 
 
 def _score(delta: "Delta") -> str:
@@ -138,9 +138,17 @@ ALIKE = {"same": "about the same", "undecided": "too close to tell"}
 """Known to differ by nothing of consequence, and not known."""
 
 
+def _alike(delta: "Delta") -> str:
+    """Of a difference that is not shown to matter. Where one is shown all the same, its direction: how much it is remains open."""
+    if delta.verdict == "undecided" and kind_of(delta.metric) != "accuracy" and (delta.low > 0 or delta.high < 0):
+        better, worse = ("faster", "slower") if delta.unit == "s" else ("more", "less") if delta.better == "higher" else ("less", "more")
+        return f"perhaps {better if delta.low > 0 else worse}"
+    return ALIKE[delta.verdict]
+
+
 def _speed(delta: "Delta") -> str:
     if delta.verdict in ALIKE:
-        return f"{ALIKE[delta.verdict]}{_between(delta)}"
+        return f"{_alike(delta)}{_between(delta)}"
     if delta.unit == "s" and delta.verdict == "worse":
         between = (
             f" ({_slowness(delta.high)} to {_slowness(delta.low)})" if isfinite(delta.low) and isfinite(delta.high) else " (measured once)"
@@ -175,7 +183,7 @@ def _amount(delta: "Delta") -> str:
         return f"{share:.1%} of it: smaller" if delta.verdict == "better" else f"{share:.1%} of it: larger"
     low, high = 1 - delta.high, 1 - delta.low
     if delta.verdict in ALIKE:
-        return f"{ALIKE[delta.verdict]} ({low:.0%} to {high:.0%} of it)"
+        return f"{_alike(delta)} ({low:.0%} to {high:.0%} of it)"
     return f"{1 - delta.gain:.0%} of it ({low:.0%} to {high:.0%}): {'less' if delta.verdict == 'better' else 'more'}"
 
 
