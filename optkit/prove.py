@@ -173,7 +173,7 @@ def _axes(port: "Port") -> list[str]:
 
 
 def _metrics(words: Sequence[str], output: str | None, limits: Limits | None) -> "list[Metric] | None":
-    """None lets `measure` choose, which always includes agreement."""
+    """None lets `measure` choose, which includes agreement unless answers are features."""
     from optkit.metrics import find_metric
 
     if not words:

@@ -11,6 +11,7 @@ from optkit.units import show_seconds
 QUANTIZABLE = ("Conv", "Gemm", "MatMul")
 BATCH = 8
 HALF = 0.5
+QUARTER = "at most: a quarter of the multiplications, if all layers lost half and stayed as efficient; often it is far less"
 FASTER = 1.03
 """Times as fast, from which on a draft is."""
 
@@ -55,6 +56,7 @@ def predict(
     sixteen = max(peaks.float16 or 0.0, peaks.float32)  # what has no fast 16-bit kernels the runtime computes in float32
     slow_half = f"{sixteen / peaks.float32:.1f}× the peak" if sixteen > peaks.float32 else "the runtime has no fast 16-bit kernels here"
     speedup, why = _integers(now) if drafts is None else of_drafts(drafts)
+    halved = now.without(_saved(now, _computes, (HALF * HALF, peaks.float32, HALF, HALF * HALF)))
     found = (
         Prediction("INT8", speedup, why, f"optkit quantize {model} --int8 --data DATA{where}"),
         Prediction(
@@ -68,9 +70,9 @@ def predict(
         ),
         Prediction(
             "half the channels",
-            now.without(_saved(now, _computes, (HALF * HALF, peaks.float32, HALF, HALF * HALF))),
-            "at most: a quarter of the multiplications, if all layers lost half and stayed as efficient; often it is far less",
-            None if where else f"optkit prune {model} --sparsity 0.5 --data DATA",
+            halved,
+            QUARTER if halved > 1 else "nothing that would become narrower takes time",
+            None if where or halved <= 1 else f"optkit prune {model} --sparsity 0.5 --data DATA",
             at_most=True,
         ),
         Prediction(

@@ -25,11 +25,14 @@ LARGEST_HELD = 32 * 2**20
 class Scoring:
     """Collects the answers of all models to some examples, scores them together, and keeps the scores."""
 
-    def __init__(self, examples: Examples, metrics: Sequence[Metric] | None, models: Sequence[str], output: str | None) -> None:
+    def __init__(
+        self, examples: Examples, metrics: Sequence[Metric] | None, models: Sequence[str], output: str | None, features: bool = False
+    ) -> None:
         self.examples = examples
         self.metrics = metrics
         self.models = models
         self.output = output
+        self.features = features
         self.scores: list[dict[str, list[Array]]] = [{} for _ in models]
         self.parts: list[dict[str, list[Array]]] = [{} for _ in models]
         self.finite: list[list[Array]] = [[] for _ in models]
@@ -53,7 +56,8 @@ class Scoring:
         self.held = []
         labels, reference = self.examples.labels, joined[0]
         if self.metrics is None:
-            self.metrics = default_metrics(labels, reference, self.output)
+            chosen = default_metrics(labels, reference, self.output)
+            self.metrics = [metric for metric in chosen if not (self.features and metric.name == "agreement")]
         self._check_finite(rows, joined)
         for i, answer in enumerate(joined):
             for metric in self.metrics:
@@ -126,13 +130,17 @@ def score_all(
     batch: int,
     output: str | None,
     progress: Progress,
+    *,
+    features: bool = False,
 ) -> list[tuple[Samples, ...]]:
     """The samples of every metric for every model, the first being the reference; `metrics` None chooses what suits data and answers.
+
+    Of answers that are `features` agreement is not chosen: their largest number is no decision.
 
     Where some answer of a model is NaN, or infinite where the reference is not, every model also gets samples `finite`: 1 for a
     sound answer, 0 for a broken one. Raises ModelError when the reference's answers are NaN.
     """
-    scoring = Scoring(examples, metrics, names, output)
+    scoring = Scoring(examples, metrics, names, output, features)
     fixed = any(map(is_fixed, sessions))
     for rows, feed in batches_of(examples, batch, fixed):
         count = rows.stop - rows.start

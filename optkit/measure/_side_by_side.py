@@ -12,6 +12,7 @@ from optkit.measure import Conditions, Measurement, detect_machine, was_interrup
 from optkit.measure._answers import score_all
 from optkit.measure._conditions import Watch
 from optkit.measure._enough import Wish, enough
+from optkit.measure._features import gives_features
 from optkit.measure._feeds import check_batch, fitted, typical_feeds
 from optkit.measure._fresh import cold_starts
 from optkit.measure._names import distinguishing_names
@@ -101,7 +102,8 @@ class _OnDevice:
         for batch in asked.batches:
             for session, name in zip(sessions, self.names, strict=True):
                 check_batch(batch, self.examples, session, name)
-        scored = score_all(sessions, self.names, self.examples, metrics, asked.batches[0], asked.output, self._told(""))
+        features = metrics is None and gives_features(self.models[0], asked.output)
+        scored = score_all(sessions, self.names, self.examples, metrics, asked.batches[0], asked.output, self._told(""), features=features)
         self.timed = {batch: typical_feeds(sessions[0], self.examples, batch, asked.seconds) for batch in asked.batches}
         return scored, [session.placement() for session in sessions]
 

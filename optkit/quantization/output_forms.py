@@ -62,13 +62,18 @@ def class_axis(value: ir.Value, rank: int) -> int | None:
 
     Maps of logits cannot be told from pictures and features, so of them only what a Softmax gives holds answers.
     """
-    if form_of(value, PICKING) in NO_ANSWERS or rank == 0:
+    if is_features(value) or rank == 0:
         return None
     node = _maker(value, ("Identity",))
     if node is not None and node.op_type == "Softmax" and "axis" in node.attributes:
         axis = node.attributes["axis"].as_int()
         return axis if axis < 0 else axis - rank
     return -1 if rank < IMAGE or (node is not None and node.op_type == "Softmax") else None
+
+
+def is_features(value: ir.Value) -> bool:
+    """Whether an output is a vector of features or a state."""
+    return form_of(value, PICKING) in NO_ANSWERS
 
 
 def adds_up(values: Array) -> bool:
@@ -91,4 +96,4 @@ def _maker(value: ir.Value, through: Container[str]) -> ir.Node | None:
     return _source(value, through).producer()
 
 
-__all__ = ["RESHAPING", "adds_up", "class_axis", "ends_of", "form_of", "holds_scores", "is_many_scores"]
+__all__ = ["RESHAPING", "adds_up", "class_axis", "ends_of", "form_of", "holds_scores", "is_features", "is_many_scores"]

@@ -138,9 +138,13 @@ ALIKE = {"same": "about the same", "undecided": "too close to tell"}
 """Known to differ by nothing of consequence, and not known."""
 
 
+SHOWN = 0.005
+"""The least difference that two decimals show."""
+
+
 def _alike(delta: "Delta") -> str:
     """Of a difference that is not shown to matter. Where one is shown all the same, its direction: how much it is remains open."""
-    if delta.verdict == "undecided" and kind_of(delta.metric) != "accuracy" and (delta.low > 0 or delta.high < 0):
+    if delta.verdict == "undecided" and kind_of(delta.metric) != "accuracy" and (delta.low >= SHOWN or delta.high <= -SHOWN):
         better, worse = ("faster", "slower") if delta.unit == "s" else ("more", "less") if delta.better == "higher" else ("less", "more")
         return f"perhaps {better if delta.low > 0 else worse}"
     return ALIKE[delta.verdict]

@@ -240,3 +240,9 @@ def test_what_batches_gave_is_expected_of_them_and_what_is_the_most_stands_last(
     found = predict("m.onnx", [conv(0.02, 0.005)], 0.04, 0.0, PEAKS, 1e11, "cpu", batched=1.7)
     assert {each.change: each.speedup for each in found}["batch 8"] == 1.7
     assert (found[-1].change, found[-1].at_most) == ("half the channels", True)
+
+
+def test_half_the_channels_promise_nothing_where_no_layer_would_become_narrower() -> None:
+    last = predict("m.onnx", [], 0.04, 0.01, PEAKS, 1e11, "cpu")[-1]
+    assert (last.change, last.speedup, last.command) == ("half the channels", 1.0, None)
+    assert "a quarter" not in last.why

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optkit.datasets import Examples
 from optkit.pruning.graph import kept_rows
 from optkit.pruning.graph.cut_out import cut_out
 from optkit.pruning.graph.groups import find_groups
@@ -69,7 +70,7 @@ def test_a_layer_of_many_weights_per_output_is_solved_again(net: Build) -> None:
     units = found.families[0].units
     few = draw.normal(size=(160, 6))  # what examples show lies in few directions, as real ones do
     x = (few @ draw.normal(size=(6, 2 * 625))).reshape(-1, 2, 25, 25).astype(np.float32)
-    feeds, unseen = _feeds(x[:128]), {"x": x[128:]}
+    feeds, unseen = Examples("made up", {"x": x[:128]}), {"x": x[128:]}
     gone = units[:2]
     cut = cut_out(model, found, gone)
     wanted = open_watched(model, 1).run(unseen)
@@ -79,25 +80,6 @@ def test_a_layer_of_many_weights_per_output_is_solved_again(net: Build) -> None:
     assert done.short_of_rows
     assert plain > 0.05
     assert _apart(wanted, open_watched(cut, 1).run(unseen)) < plain / 20
-
-
-def _feeds(x: Array) -> Any:
-    class Feeds:
-        whole = False
-
-        def __init__(self, x: Array) -> None:
-            self.x = x
-
-        def __len__(self) -> int:
-            return len(self.x)
-
-        def spread(self, count: int) -> "Feeds":
-            return Feeds(self.x[:count])
-
-        def feeds(self, batch: int = 1) -> Any:
-            return ({"x": self.x[i : i + batch]} for i in range(0, len(self.x), batch))
-
-    return Feeds(x)
 
 
 def _apart(one: Any, other: Any) -> float:

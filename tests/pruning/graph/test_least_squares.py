@@ -1,6 +1,6 @@
 """What is removed, what that costs and how the rest makes up for it, against plain least squares."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from optkit.datasets import Examples
 from optkit.pruning.graph.eliminate import Reader, find_order, refitted
 from optkit.pruning.graph.groups import find_groups
 from optkit.pruning.graph.prune import Pruner, Setting, Wishes
@@ -21,24 +22,6 @@ from optkit.quantization.watch import open_watched
 Array = np.ndarray[Any, np.dtype[Any]]
 Build = Any
 Ask = Callable[[ir.Model, Mapping[str, Array]], list[Array]]
-
-
-class Feeds:
-    """Examples of a model with one input."""
-
-    whole = False
-
-    def __init__(self, x: Array) -> None:
-        self.x = x
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def spread(self, count: int) -> "Feeds":
-        return Feeds(self.x[np.linspace(0, len(self.x) - 1, min(count, len(self.x))).astype(int)])
-
-    def feeds(self, batch: int = 1) -> Iterator[dict[str, Array]]:
-        return ({"x": self.x[i : i + batch]} for i in range(0, len(self.x), batch))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -125,8 +108,8 @@ def _pruner(net: Build, wishes: Wishes) -> tuple[Pruner, Reference]:
     pooled = made.add("Flatten", made.add("GlobalAveragePool", made.add("Relu", last)))
     model = made.model(made.add("Gemm", pooled, made.constant(draw.normal(size=(16, 4)).astype(np.float32))))
     x = draw.normal(size=(48, 3, 6, 6)).astype(np.float32)
-    reference = Reference(model, open_watched(model, 1), list(Feeds(x[:16]).feeds()))
-    return Pruner(model, Feeds(x[16:]), reference, wishes, Setting()), reference
+    reference = Reference(model, open_watched(model, 1), list(Examples("made up", {"x": x[:16]}).feeds()))
+    return Pruner(model, Examples("made up", {"x": x[16:]}), reference, wishes, Setting()), reference
 
 
 @pytest.mark.slow
@@ -161,8 +144,8 @@ def test_magnitude_takes_the_smallest(net: Build) -> None:
     wide = made.add("Relu", made.add("Conv", "x", made.constant(weight)))
     model = made.model(made.add("GlobalMaxPool", made.add("Conv", wide, made.weight(4, 16, 1, 1))))
     x = np.random.default_rng(0).normal(size=(8, 3, 6, 6)).astype(np.float32)
-    reference = Reference(model, open_watched(model, 1), list(Feeds(x).feeds()))
-    pruner = Pruner(model, Feeds(x), reference, Wishes(0.5, importance="magnitude", refit=False), Setting())
+    reference = Reference(model, open_watched(model, 1), list(Examples("made up", {"x": x}).feeds()))
+    pruner = Pruner(model, Examples("made up", {"x": x}), reference, Wishes(0.5, importance="magnitude", refit=False), Setting())
     kept = pruner.prune(0.5).model.graph.initializers["c0"].const_value
     assert kept is not None
     assert np.array_equal(kept.numpy().ravel(), np.full(24, 9))
