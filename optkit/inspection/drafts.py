@@ -17,6 +17,7 @@ from optkit.formats.onnx import load_model, model_size
 from optkit.formats.onnx_simplify import free_constant_inputs
 from optkit.inspection.predict import BATCH
 from optkit.inspection.under_roof import Draft
+from optkit.passes._judging import judged_of, split
 from optkit.progress import Progress
 from optkit.quantization.calibrate import all_within_reach, calibrate
 from optkit.quantization.candidates import candidates
@@ -32,10 +33,8 @@ from optkit.runtimes._lanes import Here, opener
 from optkit.runtimes._rounds import time_rounds
 from optkit.stats.ratio import ratio_of_medians
 
-LEARNED, JUDGED, FEWER_JUDGED = 32, 48, 16
-"""Examples to calibrate on and others to judge by, of a large model fewer."""
-LARGE = 100_000_000
-"""Bytes."""
+LEARNED = 32
+"""Examples to calibrate on."""
 SECONDS = 2.0
 """Of running drafts and model in turns."""
 LARGEST = 500_000_000
@@ -82,7 +81,7 @@ def _tried(path: Path, examples: Examples, setting: Setting) -> Sequence[Draft]:
     model = load_model(path)
     free_constant_inputs(model)
     refuse_hopeless(model)
-    seen, judged = _apart(examples, LEARNED, JUDGED if model_size(path) < LARGE else FEWER_JUDGED)
+    seen, judged = split(examples, LEARNED, judged_of(path))
     feeds = list(full_feeds(open_session(path, setting.device, setting.threads), judged))
     prepared = prepare_checked(path, model, feeds, setting.device, setting.threads).model
     treatments = _worth_a_draft(candidates(prepared, "auto", calibrated=True), real=not examples.synthetic)
@@ -98,15 +97,6 @@ def _tried(path: Path, examples: Examples, setting: Setting) -> Sequence[Draft]:
         setting.progress("drafts in turns with the model", 0, 0)
         timed = bench.time([trial for trial in built if trial is not None], SECONDS)
     return [_draft(trial, real=not examples.synthetic) for trial in sorted(timed, key=time_ratio)]
-
-
-def _apart(examples: Examples, learned: int, judged: int) -> tuple[Examples, Examples]:
-    """Some examples and some others; where there are few, all serve for both."""
-    if len(examples) < learned + judged:
-        return examples.spread(learned), examples.spread(judged)
-    rows = np.arange(len(examples))
-    held_out = np.linspace(0, len(rows) - 1, judged).round().astype(np.int64)
-    return examples.take(np.setdiff1d(rows, held_out)).spread(learned), examples.take(held_out)
 
 
 def _worth_a_draft(found: Sequence[Treatment], *, real: bool) -> list[Treatment]:

@@ -1,9 +1,12 @@
 """Which examples a pass learns from, and which others its result is judged on."""
 
+from pathlib import Path
+
 import numpy as np
 
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
+from optkit.formats.onnx import model_size
 from optkit.formats.onnx_ids import id_limits
 from optkit.passes import Job
 from optkit.passes._made_up import made_up_for
@@ -13,7 +16,14 @@ HELD_OUT = 16
 """Examples that fidelity and time are judged on, and nothing is calibrated on."""
 JUDGED = 48
 """Examples that fidelity is judged on in all, of a model that is not large: few answers change, so it takes many to tell how many."""
+LARGE = 100 << 20
+"""Bytes."""
 ENOUGH_TO_SPLIT = 3 * HELD_OUT
+
+
+def judged_of(model: Path) -> int:
+    """How many examples an ONNX model is judged on."""
+    return JUDGED if model_size(model) < LARGE else HELD_OUT
 
 
 def learned_and_judged(source: Artifact, job: Job, samples: int, judged: int = HELD_OUT) -> tuple[Examples | None, Examples]:

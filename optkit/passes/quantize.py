@@ -9,7 +9,7 @@ from optkit.artifact import Artifact
 from optkit.passes import Job, Pass
 from optkit.passes._chosen import note_choice
 from optkit.passes._drop import drop_asked_for
-from optkit.passes._judging import HELD_OUT, JUDGED, learned_and_judged
+from optkit.passes._judging import judged_of, learned_and_judged
 from optkit.passes._made_up import made_up_ids
 from optkit.passes._parameters import (
     AcceptSizeOnly,
@@ -51,7 +51,7 @@ class Quantize(Pass):
     )
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
-        from optkit.formats.onnx import load_model, model_size
+        from optkit.formats.onnx import load_model
         from optkit.formats.onnx_simplify import free_constant_inputs
         from optkit.quantization.choose import choose, refuse_hopeless
 
@@ -59,8 +59,7 @@ class Quantize(Pass):
         free_constant_inputs(model)
         refuse_hopeless(model)
         check_patterns(model, self.exclude)
-        judged = JUDGED if model_size(source.path) < LARGE else HELD_OUT
-        calibration, judging = learned_and_judged(source, job, self.samples, judged)
+        calibration, judging = learned_and_judged(source, job, self.samples, judged_of(source.path))
         wishes = Wishes(
             self.method,
             self.ranges,
@@ -83,7 +82,3 @@ class Quantize(Pass):
         note_choice(job, choice, real=calibration is not None)
         job.note("measured_cost", choice.best.fidelity.cost)
         job.note("measured_high_scores", choice.best.fidelity.high_scores)
-
-
-LARGE = 100 << 20
-"""Bytes."""

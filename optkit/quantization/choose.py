@@ -155,7 +155,10 @@ def _decided(bench: Bench, trials: list[Trial], wishes: Wishes, setting: Setting
 
 
 def _hand_over(best: Trial, target: Path, bench: Bench) -> None:
-    best.path.replace(target) if not _has_weights_beside(best.path) else _move_with_weights(best.path, target, bench, best)
+    if _has_weights_beside(best.path):
+        _write_anew(best, target, bench)
+    else:
+        best.path.replace(target)
 
 
 def _try_alike_channels(
@@ -302,7 +305,7 @@ def _has_weights_beside(path: Path) -> bool:
     return path.with_name(f"{path.name}.data").exists()
 
 
-def _move_with_weights(path: Path, target: Path, bench: Bench, best: Trial) -> None:
+def _write_anew(best: Trial, target: Path, bench: Bench) -> None:
     """A model over 2 GB names its weights file, so it is written again under its own name."""
     from optkit.formats.onnx import save_model
     from optkit.quantization.treatment import build
