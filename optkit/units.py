@@ -63,6 +63,11 @@ def show_count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 core`, `2 cores`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def show_percent(ratio: float, signed: bool = False) -> str:
     """`0.0123` → `1.23%`."""
     return f"{ratio * 100:{'+' if signed else ''}.{_decimals(ratio * 100)}f}%"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from optkit.quantization.histogram import Histogram
+from optkit.units import counted
 
 ENOUGH = 32
 """Examples: with fewer, a range often misses what the next examples reach."""
@@ -27,11 +28,6 @@ def calibration_remarks(histograms: Mapping[str, Histogram], examples: int) -> l
 
 
 _ADVICE = "parts of the model that do nothing, or that the examples do not reach; check that they are typical"
-
-
-def counted(number: int, what: str) -> str:
-    """`1 tensor`, `2 tensors`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _some(names: Sequence[str]) -> str:

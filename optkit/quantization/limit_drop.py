@@ -20,7 +20,7 @@ from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.treatment import Treatment
 from optkit.quantization.trial import Bench, Trial
 from optkit.quantization.wishes import Wishes
-from optkit.units import show_percent
+from optkit.units import counted, show_percent
 
 LEAST_SHARE = 0.05
 """Of the typical saving: what a layer counts as saving when it saves nothing."""
@@ -126,4 +126,4 @@ def _bisect(bench: Bench, start: Trial, order: Sequence[str], evaluate: Judge) -
 
 
 def _without(treatment: Treatment, names: Sequence[str]) -> Treatment:
-    return replace(treatment.without(names), name=f"{treatment.name}, {len(names)} layers in float")
+    return replace(treatment.without(names), name=f"{treatment.name}, {counted(len(names), 'layer')} in float")

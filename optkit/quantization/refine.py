@@ -11,6 +11,7 @@ from optkit.quantization.room import room
 from optkit.quantization.sensitivity import noise_by_node
 from optkit.quantization.treatment import Treatment, weighted_nodes
 from optkit.quantization.trial import Bench, Trial
+from optkit.units import counted
 
 LEAST_SHARE = 0.05
 """Of the typical saving: what a layer counts as saving when it saves nothing."""
@@ -57,7 +58,7 @@ def without_slow(start: Trial, saved: Mapping[str, float], total: float) -> Trea
     if not slow or -sum(saved[name] for name in slow) < WORTH_TRYING * total:
         return None
     left = {n: w for n, w in start.treatment.ways.items() if n not in slow}
-    return replace(start.treatment, name=f"{start.treatment.name}, {len(slow)} slow layers in float", ways=left)
+    return replace(start.treatment, name=f"{start.treatment.name}, {counted(len(slow), 'slow layer')} in float", ways=left)
 
 
 def _without(bench: Bench, treatment: Treatment, nodes: Sequence[str]) -> Treatment:
@@ -69,7 +70,7 @@ def _without(bench: Bench, treatment: Treatment, nodes: Sequence[str]) -> Treatm
         if room_left < 0:
             light.discard(name)
     smaller = treatment.without(nodes)
-    return replace(smaller, whole=treatment.whole | light, name=f"{treatment.name}, {len(nodes)} layers in float")
+    return replace(smaller, whole=treatment.whole | light, name=f"{treatment.name}, {counted(len(nodes), 'layer')} in float")
 
 
 def _predicted(order: list[str], noise: Mapping[str, float], spare: float) -> int:

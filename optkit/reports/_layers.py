@@ -6,7 +6,7 @@ from math import isfinite
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from optkit.reports._words import counted
+from optkit.units import counted
 
 if TYPE_CHECKING:
     from optkit.layers import Layer, LayerComparison

@@ -46,11 +46,6 @@ ORDER = (
 SECTIONS = ("accuracy", "fidelity", "cost")
 
 
-def counted(count: int, what: str) -> str:
-    """`1 core`, `2 cores`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 def name_of(metric: str) -> str:
     """What a row is called."""
     return NAMES.get(metric, metric)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from optkit.reports._words import counted
-from optkit.units import show_bytes, show_count, show_percent, show_seconds
+from optkit.units import counted, show_bytes, show_count, show_percent, show_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,8 @@ from optkit.reports._layers import name_of as layer_name
 from optkit.reports._layers import rows_of as rows_of_layers
 from optkit.reports._places import Place, basis, places_of, rows_of
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
-from optkit.reports._words import after_of, before_of, counted, name_of, sentence, verdict_sentence
+from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence
+from optkit.units import counted
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison

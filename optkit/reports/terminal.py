@@ -12,7 +12,8 @@ from optkit.reports import _layers as _layers_words
 from optkit.reports import _providers as _providers_words
 from optkit.reports._places import Place, basis, places_of, rows_of, sections
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
-from optkit.reports._words import after_of, before_of, counted, name_of, rank, sentence, short, verdict_sentence
+from optkit.reports._words import after_of, before_of, name_of, rank, sentence, short, verdict_sentence
+from optkit.units import counted
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison, Delta, Warned

@@ -74,7 +74,7 @@ def test_exactly_the_bad_layer_is_given_back(bench: Callable[[ir.Model], Bench],
     good = [t for t in found if t.good]
     fewest = max(good, key=lambda t: len(t.treatment.ways))
     assert set(LAYERS) - set(fewest.treatment.ways) == set(bad)
-    assert fewest.treatment.name == "dynamic, 1 layers in float"
+    assert fewest.treatment.name == "dynamic, 1 layer in float"
     assert len(found) <= 2 + 3
     assert told[-1] == ("ranking layers", 6, 6)
 
@@ -186,7 +186,7 @@ def test_layers_that_integers_slow_down_are_left_out(saved_seconds: dict[str, fl
     found = without_slow(start, saved_seconds, 1.0)
     assert (None if found is None else set(found.ways)) == left
     if found is not None:
-        assert found.name == "dynamic, 1 slow layers in float"
+        assert found.name == "dynamic, 1 slow layer in float"
     assert without_slow(start, {}, 0.0) is None  # a device that tells no times by node
 
 
