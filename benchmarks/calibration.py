@@ -13,15 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from optkit.arrays import Array
 
 SIDES = ("optkit", "onnxruntime")
 STAGES = ((32, 2), (64, 6), (128, 9), (256, 9), (512, 2))
 """Channels and blocks after each halving of the image: two convolutions a block, and one to enter each stage."""
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def main() -> None:

@@ -6,14 +6,9 @@ count then.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optkit.inputs import Input
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 CACHE = re.compile(r"past_key_values\.\d+\.(key|value)")
 TOKENS, MASK = "input_ids", "attention_mask"

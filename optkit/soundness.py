@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.datasets.synthetic import synthetic
 from optkit.errors import DataError, ModelError
@@ -15,7 +15,6 @@ from optkit.runtimes import full_feeds, open_session
 TRIED = 16
 """Examples tried: enough that a model which varies varies among them."""
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Answers = Sequence[Mapping[str, Array]]
 
 

@@ -4,13 +4,10 @@ S8S8 and U8U8 shift values and zero points by 128, which changes no number; what
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 INTEGER_PRODUCTS = ("MatMulInteger", "ConvInteger")
 """Read weights as input 1, and their zero point as input 3."""

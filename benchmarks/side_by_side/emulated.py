@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 EMULATOR = ("qemu-x86_64", "-cpu", "Haswell")
 LONGEST = 300.0

@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import ModelError, OptkitError
 from optkit.metrics import find_metric
@@ -18,8 +18,6 @@ from optkit.stats.interval import Interval
 from optkit.stats.paired import mean_difference, summary_difference
 from optkit.stats.proportions import paired_share_difference
 from optkit.stats.summaries.auroc import Auroc
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

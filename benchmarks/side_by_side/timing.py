@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from time import thread_time
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.runtimes import open_session
 from optkit.runtimes._lanes import Here
 from optkit.runtimes._rounds import time_rounds
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Feeds = Sequence[Mapping[str, Array]]
 
 HOPELESS = 3.0

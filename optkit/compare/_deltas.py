@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import isnan, nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.compare import Delta, Says
 from optkit.compare._fall_backs import fall_back_delta
 from optkit.compare._waiting import is_busy, waited
@@ -21,7 +22,6 @@ from optkit.stats.summaries import PLAIN, Summary, make_summary, summarize
 if TYPE_CHECKING:
     from optkit.measure import Measurement
 
-Array = np.ndarray[Any, np.dtype[Any]]
 
 BANDS = {
     "latency": 0.01,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.compare import Delta, Warned
-from optkit.compare._deltas import Array, rounds_of
+from optkit.compare._deltas import rounds_of
 from optkit.compare._fall_backs import fall_backs
 from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
 from optkit.formats.torch_compiled import is_compiled

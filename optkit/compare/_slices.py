@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.compare import Delta, Says, Slice
-from optkit.compare._deltas import Array, score_delta
+from optkit.compare._deltas import score_delta
 from optkit.errors import DataError, UsageError
 from optkit.samples import Samples, kind_of
 from optkit.stats.multiple import holm

@@ -1,16 +1,16 @@
 """Which quantiles of latency show the machine being busy, and not the models."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.samples import Samples
 from optkit.stats.order import runs_needed
 
 if TYPE_CHECKING:
     from optkit.measure import Conditions
 
-Array = np.ndarray[Any, np.dtype[Any]]
 
 TAILS = (("p90", 0.9), ("p99", 0.99))
 LONGEST_SPREAD = 8.0

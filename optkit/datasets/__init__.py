@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from optkit.datasets._examples import Array, Examples
+from optkit.arrays import Array
+from optkit.datasets._examples import Examples
 from optkit.datasets._fit import fit_examples
 from optkit.datasets._source import Source, parse_source
 from optkit.errors import DataError, UsageError

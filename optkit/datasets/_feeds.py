@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from optkit.datasets._examples import Array
+from optkit.arrays import Array
 from optkit.datasets._fit import BESIDE
 from optkit.errors import DataError
 

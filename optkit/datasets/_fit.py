@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from optkit.datasets._examples import Array, Examples
+from optkit.arrays import Array
+from optkit.datasets._examples import Examples
 from optkit.decoder import may_be_left_out
 from optkit.errors import DataError
 from optkit.inputs import Input

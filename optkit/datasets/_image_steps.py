@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
-from optkit.datasets._examples import Array
+from optkit.arrays import Array
 from optkit.datasets._sidecar import Sidecar
 from optkit.errors import DataError
 from optkit.inputs import Input

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from optkit.datasets._examples import Array
+from optkit.arrays import Array
 from optkit.datasets._feeds import stack_feeds
 from optkit.datasets._fit import cut
 from optkit.datasets._source import Source

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optkit.datasets._examples import Array
+from optkit.arrays import Array
 from optkit.datasets._image_steps import ImageSteps, prepare, settle
 from optkit.datasets._sidecar import read_sidecar, sidecar_path
 from optkit.datasets._source import Source

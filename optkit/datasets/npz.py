@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optkit.datasets._examples import Array
+from optkit.arrays import Array
 from optkit.datasets._fit import cut
 from optkit.datasets._source import Source
 from optkit.errors import DataError

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from optkit.datasets._examples import Array, Examples
+from optkit.arrays import Array
+from optkit.datasets._examples import Examples
 from optkit.datasets._fit import dtype_of, fit_examples, is_float
 from optkit.decoder import is_cache
 from optkit.errors import DataError

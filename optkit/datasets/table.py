@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from optkit.datasets._examples import Array
+from optkit.arrays import Array
 from optkit.datasets._fit import resembles_none
 from optkit.datasets._sidecar import Sidecar, read_sidecar, sidecar_path
 from optkit.datasets._source import Source

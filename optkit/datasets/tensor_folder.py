@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 
-from optkit.datasets._examples import Array
+from optkit.arrays import Array
 from optkit.datasets._feeds import stack_feeds
 from optkit.datasets._source import Source
 from optkit.errors import DataError

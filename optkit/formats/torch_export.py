@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import ModelError
 from optkit.formats.onnx import save_model
 from optkit.formats.torch import TorchModel
@@ -19,7 +20,6 @@ from optkit.formats.torch import TorchModel
 if TYPE_CHECKING:
     import torch
 
-Array = np.ndarray[Any, np.dtype[Any]]
 NEWEST = 20
 """The opset where none is asked for: what ONNX Runtime's kernels of the last years know."""
 TRACED_ROWS = 2

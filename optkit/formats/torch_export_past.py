@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import ModelError
 from optkit.formats.torch_export import exported_program, save_exported
 
 if TYPE_CHECKING:
     import torch
 
-Array = np.ndarray[Any, np.dtype[Any]]
 
 TOKENS, MASK = "input_ids", "attention_mask"
 BATCH, SEQUENCE, PAST = "batch", "sequence", "past_length"

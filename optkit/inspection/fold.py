@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from optkit.inspection.values import FEW, Array, Value, known_product
+from optkit.arrays import Array
+from optkit.inspection.values import FEW, Value, known_product
 
 CHANCE = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"})
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import onnx
 
+from optkit.arrays import Array
 from optkit.formats.onnx import load_proto
 from optkit.inspection import Inspection, Operator, Weights, Work
 from optkit.inspection.advice import give_advice
 from optkit.inspection.parts import find_parts
 from optkit.inspection.sizes import Sizes, choose_sizes
 from optkit.inspection.stored import NO_WEIGHTS, dtype_name
-from optkit.inspection.values import FEW, Array, Stored, Value, element_type, from_array, tensor_type
+from optkit.inspection.values import FEW, Stored, Value, element_type, from_array, tensor_type
 from optkit.inspection.walk import Visit, Walk
 from optkit.runtimes import Port
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.inspection.under_roof import Kernel, Peaks
 from optkit.runtimes.onnxruntime import open_onnx
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Model = tuple[bytes, dict[str, Array]]
 
 SECONDS = 0.01

@@ -8,12 +8,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.inspection.integers import chain_model, crossing_model, seconds_of
 from optkit.inspection.under_roof import Peaks
 from optkit.runtimes.onnxruntime import open_onnx
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SECONDS = 0.15
 """Of running each small model."""

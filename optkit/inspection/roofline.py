@@ -7,6 +7,7 @@ CACM 52:65): the time of an operator is at least that of its multiplications at 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from optkit.arrays import Array
 from optkit.inspection import Inspection, Profile, Work
 from optkit.inspection.inspect_model import walk_model
 from optkit.inspection.integers import Beside, integer_seconds
@@ -15,7 +16,7 @@ from optkit.inspection.parts import INTEGER
 from optkit.inspection.predict import predict, roof_seconds
 from optkit.inspection.profile import made_up_examples
 from optkit.inspection.under_roof import Bound, Cost, Draft, Kernel, Peaks, Placed, Roofline
-from optkit.inspection.values import Array, Value, element_type, known_product
+from optkit.inspection.values import Value, element_type, known_product
 from optkit.inspection.walk import Visit
 from optkit.runtimes.onnxruntime import open_onnx
 

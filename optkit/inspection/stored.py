@@ -9,7 +9,8 @@ import onnx
 import onnx_ir as ir
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
-from optkit.inspection.values import FEW, Array, Stored, Value, tensor_type
+from optkit.arrays import Array
+from optkit.inspection.values import FEW, Stored, Value, tensor_type
 
 NAMES = {"float": "float32", "double": "float64"}
 """ONNX's names of types that numpy calls otherwise."""

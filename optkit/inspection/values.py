@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
+
 Dims = tuple[int | None, ...]
 
 FEW = 1024

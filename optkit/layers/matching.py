@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.layers.tensors import Graph, dequantized, spellings
-from optkit.layers.watch import Array, Seen
+from optkit.layers.watch import Seen
 
 NEAR = 0.1
 """Noise over signal (10 dB): tensors nearer than that with equal shapes are the same."""

@@ -1,13 +1,11 @@
 """Signal and noise of a tensor, folded example by example into two sums."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.quantization.fidelity import decibels
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST = 65504.0
 """Beyond float16's largest number one is as good as another; squares do not overflow."""

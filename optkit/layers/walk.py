@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import ModelError
@@ -17,7 +18,7 @@ from optkit.layers.excluding import Excluding
 from optkit.layers.matching import Pair, match_tensors
 from optkit.layers.sums import Noise
 from optkit.layers.tensors import Graph, scores_behind
-from optkit.layers.watch import FLOATS, Array, Seen, Values, Watched, feeds, in_groups, open_graph
+from optkit.layers.watch import FLOATS, Seen, Values, Watched, feeds, in_groups, open_graph
 from optkit.measure._feeds import fitted
 from optkit.progress import Progress
 from optkit.quantization.fidelity import decibels

@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
@@ -16,7 +16,6 @@ from optkit.measure._feeds import batches_of, fitted, is_fixed
 from optkit.runtimes import Session
 from optkit.runtimes.onnxruntime import open_onnx
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Values = dict[str, Array]
 
 SURVEYED_TOGETHER = 64

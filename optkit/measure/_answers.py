@@ -1,10 +1,10 @@
 """Every model's answers to every example, scored batch by batch; no answer is kept longer than it takes to score it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
 from optkit.measure._feeds import batches_of, fitted, is_fixed
@@ -13,7 +13,6 @@ from optkit.progress import Progress
 from optkit.runtimes import Session
 from optkit.samples import Samples
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Answer = Mapping[str, Array]
 
 SCORED_TOGETHER = 128

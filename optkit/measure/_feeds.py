@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.runtimes import Port, Session
 from optkit.runtimes._rounds import SHORTEST_BLOCK
 from optkit.runtimes._typical import EXAMINED, Typical, Wanted, typical
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Feed = dict[str, Array]
 
 TIMED = 4

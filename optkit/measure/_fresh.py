@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
+from optkit.arrays import Array
 from optkit.formats.torch_origin import trusted
 from optkit.meters import Fresh
 from optkit.progress import Progress
@@ -18,8 +18,6 @@ from optkit.runtimes._processes import command, failed, store_feeds, surrounding
 
 FEWEST, MOST = 6, 9
 """Processes per model. Of fewer than six pairs all favour one model by chance alone more than once in twenty times."""
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def cold_starts(

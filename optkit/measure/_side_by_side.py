@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, UsageError
@@ -25,7 +26,7 @@ from optkit.runtimes._clocks import Clock
 from optkit.runtimes._cpu_time import CpuTime
 from optkit.runtimes._lanes import Here, Lane, opener
 from optkit.runtimes._own_process import OwnProcess
-from optkit.runtimes._rounds import Array, time_rounds
+from optkit.runtimes._rounds import time_rounds
 from optkit.runtimes._typical import Typical
 from optkit.samples import Samples
 

@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import UsageError
-from optkit.metrics._answer import Array, answer_of, class_axis
+from optkit.metrics._answer import answer_of, class_axis
 from optkit.registry import import_named, load, members, plugins, suggestion
 from optkit.samples import Better
 from optkit.stats.summaries import Additive, make_summary

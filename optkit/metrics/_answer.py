@@ -1,14 +1,12 @@
 """Which output carries the answer, and how its axes are read."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError, UsageError
 from optkit.registry import suggestion
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SEVERAL = "exact_match, word_error_rate, character_error_rate, f1_macro, mean_iou, perplexity, next_token_accuracy or module:function"
 """Metrics of examples that have several labels each."""

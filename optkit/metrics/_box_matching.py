@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optkit.metrics._answer import Array
+from optkit.arrays import Array
 from optkit.metrics._boxes import Boxes
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError, UsageError
-from optkit.metrics._answer import Array, check_rows, describe
+from optkit.metrics._answer import check_rows, describe
 
 LAYOUT = "boxes [n, K, 4] with scores [n, K] and classes [n, K], or scores [n, K, classes]; or one output [n, K, 6]: box, score, class"
 LABELS = "labels are [n, M, 5]: box and class, class -1 in rows that are not used; coordinates in the order and unit of the model's"

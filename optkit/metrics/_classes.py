@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError
-from optkit.metrics._answer import Array, answer_of, check_rows, is_float, unsuitable
+from optkit.metrics._answer import answer_of, check_rows, is_float, unsuitable
 
 IGNORED = 255
 """In labels of one byte: no class, as in the PASCAL VOC and Cityscapes data."""

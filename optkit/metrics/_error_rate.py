@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.metrics import SetMetric
-from optkit.metrics._answer import Array
 from optkit.metrics._sequences import edits, read_pairs
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError, OptkitError, UsageError
 from optkit.metrics import Metric
-from optkit.metrics._answer import Array, answer_name
+from optkit.metrics._answer import answer_name
 
 
 class FunctionMetric(Metric):

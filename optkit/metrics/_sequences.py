@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError
-from optkit.metrics._answer import Array, answer_of, check_rows, is_float, unsuitable
+from optkit.metrics._answer import answer_of, check_rows, is_float, unsuitable
 
 Sequences = list[Any]
 """Of each example the text, or the list of ids."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError
-from optkit.metrics._answer import Array, answer_of, check_rows, is_float, unsuitable
+from optkit.metrics._answer import answer_of, check_rows, is_float, unsuitable
 
 NEAR_ONE = 0.01
 """Numbers from 0 on that sum to 1 within this are probabilities, else logits."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.metrics import Metric
-from optkit.metrics._answer import Array, is_float, pair, positions
+from optkit.metrics._answer import is_float, pair, positions
 
 TOLERANCE = 0.05
 """Single values that are no probabilities are alike within this share of the original's value, or this much where it is below 1."""

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError
 from optkit.metrics import Metric
-from optkit.metrics._answer import Array, answer_of, class_scores, is_float, one_label_each, unsuitable
+from optkit.metrics._answer import answer_of, class_scores, is_float, one_label_each, unsuitable
 
 
 class Auroc(Metric):

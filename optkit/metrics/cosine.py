@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.metrics import Metric
-from optkit.metrics._answer import Array, pair
+from optkit.metrics._answer import pair
 from optkit.metrics.sqnr import as_numbers
 
 

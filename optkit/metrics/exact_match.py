@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.metrics import Metric
-from optkit.metrics._answer import Array
 from optkit.metrics._sequences import read_pairs
 
 

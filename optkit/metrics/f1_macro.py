@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError
 from optkit.metrics import SetMetric
-from optkit.metrics._answer import Array, answer_of, is_float
+from optkit.metrics._answer import answer_of, is_float
 from optkit.metrics._classes import class_counts, class_pairs
 
 

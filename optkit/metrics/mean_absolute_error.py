@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.metrics import Metric
-from optkit.metrics._answer import Array, answer_of
+from optkit.metrics._answer import answer_of
 from optkit.metrics.mean_squared_error import differences
 
 

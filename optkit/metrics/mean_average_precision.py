@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.metrics import SetMetric
-from optkit.metrics._answer import Array
 from optkit.metrics._box_matching import matched
 from optkit.metrics._boxes import detections, true_boxes
 

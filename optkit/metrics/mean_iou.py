@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from optkit.arrays import Array
 from optkit.metrics import SetMetric
-from optkit.metrics._answer import Array
 from optkit.metrics._classes import class_counts, class_pairs
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.metrics import SetMetric
-from optkit.metrics._answer import Array, answer_of, unsuitable
+from optkit.metrics._answer import answer_of, unsuitable
 from optkit.metrics.mean_squared_error import differences
 
 

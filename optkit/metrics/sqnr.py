@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.metrics import Metric
-from optkit.metrics._answer import Array, is_float, pair
+from optkit.metrics._answer import is_float, pair
 
 LIMIT = 120.0
 """dB. Nothing in single precision can be told apart beyond; it keeps the mean finite where answers are equal."""

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.errors import NothingPaid
 from optkit.formats import compressed_size
 from optkit.passes import Job
-from optkit.pruning.zeros import Array, Mask, sparsity_of
+from optkit.pruning.zeros import Mask, sparsity_of
 
 NO_FASTER = "ONNX Runtime computes with zeros as with any number: the model is no faster and no smaller on disk"
 Choose = Callable[[Mapping[str, Array], Mapping[str, int]], Mapping[str, Mask]]

@@ -5,12 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.errors import NothingPaid
 from optkit.passes import Job, Pass
 from optkit.passes._parameters import LayersWhole
 from optkit.passes._zeros import NO_FASTER, prune_onnx, prune_torch, tell_sizes
-from optkit.pruning.zeros import Array, Mask, fits_two_of_four, two_of_four
+from optkit.pruning.zeros import Mask, fits_two_of_four, two_of_four
 
 GOOD_FOR = "TensorRT and cuSPARSELt compute 2:4 faster on NVIDIA GPUs since Ampere"
 

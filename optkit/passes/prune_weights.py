@@ -6,12 +6,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.errors import DataError, UsageError
 from optkit.passes import Job, Pass
 from optkit.passes._parameters import LayersWhole
 from optkit.passes._zeros import NO_FASTER, prune_onnx, prune_torch, tell_sizes
-from optkit.pruning.zeros import Array, Mask, largest_kept, sparsity_of
+from optkit.pruning.zeros import Mask, largest_kept, sparsity_of
 from optkit.training.parameters import TrainingParameters
 
 

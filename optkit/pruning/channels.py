@@ -5,8 +5,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optkit.arrays import Array
 from optkit.errors import NothingPaid, UsageError
-from optkit.pruning.choice import Array, Candidates, Scope, choose
+from optkit.pruning.choice import Candidates, Scope, choose
 from optkit.pruning.cost import cost_of
 from optkit.pruning.importance import Importance, scored
 from optkit.pruning.mildest import mildest

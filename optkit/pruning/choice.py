@@ -5,13 +5,13 @@ A unit is what can only be taken out as a whole, such as a channel with everythi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import UsageError
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Scope = Literal["global", "layer"]
 LEAST_KEPT = 0.1
 """Of a layer's units stays at least this share when layers compete: a network is no better than its narrowest place."""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optkit.arrays import Array
+
 if TYPE_CHECKING:
     import torch
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Inputs = "dict[str, torch.Tensor] | tuple[torch.Tensor, ...]"
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.pruning.patterns import matched
-from optkit.pruning.zeros import Array, Mask
+from optkit.pruning.zeros import Mask
 from optkit.quantization.operators import is_standard
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from optkit.arrays import Array
 from optkit.pruning.patterns import matched
-from optkit.pruning.zeros import Array, Mask
+from optkit.pruning.zeros import Mask
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from optkit.pruning.choice import Array
+from optkit.arrays import Array
 from optkit.pruning.heads import Heads, heads_of, tell
 from optkit.pruning.joined import Joined, graph_of, joined_channels, take_out
 from optkit.pruning.patterns import matched

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import UsageError
 from optkit.pruning.choice import Scope
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 """True where a weight stays."""
 FOUR = 4

@@ -4,11 +4,10 @@ The formulas are those of ONNX QuantizeLinear (round half to even, saturate).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny) * 2**24
 """Below this, 1/scale and products of scales leave float32."""

@@ -9,11 +9,10 @@ one wrong character makes a wrong line; and a line can only be lost as far as th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 POSITIONS = 2048
 """Per example at most, evenly spaced: an image has a million pixels."""

@@ -4,17 +4,14 @@ Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias 
 calibration examples. Activations after ReLU, GELU and the like are mostly mean, so this is most of the error of 8-bit weights.
 """
 
-from typing import Any
-
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import add_constant, constant_array, constant_tensor
 from optkit.quantization.means import ChannelMeans
 from optkit.quantization.operators import attribute
 from optkit.quantization.patch_moments import as_rows
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def correct_bias(

@@ -1,11 +1,11 @@
 """Whether two detectors mean the same boxes, whatever way they are written."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
+
 Reading = Callable[[Array], Array]
 """[places, 4] numbers → the same boxes by two corners."""
 

@@ -7,11 +7,10 @@ together, and the worst group counts.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 DEAD = 1e-6
 """Standard deviation over the liveliest channel's, below which a channel says nothing of its own."""

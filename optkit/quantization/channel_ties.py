@@ -7,17 +7,15 @@ from its inputs. Everything else wants its inputs as they are.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import constant_array, constant_tensor
 from optkit.quantization.operators import attribute, channel_axis, is_standard, weight_of
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 THROUGH = frozenset(
     {"Relu", "LeakyRelu", "PRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Identity", "Pad", "Mul", "Div"}

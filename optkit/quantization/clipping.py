@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, log10, sqrt
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress, silent
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.mse import Mse
 from optkit.quantization.watch import Feeds, Watch
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SUMS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sum", "Sub", "BatchNormalization"})
 """Operators whose values are below 0 as often as above."""

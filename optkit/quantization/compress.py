@@ -5,16 +5,14 @@ The file shrinks to about a quarter, the speed stays what it was, and the answer
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.affine import SMALLEST_SCALE
 from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, constant_tensor, share_names, take_place
 from optkit.quantization.operators import WEIGHT_INPUT, attribute, channel_axis, weight_of
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SMALLEST_TENSOR = 1024
 """Elements; below this the two nodes cost more than they save."""

@@ -6,7 +6,8 @@ Integer kernels add a bias for free and have a scale for every channel anyway; a
 import numpy as np
 import onnx_ir as ir
 
-from optkit.quantization.graphs import Array, add_constant, all_graphs, constant_array, prune_unused
+from optkit.arrays import Array
+from optkit.quantization.graphs import add_constant, all_graphs, constant_array, prune_unused
 from optkit.quantization.operators import is_standard
 
 AFFINE = frozenset({"Add", "Sub", "Mul", "Div"})

@@ -6,15 +6,13 @@ x W = (x / d) (d W), and of a few channels that stick out by far, x_O W_O in flo
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import add_constant, add_node, constant_array, constant_tensor
 from optkit.quantization.operators import attribute
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 APART_TOTAL = "_whole"
 """What the name of a product with channels apart ends in; where it is a model's output, the name of the product without them."""

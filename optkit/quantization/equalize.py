@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.channel_ranges import ChannelRange, channel_ranges
 from optkit.quantization.channel_ties import Ties, find_ties, is_seam, scalable_layer
@@ -23,8 +24,6 @@ from optkit.quantization.graphs import add_constant, constant_array, prune_unuse
 from optkit.quantization.insert_static import output_of
 from optkit.quantization.operators import attribute, channel_axis
 from optkit.quantization.watch import Feeds
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 STRENGTHS = tuple(product((0.25, 0.5, 0.75, 1.0), (0.0, 0.25, 0.5)))
 """Exponents of a channel's range and of the weights that read it."""

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.answer_cost import AnswerCost, Margins, margins_of
 from optkit.quantization.boxes import reading_of
 from optkit.quantization.channel_noise import ChannelNoise, Signal, signal_of
 from optkit.quantization.output_forms import adds_up, class_axis, form_of, holds_scores, is_many_scores
 from optkit.quantization.score_channels import FEWEST, ScoreAgreement, ScoreChannels, background_of, find_scores, only_scores
 from optkit.runtimes import Session
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 LEAST_PROBABILITY = 1e-4
 """Classes less likely than this are all equally unlikely: a confident answer does not hang on how they rank."""

@@ -6,19 +6,18 @@ those of h. The node's bias makes up for what rounding does to the means of both
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.graphs import all_graphs, constant_array, constant_tensor, fresh_name, graph_of, share_names
 from optkit.quantization.insert_recurrent import BIAS, RECURRENT, WEIGHTS
 from optkit.quantization.learned_rounding import LARGEST_INPUT, believed, learn_rounding
 from optkit.quantization.operators import attribute, is_standard
 from optkit.quantization.watch import Feeds, Watch
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 INPUT_WEIGHT, STATE_WEIGHT = WEIGHTS
 FIRST_STATE = 5

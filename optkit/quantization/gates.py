@@ -5,16 +5,15 @@ the least squared error behind the gate.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.affine import grid_for
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.operators import attribute, is_standard
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Function = Callable[[Array], Array]
 
 CUTS = np.concatenate([np.linspace(1.0, 0.5, 11), np.geomspace(0.48, 0.02, 32)])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 
 def all_graphs(model: ir.Model) -> Iterator[ir.Graph]:

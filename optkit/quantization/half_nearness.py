@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress, silent
 from optkit.quantization.graphs import all_graphs, fresh_name
@@ -19,7 +20,6 @@ from optkit.runtimes.onnxruntime import open_onnx
 if TYPE_CHECKING:
     from optkit.datasets import Examples
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Feeds = Sequence[Mapping[str, Array]]
 
 MOST = 120.0

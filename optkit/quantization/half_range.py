@@ -3,19 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress, silent
 from optkit.quantization.half_operators import LARGEST, SMALLEST_NORMAL
 from optkit.quantization.half_plan import is_float
 from optkit.runtimes import open_session
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 RESERVE = 2.0
 """Examples do not show the largest value there will ever be: what comes within this factor of the limit counts as over it."""

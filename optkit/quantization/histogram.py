@@ -5,11 +5,10 @@ The width of a bin is a power of two, so that the counts depend on the values al
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 BINS = 4096
 NARROWEST = -120

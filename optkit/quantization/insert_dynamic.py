@@ -1,16 +1,14 @@
 """Integer matrix products whose activation range is read off each input as it comes: no calibration data, any CPU runtime."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import add_node, constant_array, home_of, shared_constant, take_place
 from optkit.quantization.operators import attribute, channel_axis, weight_of
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def can_be_dynamic(node: ir.Node) -> bool:

@@ -4,11 +4,12 @@ There is no such kernel for GRU and RNN, so those stay float; their weights can 
 """
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import add_constant, add_node, constant_array, constant_tensor, home_of, shared_constant
 from optkit.quantization.operators import attribute, is_standard
@@ -17,7 +18,6 @@ from optkit.quantization.saturation import fit_pairs
 if TYPE_CHECKING:
     from optkit.quantization.gate_rounding import RoundedGates
 
-Array = np.ndarray[Any, np.dtype[Any]]
 
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 RUNTIME_DOMAIN = "com.microsoft"

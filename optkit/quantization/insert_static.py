@@ -1,11 +1,11 @@
 """Put Q/DQ pairs around chosen nodes so that ONNX Runtime runs them in integers, with ranges known beforehand."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.affine import Grid, grid_for, quantize_bias, quantize_weight
 from optkit.quantization.graphs import (
     add_constant,
@@ -18,8 +18,6 @@ from optkit.quantization.graphs import (
     shared_constant,
 )
 from optkit.quantization.operators import activation_after, channel_axis, moves, weight_of
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def tensors_to_observe(nodes: Collection[ir.Node], float_outputs: Collection[str] = ()) -> dict[str, ir.Value]:

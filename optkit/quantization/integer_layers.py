@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import channel_axis
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

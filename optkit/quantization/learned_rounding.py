@@ -7,12 +7,13 @@ The outcome is never worse on the examples than rounding to nearest: each output
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 from scipy.linalg.lapack import dtrtri
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import can_shift
@@ -22,8 +23,6 @@ from optkit.quantization.operators import attribute, channel_axis
 from optkit.quantization.patch_moments import Moments, as_rows, largest_patch, patch_moments
 from optkit.quantization.saturation import LARGEST_PAIR, fit_pairs, has_pairs
 from optkit.quantization.watch import Feeds
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST_INPUT = 4096
 """Weights per output: H has that many squared elements. Layers with more are left to nearest rounding."""

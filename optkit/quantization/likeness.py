@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.runtimes import Port, Session, open_session
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Feed = Mapping[str, Array]
 
 TOLERANCE = 1e-4

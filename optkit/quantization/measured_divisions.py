@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.formats.onnx import save_model
 from optkit.progress import Progress
 from optkit.quantization.divide import Division, matrix_of
@@ -23,8 +23,6 @@ from optkit.quantization.smooth import Products, divisions_of, look
 from optkit.quantization.watch import Feeds
 from optkit.runtimes import full_feeds, open_session
 from optkit.runtimes.onnxruntime import open_onnx
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 EXAMPLES = 32
 """On which channels are looked at."""

@@ -5,13 +5,11 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.runtimes.onnxruntime import open_onnx
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SUFFIX = "_kernel_time"
 END_OF_RUN = "model_run"

@@ -2,16 +2,14 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress, silent
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.watch import Feeds, Watch
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass

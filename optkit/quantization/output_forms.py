@@ -1,12 +1,11 @@
 """What an output of a model is, as far as its graph and its values tell: probabilities, scores, scores beside other numbers, or numbers."""
 
 from collections.abc import Container
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ReduceMean"})
 """What comes out means what went in: a mean of probabilities is one too."""

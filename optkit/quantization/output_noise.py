@@ -7,7 +7,6 @@ an input that switches each on: every answer costs a run of the float model, and
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -18,8 +17,6 @@ from optkit.quantization.fidelity import Reference
 from optkit.quantization.graphs import add_constant, add_node, share_names
 from optkit.runtimes import Batches, Port, full_feeds
 from optkit.runtimes.onnxruntime import open_onnx
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SWITCHES = "optkit_switches"
 

@@ -8,11 +8,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.formats.onnx import save_model
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid, grid_for
@@ -21,8 +21,6 @@ from optkit.quantization.graphs import add_constant, add_node, all_graphs, graph
 from optkit.quantization.watch import Feeds
 from optkit.runtimes import full_feeds, open_session
 from optkit.runtimes.onnxruntime import open_onnx
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 ENDS = ((0.7, 1.0), (0.4, 1.0), (0.15, 1.0), (1.0, 0.85), (1.0, 0.7), (1.0, 0.5), (1.2, 1.0), (1.0, 1.15), (1.0, 1.3))
 """Factors of the low and of the high end of a range to try."""

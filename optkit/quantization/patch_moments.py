@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.graphs import constant_tensor
 from optkit.quantization.operators import attribute, channel_axis
 from optkit.quantization.watch import Feeds, Watch
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 POSITIONS = 256
 """Of each example that are looked at, drawn at random with a fixed seed: neighbours say nearly the same, a regular grid misses stripes."""

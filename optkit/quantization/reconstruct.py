@@ -8,11 +8,11 @@ rounded in its order as in learned_rounding.py, no integer further than 1 from w
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for
 from optkit.quantization.divide import APART_TOTAL
@@ -22,8 +22,6 @@ from optkit.quantization.learned_rounding import LARGEST_INPUT, from_rows, round
 from optkit.quantization.patch_moments import as_rows, some_rows
 from optkit.quantization.saturation import has_pairs, worst_pair_sums
 from optkit.quantization.watch import Feeds, Watch, cut
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 DAMPING = 0.02
 """Of the mean diagonal of the inputs' covariance, added to it."""

@@ -14,14 +14,11 @@ position × input channels of the group + input channel; `ConvSymKernelAvx2.S` t
 position, which are the same pairs. Depthwise kernels (`qdwconv_avx2.cpp`, `ConvSymKernelAvx2.S`) widen before they multiply.
 """
 
-from typing import Any
-
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.operators import attribute, channel_axis
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST_ACTIVATION = 255
 LARGEST_PAIR = 128

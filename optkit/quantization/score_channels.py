@@ -7,13 +7,11 @@ score says and what a class says are multiplied, and where there is nothing the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.quantization.boxes import Reading, reading_of, same_boxes
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 HIGH = 0.25
 """What detectors usually take for a find."""

@@ -5,17 +5,15 @@ behind which noise has a mean. So layers are settled in the order of the graph, 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.integer_layers import IntegerLayer, integer_layers
 from optkit.quantization.reconstruct import same_tensor, shift_bias
 from optkit.quantization.watch import Feeds, Watch, cut
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def settle_biases(

@@ -1,14 +1,11 @@
 """A weight in integers with one scale for all of it."""
 
-from typing import Any
-
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.affine import quantize_weight, round_weight
 from optkit.quantization.saturation import fit_pairs
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 WIDER = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 """Scales to try, by the narrowest: at twice that all sums of two products fit 16 bits."""

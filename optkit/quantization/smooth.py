@@ -7,11 +7,11 @@ layer's as much as shows at the outputs. Whatever is left alone costs nothing at
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for, quantize_weight
 from optkit.quantization.divide import Division, matrix_of
@@ -19,8 +19,6 @@ from optkit.quantization.insert_dynamic import can_be_dynamic
 from optkit.quantization.output_noise import output_noise
 from optkit.quantization.pick_divisions import Option, pick, time_of_division, time_of_product
 from optkit.quantization.watch import Feeds, Watch
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 STRENGTHS = (None, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 APART = (1, 2, 4, 8)

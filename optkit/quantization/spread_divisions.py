@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -19,8 +18,6 @@ from optkit.quantization.measured_divisions import EXAMPLES, RoundedOne, with_we
 from optkit.quantization.pick_divisions import REST, Option, pick_within, time_of_division, time_of_product
 from optkit.quantization.smooth import Products, Seen, divisions_of, look
 from optkit.quantization.watch import Feeds
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 FEEDS = 8
 """On which outputs are compared."""

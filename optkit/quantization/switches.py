@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.formats.onnx import save_model
 from optkit.quantization.affine import Grid
 from optkit.quantization.compress import compressible, stored_form
@@ -19,8 +20,6 @@ from optkit.quantization.insert_static import output_of
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, weight_of
 from optkit.quantization.treatment import Learned, Treatment, Way, consistent_ways, rounded_weights, shared_grids
 from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SWITCHES = "optkit_switches"
 Ends = tuple[Grid | None, Grid | None]

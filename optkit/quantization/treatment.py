@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.bias import correct_bias
 from optkit.quantization.blocks.eight_bits import hold_in_groups
@@ -27,7 +26,6 @@ from optkit.quantization.saturation import fit_pairs
 from optkit.quantization.single_scale import with_one_scale
 from optkit.quantization.stay_float import keep_floats
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Weights = Mapping[str, tuple[Array, Array]]
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.formats.onnx import model_size, save_model
 from optkit.quantization.fidelity import Fidelity, Reference
@@ -19,8 +18,6 @@ from optkit.quantization.treatment import Learned, Treatment, Way, build, weight
 from optkit.quantization.unfused import left_in_float
 from optkit.runtimes import Session, open_session
 from optkit.stats.interval import Interval
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGE = 1 << 30
 """Bytes of a model from which disk and memory are held for as few variants as possible."""

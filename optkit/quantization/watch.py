@@ -4,11 +4,12 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.quantization.graphs import prune_unused
@@ -18,8 +19,6 @@ from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Feeds(Protocol):

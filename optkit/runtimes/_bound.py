@@ -1,14 +1,12 @@
 """A feed that lies on the device, answered again and again."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
+from optkit.arrays import Array
 from optkit.runtimes._providers import Provider
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Bound:

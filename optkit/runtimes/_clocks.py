@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
+
 Clock = Literal["wall", "thread", "undisturbed"]
 """`thread` counts only the time that the calling thread was computing, `undisturbed` everything but what the operating system took away
 from it and gave to others: both are right for models that run in that thread alone, whatever else goes on."""

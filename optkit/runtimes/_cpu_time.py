@@ -1,14 +1,12 @@
 """CPU seconds of models that are timed in turns: what all threads of their process computed, beside what a clock on the wall shows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.runtimes._lanes import Lane
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class CpuTime:

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.runtimes import Port
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _DTYPES = {"float": "float32", "double": "float64", "string": "str"}
 

@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-
+from optkit.arrays import Array
 from optkit.runtimes import Session
 from optkit.runtimes._clocks import Clock, timed_block
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Calls = Sequence[Callable[[], None]]
 """One model's queries, one for each feed."""
 Opener = Callable[[], Calls]

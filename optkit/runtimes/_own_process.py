@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.formats.torch_origin import trusted
 from optkit.runtimes._clocks import Clock
-from optkit.runtimes._processes import Array, command, failed, store_feeds, surroundings
+from optkit.runtimes._processes import command, failed, store_feeds, surroundings
 
 
 class OwnProcess:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 import optkit
+from optkit.arrays import Array
 from optkit.errors import ModelError, OptkitError
 
 REFUSED = 2
 """Exit code for an error that the user can mend; its text is on stderr."""
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def command(module: str, request: Mapping[str, Any]) -> list[str]:

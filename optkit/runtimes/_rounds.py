@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.runtimes._lanes import Lane
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Rounds = list[list[Array]]
 """Per model, per round: the seconds of every query, in order."""
 

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.runtimes._clocks import Clock, timed_block
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Feed = Mapping[str, Array]
 
 ALIKE = 1.25

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from optkit.arrays import Array
 from optkit.decoder import with_empty_cache
 from optkit.errors import DataError, ModelError, OptkitError
 from optkit.runtimes import Port
@@ -15,8 +16,6 @@ from optkit.runtimes._bound import Bound
 from optkit.runtimes._feeds import as_array, dtype_of, mismatch
 from optkit.runtimes._placement import RECORD_PLACEMENT, count_nodes
 from optkit.runtimes._providers import Provider, find_provider
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 FATAL = 4
 """ONNX Runtime's log level that prints nothing short of a crash: what goes wrong reaches the user as an error of ours."""

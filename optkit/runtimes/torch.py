@@ -3,10 +3,11 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import DataError, ModelError, UsageError
 from optkit.formats.torch import load_torch, named_outputs
 from optkit.formats.torch_compiled import is_compiled
@@ -15,8 +16,6 @@ from optkit.runtimes import Port
 
 if TYPE_CHECKING:
     import torch
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class TorchSession:

@@ -5,10 +5,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.errors import UsageError
 from optkit.progress import Progress
 from optkit.runtimes._lanes import Calls, warm_up
@@ -16,7 +16,6 @@ from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.order import runs_needed
 from optkit.stats.proportions import share_in_sequence
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Run = Callable[[int], float]
 """Answers a batch of so many queries; the seconds it took."""
 

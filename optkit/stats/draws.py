@@ -1,11 +1,10 @@
 """Which units each bootstrap draw takes: examples, or whole groups where examples depend on each other."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 DRAWS = 2000
 CHUNK = 4_000_000

@@ -1,11 +1,10 @@
 """Whether times measured in rounds can be trusted: how much they wander from round to round, and how wide they spread within one."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 
 def wander(rounds: Sequence[Array]) -> float:

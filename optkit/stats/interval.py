@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, field
 from math import inf, isfinite, nan, sqrt
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 CONFIDENCE = 0.95
 Z = 1.959963984540054

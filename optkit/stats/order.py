@@ -1,13 +1,11 @@
 """How many values a quantile needs, and how well they know it."""
 
 from math import ceil
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.stats.interval import Interval
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 BEYOND = 10
 """Values that lie beyond a quantile on average before it is worth showing."""

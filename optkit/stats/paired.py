@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.stats.draws import drawn_counts, group_numbers
 from optkit.stats.interval import Interval, Z, of_draws
 from optkit.stats.summaries import Additive, Summary
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 MANY = 20_000
 """Independent units from which a bootstrap of a mean and the normal interval agree to three digits."""

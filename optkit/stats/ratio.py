@@ -1,13 +1,12 @@
 """How many times as long one model takes as another, from times measured in turns."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.stats.interval import Interval, of_draws
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Rounds = Array | Sequence[Array]
 """An array [rounds, k], or an array of any length for each round."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +11,8 @@ from exhaustive.ground import as_operators
 from exhaustive.number_formats import with_signed_activations, with_single_scales, with_unsigned_weights
 from onnx import TensorProto, helper, numpy_helper
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
+
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(4, 16)).astype(np.float32)
 

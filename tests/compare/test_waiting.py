@@ -1,15 +1,14 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.compare import Comparison, compare
 from optkit.measure import Conditions, Machine, Measurement
 from optkit.samples import Samples
 
-Array = np.ndarray[Any, np.dtype[Any]]
 QUIET = Conditions(40, 10.0, 0.02, 0.0, None)
 BUSY = Conditions(40, 10.0, 0.6, 0.0, None)
 SHAPE = (40, 30)

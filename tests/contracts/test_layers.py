@@ -15,7 +15,7 @@ LAYERS = {
     3: "recipe plan optimize manifest soundness follow inspection installation"
     " bench measure compare layers gate report baseline drift prove search space pareto",
     2: "passes quantization pruning formats datasets metrics runtimes scenarios meters reports training samplers workers",
-    1: "artifact samples store stats records units draft versions inputs decoder",
+    1: "arrays artifact samples store stats records units draft versions inputs decoder",
     0: "errors registry needs progress",
 }
 LEVEL = {room: level for level, rooms in LAYERS.items() for room in rooms.split()}

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optkit.arrays import Array
 from optkit.datasets import read_examples
 from optkit.errors import DataError, MissingLibrary
 from optkit.runtimes import Port
 
 NCHW = Port("x", "float32", ("N", 3, "h", "w"))
-Array = np.ndarray[Any, Any]
 Put = Callable[..., str]
 
 

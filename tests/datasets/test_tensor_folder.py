@@ -1,18 +1,17 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
 import pytest
 
+from optkit.arrays import Array
 from optkit.datasets import read_examples
 from optkit.errors import DataError
 from optkit.runtimes import Port
 
 X, Y = Port("x", "float32", ("N", 3)), Port("y", "int64", ("N",))
-Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+from optkit.arrays import Array
 from optkit.cli import main
 from optkit.datasets import Examples
 from optkit.drift import Drift, TensorDrift, drift
@@ -23,8 +24,6 @@ from optkit.formats import read_artifact
 from optkit.optimize import optimize
 from optkit.passes.quantize_static import QuantizeStatic
 from optkit.quantization.clipping import Fit
-
-Array = np.ndarray[Any, Any]
 
 
 def port(name: str, *shape: int | str) -> onnx.ValueInfoProto:

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -7,12 +6,11 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper, parser
 
+from optkit.arrays import Array
 from optkit.errors import ModelError
 from optkit.formats import onnx as onnx_format
 from optkit.formats import read_artifact
 from optkit.formats.onnx import digest_of, load_model, model_files, model_size, save_model
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def proto_with(weight: Array) -> onnx.ModelProto:

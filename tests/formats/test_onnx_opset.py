@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -7,10 +5,10 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper, parser
 
+from optkit.arrays import Array
 from optkit.errors import ModelError
 from optkit.formats.onnx_opset import raise_opset
 
-Array = np.ndarray[Any, np.dtype[Any]]
 IMAGE = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype("f")
 SIGNATURE = "g (float[N,3,4,4] x) => (float[a,b,c,d] y)"
 

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -7,9 +5,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 
+from optkit.arrays import Array
 from optkit.formats.onnx_simplify import simplify
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def simplified(proto: onnx.ModelProto) -> onnx.ModelProto:

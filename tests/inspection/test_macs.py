@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from .tiny_models import Array, floats, one_node, parse, total, visit_of, walked
+from optkit.arrays import Array
+
+from .tiny_models import floats, one_node, parse, total, visit_of, walked
 
 
 def count(op_type: str, inputs: Mapping[str, tuple[int, ...]], weights: Mapping[str, Array], **more: Any) -> int:

@@ -3,10 +3,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optkit.arrays import Array
 from optkit.inspection import Part
 from optkit.inspection.parts import find_parts
 
-from .tiny_models import Array, floats, one_node, parse, walked
+from .tiny_models import floats, one_node, parse, walked
 
 HEAD = '<ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]>'
 TABLE = np.ones((100, 64), np.float32)

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from .tiny_models import Array, floats, parse, total, visit_of, walked
+from optkit.arrays import Array
+
+from .tiny_models import floats, parse, total, visit_of, walked
 
 BRANCHES = """
 <ir_version: 8, opset_import: ["": 17]>

@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from optkit.arrays import Array
 from optkit.inspection.values import Value, tensor_type
 from optkit.inspection.walk import Visit, Walk
 
-Array = np.ndarray[Any, np.dtype[Any]]
 FLOAT = onnx.TensorProto.FLOAT
 
 

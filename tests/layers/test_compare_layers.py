@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
 from optkit.layers import LayerComparison, compare_layers
 
-Array = np.ndarray[Any, np.dtype[Any]]
 NAMES = ("first", "second", "third", "fourth")
 DATA = Examples("data.npz", {"x": np.random.default_rng(5).normal(size=(6, 8)).astype(np.float32)})
 

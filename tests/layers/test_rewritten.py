@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.formats.onnx import load_model, save_model
@@ -21,7 +22,6 @@ from optkit.quantization.insert_dynamic import insert_dynamic
 from optkit.quantization.insert_static import insert_static, tensors_to_observe
 from optkit.quantization.operators import weight_of
 
-Array = np.ndarray[Any, np.dtype[Any]]
 DATA = Examples("data.npz", {"x": np.random.default_rng(5).normal(size=(8, 3, 12, 12)).astype(np.float32)})
 
 

@@ -1,15 +1,13 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from optkit.arrays import Array
 from optkit.errors import DataError, UsageError
 from optkit.metrics import find_metric
 
-Array = np.ndarray[Any, Any]
 AUROC = find_metric("auroc")
 
 

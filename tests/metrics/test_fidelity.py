@@ -1,7 +1,5 @@
 """agreement, cosine and sqnr: what needs the original's outputs and no labels."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cosine as cosine_distance
 
+from optkit.arrays import Array
 from optkit.errors import DataError, UsageError
 from optkit.metrics import Metric, fidelity_metrics, find_metric
 from optkit.samples import FIDELITY
 
-Array = np.ndarray[Any, Any]
 AGREEMENT, COSINE, SQNR = fidelity_metrics()
 ALL = pytest.mark.parametrize("metric", fidelity_metrics(), ids=lambda metric: metric.name)
 

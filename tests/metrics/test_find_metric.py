@@ -1,14 +1,13 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from optkit.arrays import Array
 from optkit.errors import DataError, UsageError
 from optkit.metrics import Metric, default_metrics, find_metric
 from optkit.registry import members
 
-Array = np.ndarray[Any, Any]
 WORDS = members("metrics")
 MODULE = """
 import numpy as np

@@ -14,11 +14,11 @@ from pycocotools.cocoeval import COCOeval
 from scipy import stats
 from sklearn.metrics import f1_score, jaccard_score, log_loss
 
+from optkit.arrays import Array
 from optkit.errors import DataError, UsageError
 from optkit.metrics import SetMetric, find_metric
 from optkit.stats.summaries import summarize
 
-Array = np.ndarray[Any, Any]
 WORDS = ["a", "bb", "the", "model", "fast"]
 
 

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,10 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
+from optkit.arrays import Array
 from optkit.errors import DataError, OptkitError, UsageError
 from optkit.metrics import find_metric
 
-Array = np.ndarray[Any, Any]
 TOP1, TOP5 = find_metric("top1"), find_metric("top5")
 
 

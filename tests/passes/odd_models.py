@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, parser
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
+
 RANDOM = np.random.default_rng(7)
 
 

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, numpy_helper, parser
 from pydantic import ValidationError
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import NothingPaid
@@ -15,7 +16,6 @@ from optkit.formats import read_artifact
 from optkit.passes import Job
 from optkit.passes.cast_half import CastHalf
 
-Array = np.ndarray[Any, np.dtype[Any]]
 WEIGHT = (np.random.default_rng(0).normal(size=(40, 40)) / 6).astype("f")
 X = np.random.default_rng(1).normal(size=(6, 40)).astype("f")
 PLAIN = "(float[N,40] x) => (float[N,40] y, int64[N] top) { m = MatMul(x, w) y = Softmax(m) top = ArgMax<axis = 1, keepdims = 0>(y) }"

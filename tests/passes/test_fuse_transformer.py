@@ -14,7 +14,6 @@ from optkit.formats import read_artifact
 from optkit.passes import Job
 from optkit.passes.fuse_transformer import FuseTransformer
 
-Array = np.ndarray[Any, np.dtype[Any]]
 WIDTH = 8
 
 

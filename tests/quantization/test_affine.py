@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from optkit.quantization.affine import SMALLEST_SCALE, Array, Grid, grid_for, quantize_bias, quantize_weight
+from optkit.arrays import Array
+from optkit.quantization.affine import SMALLEST_SCALE, Grid, grid_for, quantize_bias, quantize_weight
 
 FEW = settings(max_examples=30, deadline=None)
 FLOATS = st.floats(-(2.0**20), 2.0**20, width=32, allow_subnormal=False)

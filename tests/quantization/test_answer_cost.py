@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.quantization.answer_cost import AnswerCost
 
-from .tiny import Array, draw
+from .tiny import draw
 
 
 def held(truth: Array, got: Array, parts: int = 1) -> AnswerCost:

@@ -4,12 +4,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.bias import correct_bias, mean_output
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.means import ChannelMeans, channel_means, source_of
 from optkit.quantization.operators import channel_axis
 
-from .tiny import Array, Feed, answers, draw, examples, grids_for, read
+from .tiny import Feed, answers, draw, examples, grids_for, read
 
 # positive, as after an activation: the mean is most of it
 IMAGE = np.abs(draw(6, 8, 5, 5, seed=3))

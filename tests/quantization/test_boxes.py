@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.quantization.boxes import from_centres, from_corners, reading_of, same_boxes
 
-from .tiny import Array, draw
+from .tiny import draw
 
 
 def boxes(seed: int, count: int = 40, size: float = 640) -> Array:

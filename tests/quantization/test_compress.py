@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.quantization.compress import LARGEST_OVERHEAD, compress_tables, compress_weights, stored_form
 from optkit.quantization.graphs import all_graphs, prune_unused
 
-from .tiny import Array, Feed, answers, draw, fused, operators, read, reference, saved
+from .tiny import Feed, answers, draw, fused, operators, read, reference, saved
 
 WIDE = draw(40, 40)
 IDS = np.array([[0, 3, 39, -1]], np.int64)

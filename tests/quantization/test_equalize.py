@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.quantization.equalize import equalize_on, tensors_to_equalize
 from optkit.quantization.graphs import constant_array
 
-from .tiny import Array, answers, draw, read
+from .tiny import answers, draw, read
 from .tiny import examples as tiny_examples
 
 BETWEEN = {

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optkit.quantization.fidelity import MOST_DECIBELS, Array, Fidelity, Reference, decibels
+from optkit.arrays import Array
+from optkit.quantization.fidelity import MOST_DECIBELS, Fidelity, Reference, decibels
 from optkit.runtimes import Port
 
 from .tiny import Feed, draw, read

@@ -6,13 +6,14 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.quantization.gate_rounding import RoundedGates, can_learn_gates, round_gates
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.instruction_sets import EVERY_X86, safe_on
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 
-from .tiny import Array, answers, draw, operators, read
+from .tiny import answers, draw, operators, read
 
 SIZE, UNITS, STEPS = 24, 32, 9
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.quantization.affine import grid_for
 from optkit.quantization.gates import gates, range_before
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.mse import Mse
 
-from .tiny import Array, answers, draw, read
+from .tiny import answers, draw, read
 
 
 def seen_of(values: Array) -> Histogram:

@@ -9,13 +9,13 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, numpy_helper, parser
 
+from optkit.arrays import Array
 from optkit.formats.onnx_simplify import simplify
 from optkit.quantization.half_cast import cast_half
 from optkit.quantization.half_nearness import rounding_session
 from optkit.quantization.half_plan import plan_half
 from optkit.quantization.half_range import out_of_range
 
-Array = np.ndarray[Any, np.dtype[Any]]
 RNG = np.random.default_rng(0)
 WEIGHT = (RNG.normal(size=(40, 40)) / 6).astype(np.float32)
 X = RNG.normal(size=(3, 40)).astype(np.float32)

@@ -6,11 +6,12 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.half_storage import store_bfloat16
 from optkit.runtimes.onnxruntime import open_onnx
 
-from .tiny import Array, answers, draw, read, reference, saved
+from .tiny import answers, draw, read, reference, saved
 
 W = draw(20, 20)
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.insert_dynamic import can_be_dynamic, insert_dynamic
 from optkit.quantization.operators import channel_axis, weight_of
 from optkit.quantization.saturation import fit_pairs
 
-from .tiny import Array, answers, draw, fused, operators, read, reference, saved
+from .tiny import answers, draw, fused, operators, read, reference, saved
 
 ROWS = draw(5, 24, seed=7)
 

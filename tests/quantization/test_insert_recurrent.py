@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.candidates import candidates
 from optkit.quantization.choose import count_ways
 from optkit.quantization.graphs import all_graphs
@@ -13,7 +14,7 @@ from optkit.quantization.insert_recurrent import can_be_recurrent
 from optkit.quantization.instruction_sets import EVERY_X86, ONLY_VNNI, safe_on
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 
-from .tiny import Array, answers, draw, operators, read
+from .tiny import answers, draw, operators, read
 
 SIZE, UNITS, STEPS = 12, 16, 7
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.insert_static import insert_static, tensors_to_observe
@@ -16,7 +17,7 @@ from optkit.quantization.regions import region_nodes
 from optkit.quantization.saturation import fit_pairs
 from optkit.quantization.treatment import shared_grids, weighted_nodes
 
-from .tiny import Array, Feed, answers, draw, fused, grids_for, operators, read, reference, saved
+from .tiny import Feed, answers, draw, fused, grids_for, operators, read, reference, saved
 
 IMAGE = {"x": draw(2, 8, 6, 6, seed=7)}
 ROWS = {"x": draw(3, 12, seed=7)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.calibrate import all_within_reach, calibrate, within_reach
 from optkit.quantization.candidates import candidates
 from optkit.quantization.prepare import prepare
@@ -13,7 +14,7 @@ from optkit.quantization.treatment import Learned, Treatment, Way, build
 from optkit.quantization.watch import Watch
 from optkit.quantization.wishes import Setting
 
-from .tiny import Array, answers, draw, fused, read
+from .tiny import answers, draw, fused, read
 
 BRANCHES = """(float[N,32] x, bool t) => (float[N,8] y) {
     r = Relu(x)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.quantization.affine import quantize_weight, round_weight
 from optkit.quantization.learned_rounding import Rounded, energy, from_rows, learn_rounding, round_weights, row_errors
 from optkit.quantization.operators import channel_axis
@@ -13,7 +14,7 @@ from optkit.quantization.patch_moments import as_rows, patch_moments
 from optkit.quantization.saturation import fit_pairs, worst_pair_sums
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 
-from .tiny import Array, answers, draw, read
+from .tiny import answers, draw, read
 from .tiny import examples as examples_of
 
 LAYERS = {

@@ -4,10 +4,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.masks import ENOUGH, soften_masks
 
-from .tiny import Array, answers, draw, read, saved
+from .tiny import answers, draw, read, saved
 
 SCORES = draw(2, 4, 5, 5, seed=3, scale=4)
 MASK = np.ones((2, 1, 1, 5), np.float32)

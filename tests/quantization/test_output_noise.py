@@ -6,11 +6,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.channel_noise import ChannelNoise
 from optkit.quantization.insert_dynamic import can_be_dynamic
 from optkit.quantization.output_noise import output_noise
 
-from .tiny import Array, answers, draw, read, saved
+from .tiny import answers, draw, read, saved
 
 GRAPH = """(float[N,16] x) => (float[N,4] y) {
     a = MatMul(x, w) l = Mul(a, less) h = Relu(x) b = MatMul(h, v) s = Add(l, b) y = MatMul(s, u) }"""

@@ -4,6 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.affine import grid_for
 from optkit.quantization.integer_layers import IntegerLayer, integer_layers
 from optkit.quantization.patch_moments import as_rows
@@ -11,7 +12,7 @@ from optkit.quantization.reconstruct import better_integers, compare_layer, deci
 from optkit.quantization.saturation import worst_pair_sums
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 
-from .tiny import Array, answers, draw, examples, read
+from .tiny import answers, draw, examples, read
 
 SILENT = lambda *a: None  # noqa: E731
 BODIES = {

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.quantization import saturation
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.operators import channel_axis
 from optkit.quantization.saturation import fit_pairs, worst_pair_sums
 
-Array = np.ndarray[Any, np.dtype[Any]]
 SIXTEEN_BITS = np.iinfo(np.int16)
 
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.output_forms import holds_scores
 from optkit.quantization.score_channels import ScoreAgreement, background_of, find_scores
 
 from .test_fidelity import Answering
-from .tiny import Array, Feed, draw, read
+from .tiny import Feed, draw, read
 
 
 class Placed(Answering):

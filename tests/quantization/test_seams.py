@@ -4,11 +4,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.channel_ranges import channel_ranges
 from optkit.quantization.equalize import equalize, equalize_on, tensors_to_equalize
 from optkit.quantization.seams import add_seams, drop_idle_seams
 
-from .tiny import Array, answers, draw, examples, operators, read, values
+from .tiny import answers, draw, examples, operators, read, values
 
 SPREAD = np.array([0.05, 0.2, 1, 1, 4, 30], np.float32)
 FEED = {"x": draw(8, 3, 6, 6, seed=5)}

@@ -4,12 +4,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.integer_layers import integer_layers
 from optkit.quantization.reconstruct import same_tensor, shift_bias
 from optkit.quantization.settle_biases import believed_shift, settle_biases, side_by_side
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 
-from .tiny import Array, answers, draw, examples, grids_for, read
+from .tiny import answers, draw, examples, grids_for, read
 
 BODY = (
     "(float[N,4,6,6] x) => (float[N,4,6,6] y) { a = Conv<pads=[1,1,1,1]>(x, w, b) r = Relu(a) c = Conv<pads=[1,1,1,1]>(r, v, d)"

@@ -4,13 +4,14 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.divide import Division, divide_inputs
 from optkit.quantization.insert_dynamic import insert_dynamic
 from optkit.quantization.means import channel_means, source_of
 from optkit.quantization.smooth import Products, Seen, find_smoothing, likely_divisions
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 
-from .tiny import Array, answers, draw, examples, read, saved
+from .tiny import answers, draw, examples, read, saved
 
 BRANCHED = "(float[N,7,32] x) => (float[N,7,16] y, float[N,7,6] z, float[N,7,32] r) { r = Relu(x) y = MatMul(r, w) z = MatMul(r, v) }"
 

@@ -7,12 +7,13 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from optkit.arrays import Array
 from optkit.quantization.divide import Division
 from optkit.quantization.pick_divisions import time_of_division
 from optkit.quantization.spread_divisions import Spread, spread_divisions
 from optkit.quantization.treatment import Learned, Treatment, Way, build
 
-from .tiny import Array, answers, draw, examples, proto_of
+from .tiny import answers, draw, examples, proto_of
 
 WIDE = 64
 NETWORK = "(float[N,6,64] x) => (float[N,6,8] y) { a = MatMul(x, w) r = Relu(a) s = Mul(r, k) y = MatMul(s, v) }"

@@ -11,12 +11,12 @@ import onnx_ir as ir
 from onnx import numpy_helper, parser, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.quantization.affine import Grid, grid_for
 from optkit.quantization.graphs import all_graphs
 from optkit.runtimes.onnxruntime import open_onnx
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Feed = Mapping[str, Array]
 
 

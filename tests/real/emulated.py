@@ -8,12 +8,11 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 needs_emulator = [
     pytest.mark.slow,

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import parser
 
+from optkit.arrays import Array
 from optkit.datasets import read_examples
 from optkit.formats import read_artifact
 from optkit.optimize import optimize
@@ -17,7 +18,7 @@ from optkit.passes.quantize_dynamic import QuantizeDynamic
 from optkit.passes.quantize_static import QuantizeStatic
 from optkit.runtimes import open_session
 
-from .emulated import Array, needs_emulator, on_haswell, run_all
+from .emulated import needs_emulator, on_haswell, run_all
 
 pytestmark = needs_emulator
 

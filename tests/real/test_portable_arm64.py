@@ -5,12 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from optkit.arrays import Array
 from optkit.formats import read_artifact
 from optkit.passes.quantize_dynamic import QuantizeDynamic
 from optkit.passes.quantize_static import QuantizeStatic
 
 from . import test_portable_weights as weights
-from .emulated import Array, needs_arm64, on_arm64, run_all
+from .emulated import needs_arm64, on_arm64, run_all
 from .test_portable import SAME, SAMPLES, likeness, quantized
 
 pytestmark = needs_arm64

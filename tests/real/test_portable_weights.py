@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.datasets import read_examples
 from optkit.formats import read_artifact
@@ -15,7 +16,7 @@ from optkit.passes import Job
 from optkit.passes.quantize_weights import QuantizeWeights
 from optkit.runtimes import open_session
 
-from .emulated import Array, needs_emulator, on_haswell, run_all
+from .emulated import needs_emulator, on_haswell, run_all
 
 pytestmark = needs_emulator
 

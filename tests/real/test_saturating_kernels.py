@@ -11,9 +11,10 @@ import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper
 
+from optkit.arrays import Array
 from optkit.quantization.saturation import fit_pairs, has_pairs
 
-from .emulated import Array, needs_emulator, on_haswell
+from .emulated import needs_emulator, on_haswell
 
 pytestmark = needs_emulator
 

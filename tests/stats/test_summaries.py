@@ -1,7 +1,6 @@
 """Summaries that are no means: under weights they are what they are of repeated examples, and the bootstrap holds what it claims."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from optkit.arrays import Array
 from optkit.registry import members
 from optkit.stats import paired
 from optkit.stats.interval import chance_of
 from optkit.stats.paired import mean_difference, summary_difference
 from optkit.stats.summaries import Rows, Summary, make_summary, summarize
 
-Array = np.ndarray[Any, Any]
 Maker = Callable[[np.random.Generator, int], tuple[Array, list[Array], Array]]
 
 

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from optkit.pruning.graph.channels import Array
+from optkit.arrays import Array
 from optkit.pruning.graph.eliminate import Order
 from optkit.pruning.graph.groups import Family, Groups
 

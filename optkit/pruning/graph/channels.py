@@ -5,16 +5,15 @@ Every position of a tracked axis has a number; tied numbers are one unit. Number
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import constant_tensor
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Kept = Callable[[Array], Array]
 """From numbers to a mask of those that stay."""
 Change = Callable[[ir.Node, Kept], None]

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
-from optkit.pruning.graph.channels import Array
+from optkit.arrays import Array
 from optkit.pruning.graph.groups import Groups
 from optkit.quantization.graphs import all_graphs, prune_unused
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optkit.pruning.graph.channels import Array
+from optkit.arrays import Array
 
 DAMPING = 0.01
 """Of H's mean diagonal, added to it: directions that few examples show are not taken for free."""

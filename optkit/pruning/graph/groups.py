@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from optkit.pruning.graph.channels import Array, Change, Channels
+from optkit.arrays import Array
+from optkit.pruning.graph.channels import Change, Channels
 from optkit.pruning.graph.layer_rules import LAYER_RULES, Rule
 from optkit.pruning.graph.move_rules import MOVE_RULES
 from optkit.pruning.graph.pass_rules import PASS_RULES

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optkit.pruning.graph.channels import Array
+from optkit.arrays import Array
 
 MOST = 2048
 """Rows."""

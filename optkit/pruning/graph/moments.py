@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.kept_rows import KeptRows, rows_for
 from optkit.pruning.graph.rows import count_places, groups_of, input_rows, output_rows, weights_per_output
 from optkit.quantization.graphs import prune_unused

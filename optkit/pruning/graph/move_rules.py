@@ -6,7 +6,8 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from optkit.pruning.graph.channels import Array, Channels, Kept, rank_of, size_of
+from optkit.arrays import Array
+from optkit.pruning.graph.channels import Channels, Kept, rank_of, size_of
 from optkit.pruning.graph.layer_rules import Handled, Rule
 from optkit.quantization.graphs import add_constant, add_node, constant_array, graph_of
 from optkit.quantization.operators import attribute

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from optkit.pruning.graph.channels import Array, Channels, rank_of
+from optkit.arrays import Array
+from optkit.pruning.graph.channels import Channels, rank_of
 from optkit.pruning.graph.layer_rules import Handled, Rule, shape_of
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import attribute

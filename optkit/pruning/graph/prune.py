@@ -8,10 +8,10 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
+from optkit.arrays import Array
 from optkit.errors import NothingPaid, UsageError
 from optkit.progress import Progress, silent
 from optkit.pruning.graph.allocate import Competitor, Saving, allocate, removed_units
-from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.cut_out import cut_out
 from optkit.pruning.graph.groups import FLOATS, find_groups
 from optkit.pruning.graph.refit import Refitted, refit

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.cut_out import put
 from optkit.pruning.graph.groups import FLOATS, Groups, weight_axes
 from optkit.pruning.graph.kept_rows import KeptRows, change_and_bias

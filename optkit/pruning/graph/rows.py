@@ -10,8 +10,8 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.pruning.graph import transposed
-from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.layer_rules import shape_of
 from optkit.pruning.graph.windows import auto_pad, integers, kernel_of, reach_of, told_pads
 from optkit.quantization.operators import attribute

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from optkit.pruning.graph.channels import Array
+from optkit.arrays import Array
 from optkit.pruning.graph.windows import auto_pad, integers, kernel_of, reach_of, told_pads
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.progress import Progress
 from optkit.pruning.graph.allocate import Competitor, steps_of
-from optkit.pruning.graph.channels import Array
 from optkit.pruning.graph.cut_out import cut_out, put
 from optkit.pruning.graph.eliminate import Order, Reader, find_order, magnitude_order, refitted
 from optkit.pruning.graph.groups import Family, Groups, weight_axes

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.blocks.blocked import Blocked, Scheme
 from optkit.quantization.blocks.gptq import gptq, row_errors
@@ -15,8 +15,6 @@ from optkit.quantization.blocks.layers import Reader, Weight
 from optkit.quantization.blocks.moments import moments_of
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
 from optkit.quantization.watch import Feeds
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 NAMES = {"rtn": "round to nearest", "hqq": "HQQ", "gptq": "GPTQ"}
 

@@ -1,11 +1,10 @@
 """A weight matrix in unsigned integers of 4 or 8 bits; every group of neighbours along its inputs has a scale and a zero point."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from optkit.arrays import Array
 
 SIZES = (16, 32, 64, 128, 256)
 """Group sizes that ONNX Runtime has kernels for."""

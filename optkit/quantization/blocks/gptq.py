@@ -6,14 +6,11 @@ the Cholesky factor of H⁻¹. Scales and zero points are those of the group a w
 groups of neighbours only: for each group the grid of least squared error, weighted by the energy of its inputs.
 """
 
-from typing import Any
-
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import Blocked, Scheme, grouped, spread
 from optkit.quantization.blocks.round_to_nearest import covering_grid, on_grid
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 DAMPING = 0.01
 """Of H's mean diagonal, added to it, so that directions seldom seen do not take all the error."""

@@ -6,14 +6,11 @@ ONNX Runtime's CPU kernels want whole zero points (those with fractions are 25 t
 rounded, and the scale then fitted to the integers in the same way. A group keeps the grid of nearest rounding where nothing is gained.
 """
 
-from typing import Any
-
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import Blocked, Scheme, grouped, ungrouped
 from optkit.quantization.blocks.round_to_nearest import covering_grid, on_grid
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 POWER = 0.7
 STIFFNESS = 10.0

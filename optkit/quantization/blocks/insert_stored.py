@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import Blocked, grouped
 from optkit.quantization.blocks.layers import Weight, alpha_of
 from optkit.quantization.blocks.pack import halves
 from optkit.quantization.graphs import add_constant, add_node
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def insert_stored(model: ir.Model, weights: Sequence[Weight], blocked: Mapping[str, Blocked]) -> None:

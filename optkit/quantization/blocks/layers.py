@@ -3,15 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import all_graphs, constant_array, constant_tensor
 from optkit.quantization.operators import attribute, is_standard
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SMALLEST = 4096
 """Weights; smaller ones are left as they are: they cost neither memory nor time."""

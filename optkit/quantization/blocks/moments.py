@@ -1,17 +1,15 @@
 """What products read: mean(x xᵀ) of their inputs over the examples, for as many weights at a time as memory allows."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.blocks.layers import Reader, Weight
 from optkit.quantization.patch_moments import patch_moments
 from optkit.quantization.watch import Feeds
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST_INPUT = 8192
 """Inputs of a row: H has that many squared elements."""

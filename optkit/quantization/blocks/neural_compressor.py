@@ -23,7 +23,6 @@ from optkit.quantization.blocks.layers import SHORTEST, SMALLEST
 if TYPE_CHECKING:
     import torch
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Algorithm = Literal["rtn", "gptq", "awq", "auto_round"]
 
 NAMES = {"rtn": "round to nearest", "gptq": "GPTQ", "awq": "AWQ", "auto_round": "AutoRound"}

@@ -1,12 +1,9 @@
 """The bytes in which ONNX Runtime and standard operators read blocked weights."""
 
-from typing import Any
-
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import Blocked, grouped
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def packed_integers(weight: Blocked) -> Array:

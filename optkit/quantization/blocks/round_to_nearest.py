@@ -1,12 +1,9 @@
 """Each weight becomes the nearest integer of a grid that covers its group."""
 
-from typing import Any
-
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import Blocked, Scheme, grouped, ungrouped
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def round_to_nearest(rows: Array, scheme: Scheme) -> Blocked:

@@ -6,11 +6,12 @@ One session serves all: weights are inputs with a default value there, and each 
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress
 from optkit.quantization.blocks.algorithms import Rounded
@@ -22,7 +23,6 @@ from optkit.runtimes.onnxruntime import open_onnx
 if TYPE_CHECKING:
     from optkit.runtimes import Feed, Outputs
 
-Array = np.ndarray[Any, np.dtype[Any]]
 
 FEEDS = 4
 

@@ -2,18 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import ModelError
 from optkit.quantization.blocks.blocked import Blocked
 from optkit.quantization.blocks.insert_packed import insert_packed
 from optkit.quantization.blocks.layers import Reader, find_weights
 from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes, prune_unused, share_names
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def take_over(model: ir.Model, layers: Mapping[str, Blocked], level: int) -> tuple[ir.Model, dict[str, Blocked]]:

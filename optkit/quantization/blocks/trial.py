@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, model_size, save_model
 from optkit.quantization.blocks.algorithms import Rounded
@@ -17,8 +17,6 @@ from optkit.quantization.race import race, raced_feeds
 from optkit.quantization.wishes import Setting, Wishes
 from optkit.runtimes import open_session
 from optkit.stats.interval import Interval
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

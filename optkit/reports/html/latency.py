@@ -1,11 +1,12 @@
 """How long queries took: the whole distribution of each model on one axis, and the medians round by round."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
+from optkit.arrays import Array
 from optkit.reports._places import Place, places_of, rows_of
 from optkit.reports.html.scales import Scale, logarithmic, tick_label, ticks
 from optkit.reports.html.series import Series, measured_at, series_of
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from optkit.report import Report
     from optkit.samples import Samples
 
-Array = np.ndarray[Any, np.dtype[Any]]
 
 WIDE, NARROW = 480.0, 340.0
 """Of pictures, for screens and for phones: text keeps its size."""

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.registry import load
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Rows = Sequence[Sequence[float] | Array] | Array
 
 PLAIN = ("mean", "median")

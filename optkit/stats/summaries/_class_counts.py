@@ -4,7 +4,8 @@ from abc import abstractmethod
 
 import numpy as np
 
-from optkit.stats.summaries import Additive, Array, Rows
+from optkit.arrays import Array
+from optkit.stats.summaries import Additive, Rows
 
 
 class ClassCounts(Additive):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from optkit.stats.summaries import Array, Rows, Summary, divide
+from optkit.arrays import Array
+from optkit.stats.summaries import Rows, Summary, divide
 
 
 class Auroc(Summary):

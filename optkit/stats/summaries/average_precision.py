@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from optkit.stats.summaries import Array, Rows, Summary, divide
+from optkit.arrays import Array
+from optkit.stats.summaries import Rows, Summary, divide
 from optkit.stats.summaries._class_counts import mean_where_known
 
 RECALLS = np.linspace(0, 1, 101)

@@ -1,6 +1,7 @@
 """Mean intersection over union."""
 
-from optkit.stats.summaries import Array, divide
+from optkit.arrays import Array
+from optkit.stats.summaries import divide
 from optkit.stats.summaries._class_counts import ClassCounts, mean_where_known
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from optkit.stats.summaries import Additive, Array, Rows, divide
+from optkit.arrays import Array
+from optkit.stats.summaries import Additive, Rows, divide
 
 
 class Pearson(Additive):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optkit.stats.summaries import Array
+from optkit.arrays import Array
 from optkit.stats.summaries.ratio import Ratio
 
 

@@ -1,18 +1,17 @@
 """Which Q/DQ nodes of a graph stand for what: activations, weights, biases."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import ModelError
 from optkit.quantization.graphs import constant_array, constant_tensor
 from optkit.quantization.operators import WEIGHTED, is_standard, moves
 from optkit.training.graph.fake_quantization import Scale
 from optkit.training.graph.quantizers import Activation, Bias, Weight
 
-Array = np.ndarray[Any, np.dtype[Any]]
 RANGES = {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}
 
 

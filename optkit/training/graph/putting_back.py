@@ -1,10 +1,11 @@
 """What a graph learned as a module, written into the graph."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.quantization.graphs import prune_unused, shared_constant
 from optkit.quantization.saturation import fit_pairs
 from optkit.training.graph.module import Graph
@@ -13,7 +14,6 @@ from optkit.training.graph.quantizers import Weight
 if TYPE_CHECKING:
     from torch import Tensor
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Place = tuple[ir.Node, int]
 
 

@@ -10,11 +10,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_ir.passes.common import ShapeInferencePass
 
+from optkit.arrays import Array
 from optkit.pruning.graph.cut_out import put
 from optkit.pruning.graph.groups import Groups, weight_axes
 from optkit.quantization.watch import open_watched
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Net:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.pruning.graph.cut_out import cut_out
 from optkit.pruning.graph.groups import Groups, find_groups
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Build = Any
 Zeroed = Callable[[ir.Model, Groups, Array], ir.Model]
 Ask = Callable[..., list[Array]]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.pruning.graph import kept_rows
 from optkit.pruning.graph.cut_out import cut_out
@@ -14,7 +15,6 @@ from optkit.pruning.graph.moments import LARGEST
 from optkit.pruning.graph.refit import RIDGES, best_change, refit
 from optkit.quantization.watch import open_watched
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Build = Any
 
 

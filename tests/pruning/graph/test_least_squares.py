@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.pruning.graph.eliminate import Reader, find_order, refitted
 from optkit.pruning.graph.groups import find_groups
@@ -19,7 +20,6 @@ from optkit.pruning.graph.weigh import Limits
 from optkit.quantization.fidelity import Reference
 from optkit.quantization.watch import open_watched
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Build = Any
 Ask = Callable[[ir.Model, Mapping[str, Array]], list[Array]]
 

@@ -8,6 +8,7 @@ import onnx_ir as ir
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.pruning.graph.cut_out import cut_out
 from optkit.pruning.graph.groups import find_groups
@@ -15,7 +16,6 @@ from optkit.pruning.graph.refit import refit
 from optkit.pruning.graph.rows import count_places, input_rows, output_rows, weight_from_rows, weight_rows, weights_per_output
 from optkit.quantization.watch import open_watched
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Build = Any
 Ask = Callable[[ir.Model, Mapping[str, Array]], list[Array]]
 

@@ -1,19 +1,18 @@
 """Small graphs whose weights can be held in groups, and what runs them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import numpy_helper, parser
 
+from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import Blocked, Scheme
 from optkit.quantization.blocks.layers import find_weights
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
 from optkit.runtimes.onnxruntime import open_onnx
 
-Array = np.ndarray[Any, np.dtype[Any]]
 GRAPHS = {
     "matmul": "(float[N,96] x) => (float[N,48] y) { y = MatMul(x, w) }",
     "stacked": "(float[N,3,96] x) => (float[N,3,48] y) { y = MatMul(x, w) }",

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import Blocked, Scheme
 from optkit.quantization.blocks.gptq import gptq, row_errors, weighted_grid
 from optkit.quantization.blocks.round_to_nearest import on_grid, round_to_nearest
 
-from .small import Array, draw
+from .small import draw
 
 
 def moments_of_inputs(inputs: int, seed: int, count: int = 400) -> Array:

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from onnxruntime.capi import _pybind_state as runtime
 
+from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import SIZES, Blocked, Scheme, grouped, spread
 from optkit.quantization.blocks.hqq import POWER, half_quadratic
 from optkit.quantization.blocks.pack import halves, packed_integers, packed_zeros
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
 from optkit.runtimes.onnxruntime import open_onnx
 
-from .small import Array, draw
+from .small import draw
 
 schemes = st.builds(Scheme, st.sampled_from([4, 8]), st.sampled_from(SIZES), st.booleans(), st.booleans())
 

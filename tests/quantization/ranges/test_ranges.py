@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optkit.quantization.affine import Array, grid_for
+from optkit.arrays import Array
+from optkit.quantization.affine import grid_for
 from optkit.quantization.histogram import BINS, Histogram
 from optkit.quantization.ranges.entropy import Entropy
 from optkit.quantization.ranges.min_max import MinMax

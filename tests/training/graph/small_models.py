@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 
-Array = np.ndarray[Any, np.dtype[Any]]
 CLASSES = 4
 
 

@@ -1,7 +1,5 @@
 """Rounding while training: the integers of ONNX QuantizeLinear and of the portable rule, and the gradients of LSQ."""
 
-from typing import Any
-
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -14,8 +12,6 @@ from optkit.quantization.saturation import LARGEST_PAIR, fit_pairs
 torch = pytest.importorskip("torch")
 
 from optkit.training.graph.fake_quantization import Scale, fake_quantize, pull_in, round_to  # noqa: E402
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @given(st.floats(1e-3, 1), st.integers(0, 255), st.integers(0, 2**32 - 1))

@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from optkit.arrays import Array
 from optkit.errors import ModelError
 
 torch = pytest.importorskip("torch")
@@ -17,7 +18,6 @@ torch = pytest.importorskip("torch")
 from optkit.training.graph import make_trainable  # noqa: E402
 from optkit.training.graph.operators import OPERATORS  # noqa: E402
 
-Array = np.ndarray[Any, np.dtype[Any]]
 rng = np.random.default_rng(0)
 
 
