@@ -101,7 +101,7 @@ def _score(entry: Entry, files: Mapping[str, Path], asked: Asked, seen: _Seen) -
                 seen.scores[name] = judged_by_referee(asked.referee, entry.name, path, entry.evaluation, kept)
             else:
                 assert asked.metric is not None
-                seen.scores[name] = judged_by_metric(asked.metric, asked.output, entry.evaluated(entry.session()), path)
+                seen.scores[name] = judged_by_metric(asked.metric, asked.output, entry.evaluated(entry.session()), path, entry.model)
         except OptkitError as error:
             if name == FLOAT:
                 raise

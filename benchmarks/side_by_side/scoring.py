@@ -3,7 +3,7 @@
 import json
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from optkit.stats.interval import Interval
 from optkit.stats.paired import mean_difference, summary_difference
 from optkit.stats.proportions import paired_share_difference
 from optkit.stats.summaries.auroc import Auroc
+
+MOST = 1e12
+"""Energy over noise, and noise over energy: 120 dB."""
 
 
 @dataclass(frozen=True)
@@ -42,34 +45,45 @@ class Score:
 
 
 class Fidelity:
-    """Float32's answers to some examples, one feed at a time, and how near a file's come."""
+    """How near a file's answers come to float32's, in dB of what varies: an output's part that is the same for all examples carries no
+    information, and must not make an error look small. Of several outputs the one that suffers most counts, example by example.
+    """
 
     def __init__(self, session: Session, examples: Examples, output: str | None) -> None:
-        self.metric = find_metric("sqnr", output)
         self.feeds = list(full_feeds(session, examples))
-        self.truth = [_with_axis(session.run(feed), examples.whole) for feed in self.feeds]
-        self.whole = examples.whole
+        self.truth = [session.run(feed) for feed in self.feeds]
+        floats = [name for name, array in self.truth[0].items() if array.dtype.kind == "f"]
+        names = [output] if output is not None else floats or list(self.truth[0])
+        self.varies = {name: _varying([answer[name] for answer in self.truth]) for name in names}
+        """Of every output that is judged."""
 
     def of(self, path: Path) -> Score:
-        """dB of every example. Raises ModelError for a file whose answers are not finite or never change, and what opening it raises."""
+        """dB of every feed. Raises ModelError for a file whose answers are not finite or never change, and what opening it raises."""
         session = open_session(path)
-        names = {port.name for port in session.inputs}
-        given = [_with_axis(session.run({k: v for k, v in feed.items() if k in names}), self.whole) for feed in self.feeds]
-        if any(not np.isfinite(a).all() for got in given for a in got.values() if a.dtype.kind == "f"):
+        known = {port.name for port in session.inputs}
+        given = [session.run({k: v for k, v in feed.items() if k in known}) for feed in self.feeds]
+        if any(_breaks(got[name], truth[name]) for got, truth in zip(given, self.truth, strict=True) for name in self.varies):
             raise ModelError("its answers are not finite", where=str(path))
         if _constant(given) and not _constant(self.truth):
             raise ModelError("its answers do not depend on the input", where=str(path))
-        found = [self.metric.score(got, None, truth) for got, truth in zip(given, self.truth, strict=True)]
-        values = np.concatenate(found)
+        values = np.array([self._decibels(got, truth) for got, truth in zip(given, self.truth, strict=True)])
         return Score("sqnr", float(values.mean()), values)
 
+    def _decibels(self, got: Mapping[str, Array], truth: Mapping[str, Array]) -> float:
+        noise = max(_noise(got[name], truth[name]) / size for name, size in self.varies.items())
+        return float(-10 * np.log10(np.clip(noise, 1 / MOST, MOST)))
 
-def judged_by_metric(word: str, output: str | None, examples: Examples, path: Path) -> Score:
-    """The score that a metric (a word or module:function) gives each example."""
+
+def judged_by_metric(word: str, output: str | None, examples: Examples, path: Path, original: Path) -> Score:
+    """The score that a metric (a word or module:function) gives each example: against labels, or against the original's answers."""
     metric, session = find_metric(word, output), open_session(path)
+    beside = open_session(original) if metric.needs == "reference" else None
     found = []
     for number, feed in enumerate(full_feeds(session, examples)):
         answer = _with_axis(session.run(feed), examples.whole)
+        if beside is not None:
+            found.append(metric.score(answer, None, _with_axis(beside.run(feed), examples.whole)))
+            continue
         rows = len(next(iter(answer.values())))
         labels = None if examples.labels is None else examples.labels[number * rows : (number + 1) * rows]
         found.append(metric.score({name: array[: len(labels)] for name, array in answer.items()} if labels is not None else answer, labels))
@@ -111,6 +125,32 @@ def _auroc(metric: str, values: Array, labels: Array) -> Score:
 
 def _with_axis(answer: dict[str, Array], whole: bool) -> dict[str, Array]:
     return {name: array[None] for name, array in answer.items()} if whole else answer
+
+
+def _varying(answers: Sequence[Array]) -> float:
+    """Mean energy of a value's distance from its mean over examples; of the values themselves where nothing varies, or shapes differ."""
+    known = [_finite(a) for a in answers]
+    alike = len(known) > 1 and len({a.shape for a in known}) == 1
+    centre = np.mean(known, axis=0) if alike else 0.0
+    return _energy([a - centre for a in known]) or _energy(known) or 1.0
+
+
+def _energy(arrays: Sequence[Array]) -> float:
+    return float(np.mean([np.square(a).mean() for a in arrays]))
+
+
+def _noise(got: Array, truth: Array) -> float:
+    return float(np.square(_finite(got) - _finite(truth)).mean()) if got.shape == truth.shape else float("inf")
+
+
+def _finite(values: Array) -> Array:
+    """As float64; a mask's infinities, which every sound file has too, count for nothing."""
+    return np.nan_to_num(np.asarray(values, np.float64), nan=0, posinf=0, neginf=0)
+
+
+def _breaks(got: Array, truth: Array) -> bool:
+    """Whether anything is not finite where float32's answer is."""
+    return got.shape == truth.shape and not bool((np.isfinite(got) | ~np.isfinite(truth)).all())
 
 
 def _constant(answers: Sequence[dict[str, Array]]) -> bool:
