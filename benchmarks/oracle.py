@@ -25,15 +25,15 @@ from exhaustive.toggles import climb
 from optkit.datasets import read_examples
 from optkit.errors import OptkitError
 from optkit.formats.onnx import load_model
-from optkit.quantization.calibrate import calibrate
-from optkit.quantization.candidates import candidates
-from optkit.quantization.node_times import gains, node_times
-from optkit.quantization.prepare import prepare_checked
-from optkit.quantization.race import race
-from optkit.quantization.sensitivity import noise_by_node
-from optkit.quantization.treatment import Way
-from optkit.quantization.trial import Bench
-from optkit.quantization.wishes import Setting
+from optkit.quantization.choosing.sensitivity import noise_by_node
+from optkit.quantization.float_graph.prepare import prepare_checked
+from optkit.quantization.variants.calibrate import calibrate
+from optkit.quantization.variants.candidates import candidates
+from optkit.quantization.variants.node_times import gains, node_times
+from optkit.quantization.variants.race import race
+from optkit.quantization.variants.treatment import Way
+from optkit.quantization.variants.trial import Bench
+from optkit.quantization.variants.wishes import Setting
 from optkit.records import write_record
 from optkit.runtimes import full_feeds, open_session
 from optkit.stats.interval import Interval

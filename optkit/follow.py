@@ -20,7 +20,7 @@ from optkit.plan.preview import Material, compared_on, gather
 from optkit.plan.torch_source import trusting_recipe
 from optkit.progress import Progress, silent
 from optkit.prove import prove
-from optkit.quantization.calibration_note import NOTE
+from optkit.quantization.calibration.note import NOTE
 from optkit.report import Report
 from optkit.reports import html, json, markdown
 from optkit.store import Store, default_place

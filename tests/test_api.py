@@ -12,7 +12,7 @@ from optkit.errors import RecipeError, UsageError
 from optkit.follow import RunResult
 from optkit.manifest import changes
 from optkit.measure import Measurement, measure
-from optkit.quantization.wishes import Wishes
+from optkit.quantization.variants.wishes import Wishes
 from optkit.recipe import Data, Measure, Recipe, Step
 from optkit.recipe.reading import make_pass
 from optkit.report import Report, load_report

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.operators import attribute, weight_of
-from optkit.quantization.treatment import Treatment
+from optkit.quantization.variants.treatment import Treatment
 
 BLOCKS = 6
 """Parts that the layers are cut into, in order; every run of neighbouring parts is tried."""

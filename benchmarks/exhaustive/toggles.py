@@ -6,8 +6,8 @@ from dataclasses import replace
 from exhaustive.ground import Configuration, Ground, written
 
 from optkit.errors import OptkitError
-from optkit.quantization.race import race
-from optkit.quantization.treatment import Treatment
+from optkit.quantization.variants.race import race
+from optkit.quantization.variants.treatment import Treatment
 from optkit.runtimes import open_session
 
 RACE = 1.5

@@ -11,7 +11,7 @@ from optkit.progress import Progress, silent
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
-    from optkit.quantization.clipping import Fit, Ranged
+    from optkit.quantization.calibration.clipping import Fit, Ranged
 
 SCHEMA = 1
 FEWEST = 8
@@ -71,7 +71,7 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
     clip are judged. Raises ModelError for a model without quantized activations, DataError for too few examples.
     """
     from optkit.formats.onnx import load_model
-    from optkit.quantization.clipping import fits, ranged_activations
+    from optkit.quantization.calibration.clipping import fits, ranged_activations
 
     loaded = load_model(model)
     tensors = ranged_activations(loaded)

@@ -7,7 +7,7 @@ import numpy as np
 from optkit.drift.stored import Stored
 
 if TYPE_CHECKING:
-    from optkit.quantization.clipping import Fit
+    from optkit.quantization.calibration.clipping import Fit
 
 TENSOR_LOSS = 3.0
 """dB that one range may lose more: twice the squared error, half a bit."""
@@ -24,7 +24,7 @@ def exceeds(fit: "Fit", loss_then: float | None, among: int) -> bool:
     """Whether a range loses too much, one-sided at 5 % for all `among` ranges together (Bonferroni)."""
     from scipy.special import stdtrit
 
-    from optkit.quantization.clipping import jackknife
+    from optkit.quantization.calibration.clipping import jackknife
 
     parts = len(fit.without)
     if parts < 2 or (loss_then is None and fit.clipped < CLIPPING):
@@ -37,7 +37,7 @@ def mean_exceeds(found: "dict[str, Fit]", stored: Stored) -> tuple[float | None,
     """How much more all ranges lose on average than they did, and its one-sided 95 % lower bound; None where none is known."""
     from scipy.special import stdtrit
 
-    from optkit.quantization.clipping import jackknife
+    from optkit.quantization.calibration.clipping import jackknife
 
     known = [(fit, stored.tensors[name].loss) for name, fit in found.items() if name in stored.tensors]
     if not known:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optkit.quantization.calibration_note import NOTE
+from optkit.quantization.calibration.note import NOTE
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from optkit.inspection.predict import BATCH
 from optkit.inspection.under_roof import Draft
 from optkit.passes._judging import judged_of, split
 from optkit.progress import Progress
-from optkit.quantization.calibrate import all_within_reach, calibrate
-from optkit.quantization.candidates import candidates
-from optkit.quantization.choose import refuse_hopeless
-from optkit.quantization.decide import time_ratio
-from optkit.quantization.prepare import prepare_checked
-from optkit.quantization.treatment import Treatment, Way
-from optkit.quantization.trial import Bench, Trial
-from optkit.quantization.wishes import Setting, Wishes
+from optkit.quantization.choosing.choose import refuse_hopeless
+from optkit.quantization.choosing.decide import time_ratio
+from optkit.quantization.float_graph.prepare import prepare_checked
+from optkit.quantization.variants.calibrate import all_within_reach, calibrate
+from optkit.quantization.variants.candidates import candidates
+from optkit.quantization.variants.treatment import Treatment, Way
+from optkit.quantization.variants.trial import Bench, Trial
+from optkit.quantization.variants.wishes import Setting, Wishes
 from optkit.runtimes import fixed_batch, full_feeds, open_session
 from optkit.runtimes._clocks import Clock
 from optkit.runtimes._lanes import Here, opener

@@ -7,8 +7,8 @@ import onnx_ir as ir
 
 from optkit.errors import OptkitError
 from optkit.layers.tensors import Graph, dequantized, product_of
+from optkit.quantization.float_graph.prepare import prepare
 from optkit.quantization.operators import weight_of
-from optkit.quantization.prepare import prepare
 
 
 class Excluding:

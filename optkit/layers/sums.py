@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optkit.arrays import Array
-from optkit.quantization.fidelity import decibels
+from optkit.quantization.fidelity.reference import decibels
 
 LARGEST = 65504.0
 """Beyond float16's largest number one is as good as another; squares do not overflow."""

@@ -21,7 +21,7 @@ from optkit.layers.tensors import Graph, scores_behind
 from optkit.layers.watch import FLOATS, Seen, Values, Watched, feeds, in_groups, open_graph
 from optkit.measure._feeds import fitted
 from optkit.progress import Progress
-from optkit.quantization.fidelity import decibels
+from optkit.quantization.fidelity.reference import decibels
 from optkit.quantization.recognise import already_quantized, half_precision
 from optkit.runtimes import Session
 

@@ -2,7 +2,7 @@
 
 from optkit.artifact import Artifact
 from optkit.formats.onnx import load_model
-from optkit.quantization.output_forms import is_features
+from optkit.quantization.fidelity.output_forms import is_features
 
 
 def gives_features(model: Artifact, output: str | None) -> bool:

@@ -3,8 +3,8 @@
 from optkit.passes import Job
 from optkit.quantization.blocks.choose import Choice as ChoiceOfBlocks
 from optkit.quantization.blocks.trial import Trial as TrialOfBlocks
-from optkit.quantization.choose import Choice
-from optkit.quantization.trial import Trial
+from optkit.quantization.choosing.choose import Choice
+from optkit.quantization.variants.trial import Trial
 from optkit.stats.interval import Interval
 
 

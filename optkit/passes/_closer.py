@@ -14,10 +14,10 @@ def reconstruct_closer(source: Artifact, target: Path, job: Job, *, weights: boo
     Raises NothingPaid where no layer can be decided anew; ModelError where there is no float model to hold it against.
     """
     from optkit.formats.onnx import load_model, save_model
-    from optkit.quantization.fidelity import Reference
-    from optkit.quantization.prepare import prepare
+    from optkit.quantization.fidelity.reference import Reference
+    from optkit.quantization.float_graph.prepare import prepare
     from optkit.quantization.recognise import already_quantized
-    from optkit.quantization.reconstruct import reconstruct
+    from optkit.quantization.rounding.reconstruct import reconstruct
     from optkit.runtimes import full_feeds, open_session
 
     if job.examples is None or job.examples.synthetic:

@@ -10,7 +10,7 @@ from optkit.errors import ModelError
 from optkit.formats.torch import TorchModel, save_torch
 from optkit.formats.torch_export import NEWEST, export
 from optkit.passes import Job
-from optkit.quantization.race import race
+from optkit.quantization.variants.race import race
 from optkit.stats.interval import Interval
 
 if TYPE_CHECKING:

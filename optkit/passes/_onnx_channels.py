@@ -16,11 +16,11 @@ from optkit.passes._judging import JUDGED, split
 from optkit.pruning.graph.prune import MOST, Measure, Pruned, Pruner, Setting, Wishes
 from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched
-from optkit.quantization.fidelity import Fidelity, Reference
-from optkit.quantization.prepare import Prepared, prepare, same_answers
-from optkit.quantization.race import Feed, race, raced_feeds
+from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.fidelity.reference import Fidelity, Reference
+from optkit.quantization.float_graph.prepare import Prepared, prepare, same_answers
 from optkit.quantization.recognise import already_quantized
-from optkit.quantization.watch import Feeds
+from optkit.quantization.variants.race import Feed, race, raced_feeds
 from optkit.runtimes import full_feeds, open_session
 from optkit.runtimes._typical import Typical
 from optkit.stats.interval import Interval

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from optkit.errors import UsageError
 from optkit.pruning.patterns import matched
-from optkit.quantization.prepare import prepare
+from optkit.quantization.float_graph.prepare import prepare
 
 
 def check_patterns(model: ir.Model, exclude: Sequence[str]) -> None:

@@ -25,8 +25,8 @@ def rewrite_same(
     Raises NothingPaid, saying `nothing`, where it changed none, and where the answers are not the same.
     """
     from optkit.formats.onnx import load_model, save_model
-    from optkit.quantization.choose import refuse_hopeless
-    from optkit.quantization.prepare import prepare_checked, same_answers
+    from optkit.quantization.choosing.choose import refuse_hopeless
+    from optkit.quantization.float_graph.prepare import prepare_checked, same_answers
     from optkit.runtimes import full_feeds, open_session
 
     if job.examples is None or job.examples.synthetic:

@@ -11,8 +11,8 @@ from optkit.errors import NothingPaid
 from optkit.passes import Job, Pass
 
 if TYPE_CHECKING:
-    from optkit.quantization.half import Halved
-    from optkit.quantization.half_nearness import Nearness
+    from optkit.quantization.half.halving import Halved
+    from optkit.quantization.half.nearness import Nearness
 
 LARGEST_SHARE = 0.98
 """Of the original's size: what shrinks less is not worth other numbers."""
@@ -42,7 +42,7 @@ class CastHalf(Pass):
         """Raises NothingPaid when hardly anything can be float16 or the answers suffer, ModelError when the runtime refuses the result."""
         from optkit.formats.onnx import load_model
         from optkit.formats.onnx_simplify import simplify
-        from optkit.quantization.half import prepare_halving
+        from optkit.quantization.half.halving import prepare_halving
 
         if self.type == "bfloat16":
             self._store(source, target, job)
@@ -66,7 +66,7 @@ class CastHalf(Pass):
 
     def _store(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model
-        from optkit.quantization.half_storage import store_checked
+        from optkit.quantization.half.storage import store_checked
 
         stored = store_checked(
             load_model(source.path), source.path, target, job.examples, self.examples, job.threads, job.seed, job.progress

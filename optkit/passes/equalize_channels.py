@@ -21,7 +21,7 @@ class EqualizeChannels(Pass):
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Raises NothingPaid where no tensor gains, or the answers would change."""
         from optkit.passes._same import rewrite_same
-        from optkit.quantization.equalize import equalize_on
+        from optkit.quantization.channels.equalize import equalize_on
 
         rewrite_same(
             source,

@@ -29,7 +29,7 @@ class FuseTransformer(Pass):
         from optkit.formats.onnx import load_model, save_model
         from optkit.formats.onnx_fuse import fuse
         from optkit.formats.onnx_simplify import simplify
-        from optkit.quantization.likeness import try_both
+        from optkit.quantization.fidelity.likeness import try_both
 
         job.progress("fusing", 0, 0)
         fused, gained = fuse(simplify(load_model(source.path)), self.family)

@@ -23,9 +23,9 @@ from optkit.passes._parameters import (
     Target,
 )
 from optkit.passes._patterns import check_patterns
-from optkit.quantization.calibration_note import NOTE, calibration_note
-from optkit.quantization.instruction_sets import safe_on
-from optkit.quantization.wishes import Setting, Wishes
+from optkit.quantization.calibration.note import NOTE, calibration_note
+from optkit.quantization.integer_graph.instruction_sets import safe_on
+from optkit.quantization.variants.wishes import Setting, Wishes
 
 
 class Quantize(Pass):
@@ -53,7 +53,7 @@ class Quantize(Pass):
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model
         from optkit.formats.onnx_simplify import free_constant_inputs
-        from optkit.quantization.choose import choose, refuse_hopeless
+        from optkit.quantization.choosing.choose import choose, refuse_hopeless
 
         model = load_model(source.path)
         free_constant_inputs(model)

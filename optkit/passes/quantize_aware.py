@@ -166,8 +166,8 @@ class QuantizeAware(TrainingPass):
 
     def _note(self, made: "ir.Model", examples: "Examples", job: Job) -> None:
         """What quantize_static notes, of the model as it was trained."""
-        from optkit.quantization.calibration_note import NOTE, calibration_note
-        from optkit.quantization.instruction_sets import safe_on
+        from optkit.quantization.calibration.note import NOTE, calibration_note
+        from optkit.quantization.integer_graph.instruction_sets import safe_on
 
         job.note("safe_on", list(safe_on(made)))
         if seen := calibration_note(made, examples.spread(self.samples), job.threads, self.max_memory):

@@ -8,11 +8,11 @@ from optkit.errors import NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import NodesInFloat, Target
 from optkit.passes._patterns import check_patterns
-from optkit.quantization.candidates import candidates
-from optkit.quantization.choose import count_ways, refuse_hopeless
-from optkit.quantization.instruction_sets import safe_on
-from optkit.quantization.prepare import prepare
-from optkit.quantization.treatment import Learned, build
+from optkit.quantization.choosing.choose import count_ways, refuse_hopeless
+from optkit.quantization.float_graph.prepare import prepare
+from optkit.quantization.integer_graph.instruction_sets import safe_on
+from optkit.quantization.variants.candidates import candidates
+from optkit.quantization.variants.treatment import Learned, build
 
 
 class QuantizeDynamic(OnnxPass):

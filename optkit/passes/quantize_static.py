@@ -8,14 +8,14 @@ from optkit.errors import DataError, NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import CalibrationMemory, CalibrationSamples, NodesInFloat, Ranges, Regions, Target
 from optkit.passes._patterns import check_patterns
-from optkit.quantization.calibrate import calibrate, within_reach
-from optkit.quantization.calibration_note import NOTE, calibration_note
-from optkit.quantization.candidates import candidates
-from optkit.quantization.choose import count_ways, refuse_hopeless
-from optkit.quantization.instruction_sets import safe_on
-from optkit.quantization.prepare import prepare
-from optkit.quantization.treatment import build
-from optkit.quantization.wishes import Setting
+from optkit.quantization.calibration.note import NOTE, calibration_note
+from optkit.quantization.choosing.choose import count_ways, refuse_hopeless
+from optkit.quantization.float_graph.prepare import prepare
+from optkit.quantization.integer_graph.instruction_sets import safe_on
+from optkit.quantization.variants.calibrate import calibrate, within_reach
+from optkit.quantization.variants.candidates import candidates
+from optkit.quantization.variants.treatment import build
+from optkit.quantization.variants.wishes import Setting
 
 
 class QuantizeStatic(OnnxPass):

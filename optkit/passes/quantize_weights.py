@@ -23,8 +23,8 @@ from optkit.passes._parameters import (
 from optkit.quantization.blocks.algorithms import NAMES
 from optkit.quantization.blocks.choose import Asked, Choice, choose
 from optkit.quantization.blocks.trial import Trial, bits_text
-from optkit.quantization.instruction_sets import safe_on
-from optkit.quantization.wishes import Setting, Wishes
+from optkit.quantization.integer_graph.instruction_sets import safe_on
+from optkit.quantization.variants.wishes import Setting, Wishes
 
 
 class QuantizeWeights(Pass):

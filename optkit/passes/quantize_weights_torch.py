@@ -111,8 +111,8 @@ class QuantizeWeightsTorch(Pass):
 
     def _judge(self, model: "TorchModel", made: "ir.Model", judging: "Examples", target: Path, job: Job) -> None:
         """Note how faithful the result is. Raises NothingPaid where it loses too much."""
-        from optkit.quantization.fidelity import Reference
-        from optkit.quantization.room import room, shortfall
+        from optkit.quantization.fidelity.reference import Reference
+        from optkit.quantization.fidelity.room import room, shortfall
         from optkit.runtimes import open_session
         from optkit.runtimes.torch import TorchSession
 

@@ -38,7 +38,7 @@ class SimplifyGraph(Pass):
         self._check(source, target, job)
 
     def _check(self, source: Artifact, target: Path, job: Job) -> None:
-        from optkit.quantization.likeness import try_both
+        from optkit.quantization.fidelity.likeness import try_both
 
         found = try_both(source.path, target, job.examples, threads=job.threads, seed=job.seed)
         if found.difference:

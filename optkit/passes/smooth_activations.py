@@ -29,11 +29,11 @@ class SmoothActivations(Pass):
         from optkit.passes._same import rewrite_same
 
         def divide(model: "ir.Model", examples: "Examples") -> "tuple[ir.Model, int]":
-            from optkit.quantization.divide import divide_inputs
+            from optkit.quantization.channels.divide import divide_inputs
+            from optkit.quantization.channels.measured_divisions import measured_divisions
+            from optkit.quantization.channels.smooth import find_smoothing
             from optkit.quantization.graphs import prune_unused, share_names
-            from optkit.quantization.insert_dynamic import can_be_dynamic
-            from optkit.quantization.measured_divisions import measured_divisions
-            from optkit.quantization.smooth import find_smoothing
+            from optkit.quantization.integer_graph.insert_dynamic import can_be_dynamic
 
             few = examples.spread(self.samples)
             found = find_smoothing(model, few, threads=job.threads, progress=job.progress, limit=self.max_memory)

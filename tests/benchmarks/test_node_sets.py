@@ -3,7 +3,7 @@ import onnx_ir as ir
 from exhaustive.node_sets import by_block, by_kind, by_rank, kinds_of, slowest_first
 from onnx import TensorProto, helper, numpy_helper
 
-from optkit.quantization.treatment import Treatment, Way
+from optkit.quantization.variants.treatment import Treatment, Way
 
 
 def small_model() -> ir.Model:

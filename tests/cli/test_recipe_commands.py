@@ -10,7 +10,7 @@ import pytest
 
 from optkit.plan import make_plan
 from optkit.plan.preview import gather
-from optkit.quantization.wishes import Wishes
+from optkit.quantization.variants.wishes import Wishes
 from optkit.recipe import read_recipe, read_recipe_text
 from optkit.recipe.ready import folder, ready_recipes
 from optkit.registry import load, members

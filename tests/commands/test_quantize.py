@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper, parser
 
 from optkit.cli import main
-from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.variants.trial import Bench, Trial
 from optkit.stats.interval import Interval
 
 Quantize = Callable[..., Result]
@@ -53,7 +53,7 @@ def take(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
         return [replace(t, ratio=Interval(r, r - 0.01, r + 0.01)) for t in trials for r in [ratio if t.treatment.ways else max(1.0, ratio)]]
 
     monkeypatch.setattr(Bench, "time", time)
-    monkeypatch.setattr("optkit.quantization.choose.node_times", lambda *_: {})
+    monkeypatch.setattr("optkit.quantization.choosing.choose.node_times", lambda *_: {})
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from optkit.errors import DataError, ModelError
 from optkit.formats import read_artifact
 from optkit.optimize import optimize
 from optkit.passes.quantize_static import QuantizeStatic
-from optkit.quantization.clipping import Fit
+from optkit.quantization.calibration.clipping import Fit
 
 
 def port(name: str, *shape: int | str) -> onnx.ValueInfoProto:

@@ -18,8 +18,8 @@ from optkit.formats.onnx import load_model, save_model
 from optkit.layers import LayerComparison, compare_layers
 from optkit.layers.sums import Noise
 from optkit.quantization.affine import grid_for
-from optkit.quantization.insert_dynamic import insert_dynamic
-from optkit.quantization.insert_static import insert_static, tensors_to_observe
+from optkit.quantization.integer_graph.insert_dynamic import insert_dynamic
+from optkit.quantization.integer_graph.insert_static import insert_static, tensors_to_observe
 from optkit.quantization.operators import weight_of
 
 DATA = Examples("data.npz", {"x": np.random.default_rng(5).normal(size=(8, 3, 12, 12)).astype(np.float32)})

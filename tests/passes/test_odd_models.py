@@ -18,7 +18,7 @@ from optkit.passes import Pass
 from optkit.passes.cast_half import CastHalf
 from optkit.passes.quantize import Quantize
 from optkit.passes.simplify_graph import SimplifyGraph
-from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.variants.trial import Bench, Trial
 from optkit.runtimes import full_feeds, open_session
 from optkit.stats.interval import Interval
 
@@ -42,7 +42,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
         return [replace(t, ratio=Interval(r, r, r)) for t, r in zip(given, ratios, strict=True)]
 
     monkeypatch.setattr(Bench, "time", time)
-    monkeypatch.setattr("optkit.quantization.choose.node_times", lambda *_: {})
+    monkeypatch.setattr("optkit.quantization.choosing.choose.node_times", lambda *_: {})
 
 
 CASES = [(name, word) for name in ODD for word in PASSES]

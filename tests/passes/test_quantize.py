@@ -20,7 +20,7 @@ from optkit.optimize import optimize
 from optkit.passes import Job
 from optkit.passes._judging import ENOUGH_TO_SPLIT, HELD_OUT, split
 from optkit.passes.quantize import Quantize
-from optkit.quantization.trial import Bench, Trial
+from optkit.quantization.variants.trial import Bench, Trial
 from optkit.stats.interval import Interval
 
 ROWS = np.random.default_rng(5).normal(size=(60, 48)).astype("f")
@@ -34,7 +34,7 @@ def _half_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return [replace(t, ratio=Interval(r, r, r)) for t in trials for r in [0.5 if t.treatment.ways else 1.0]]
 
     monkeypatch.setattr(Bench, "time", time)
-    monkeypatch.setattr("optkit.quantization.choose.node_times", lambda *_: {})
+    monkeypatch.setattr("optkit.quantization.choosing.choose.node_times", lambda *_: {})
 
 
 def source_of(folder: Path, batch: int | str = "N") -> Artifact:

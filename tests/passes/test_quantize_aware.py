@@ -15,7 +15,7 @@ from optkit.formats import read_artifact
 from optkit.formats.onnx import load_model, save_model
 from optkit.passes import Job
 from optkit.passes.quantize_static import QuantizeStatic
-from optkit.quantization.instruction_sets import overflowing
+from optkit.quantization.integer_graph.instruction_sets import overflowing
 from optkit.runtimes import open_session
 
 pytest.importorskip("torch")

@@ -21,7 +21,7 @@ from optkit.passes.quantize_dynamic import QuantizeDynamic
 from optkit.passes.quantize_static import QuantizeStatic
 from optkit.passes.round_weights import RoundWeights
 from optkit.passes.smooth_activations import SmoothActivations
-from optkit.quantization.fidelity import Reference
+from optkit.quantization.fidelity.reference import Reference
 from optkit.runtimes import full_feeds, open_session
 
 DRAW = np.random.default_rng(0)

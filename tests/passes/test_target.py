@@ -15,7 +15,7 @@ from optkit.manifest import read_manifest
 from optkit.optimize import optimize
 from optkit.passes.quantize_dynamic import QuantizeDynamic
 from optkit.passes.quantize_static import QuantizeStatic
-from optkit.quantization.instruction_sets import overflowing
+from optkit.quantization.integer_graph.instruction_sets import overflowing
 
 WIDE = 64
 

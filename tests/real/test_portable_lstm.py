@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 from onnx import numpy_helper, parser
 
-from optkit.quantization.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
 
 from .emulated import needs_emulator, on_haswell, run_all
 

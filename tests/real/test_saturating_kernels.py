@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from optkit.arrays import Array
-from optkit.quantization.saturation import fit_pairs, has_pairs
+from optkit.quantization.integer_graph.saturation import fit_pairs, has_pairs
 
 from .emulated import needs_emulator, on_haswell
 

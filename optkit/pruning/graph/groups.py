@@ -56,7 +56,7 @@ def find_groups(model: ir.Model, exclude: Sequence[str] = (), steady: Mapping[st
 
     `steady` gives sizes that were the same on all examples (see `sizes`), for where the graph does not tell them.
 
-    Every node needs a name of its own, constants must be initializers (see `optkit.quantization.prepare`).
+    Every node needs a name of its own, constants must be initializers (see `optkit.quantization.float_graph.prepare`).
     """
     channels = Channels(steady=steady or {})
     for node in model.graph:

@@ -11,8 +11,8 @@ from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.pruning.graph.kept_rows import KeptRows, rows_for
 from optkit.pruning.graph.rows import count_places, groups_of, input_rows, output_rows, weights_per_output
+from optkit.quantization.calibration.watch import Feeds, Watch
 from optkit.quantization.graphs import prune_unused
-from optkit.quantization.watch import Feeds, Watch
 
 ROWS = 1 << 15
 """Of a layer that are looked at in all, drawn with a fixed seed; more teach nothing new."""

@@ -17,9 +17,9 @@ from optkit.pruning.graph.groups import FLOATS, find_groups
 from optkit.pruning.graph.refit import Refitted, refit
 from optkit.pruning.graph.sizes import count_parameters, macs_by_node, observed_shapes, one_feed, steady_sizes
 from optkit.pruning.graph.weigh import Limits, find_competitors, find_orders, find_readers
-from optkit.quantization.fidelity import Reference
+from optkit.quantization.calibration.watch import Feeds, open_watched
+from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import all_graphs, constant_tensor
-from optkit.quantization.watch import Feeds, open_watched
 
 WORK = 1e12
 """Multiply-accumulates that running examples through the model may take while weights are solved again: about a minute of one core."""
@@ -70,7 +70,7 @@ class Size:
 class Pruner:
     """Everything that is worked out once for a model; `prune` then makes models of it for any ratio.
 
-    `model` is as `optkit.quantization.prepare` leaves it. Raises NothingPaid where nothing can go.
+    `model` is as `optkit.quantization.float_graph.prepare` leaves it. Raises NothingPaid where nothing can go.
     """
 
     def __init__(self, model: ir.Model, examples: Feeds, reference: Reference, wishes: Wishes, setting: Setting) -> None:

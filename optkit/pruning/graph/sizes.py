@@ -10,7 +10,7 @@ import onnx_ir as ir
 from optkit.errors import OptkitError
 from optkit.pruning.graph.groups import CONTRACTING
 from optkit.pruning.graph.layer_rules import shape_of
-from optkit.quantization.watch import Feeds, open_watched
+from optkit.quantization.calibration.watch import Feeds, open_watched
 from optkit.runtimes import Port, full_feeds
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -17,9 +17,9 @@ from optkit.pruning.graph.layer_rules import shape_of
 from optkit.pruning.graph.moments import LARGEST, Moments, gather_moments
 from optkit.pruning.graph.refit import bias_of
 from optkit.pruning.graph.rows import columns_of, weight_from_rows, weight_rows
-from optkit.quantization.fidelity import Reference
+from optkit.quantization.calibration.watch import Feeds, open_watched
+from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import constant_array
-from optkit.quantization.watch import Feeds, open_watched
 
 BYTES_AT_ONCE = 1 << 29
 """Of moments; layers with more are done in several runs over the examples."""

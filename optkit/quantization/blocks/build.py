@@ -9,8 +9,8 @@ from optkit.quantization.blocks.blocked import Blocked
 from optkit.quantization.blocks.insert_packed import FLOAT_ACTIVATIONS, INT8_ACTIVATIONS, insert_packed
 from optkit.quantization.blocks.insert_stored import insert_stored
 from optkit.quantization.blocks.layers import find_weights
-from optkit.quantization.compress import compress_weights
 from optkit.quantization.graphs import forget_shapes, prune_unused, share_names
+from optkit.quantization.integer_graph.compress import compress_weights
 
 Form = Literal["packed", "packed, float activations", "stored"]
 """In groups while the model runs, with activations rounded to int8 or not; or in the file only."""

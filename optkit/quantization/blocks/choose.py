@@ -18,13 +18,13 @@ from optkit.quantization.blocks.layers import Weight, find_weights
 from optkit.quantization.blocks.mix import mix
 from optkit.quantization.blocks.sensitivity import output_noise
 from optkit.quantization.blocks.trial import Bench, Trial
-from optkit.quantization.candidates import excluded
-from optkit.quantization.decide import TIE
-from optkit.quantization.prepare import prepare_checked
+from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.choosing.decide import TIE
+from optkit.quantization.fidelity.room import room
+from optkit.quantization.float_graph.prepare import prepare_checked
 from optkit.quantization.recognise import already_quantized
-from optkit.quantization.room import room
-from optkit.quantization.watch import Feeds
-from optkit.quantization.wishes import Setting, Wishes
+from optkit.quantization.variants.candidates import excluded
+from optkit.quantization.variants.wishes import Setting, Wishes
 from optkit.runtimes import full_feeds, open_session
 
 

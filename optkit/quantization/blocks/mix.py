@@ -6,7 +6,7 @@ from dataclasses import replace
 from optkit.progress import Progress
 from optkit.quantization.blocks.algorithms import Rounded
 from optkit.quantization.blocks.trial import Bench, Trial
-from optkit.quantization.room import room
+from optkit.quantization.fidelity.room import room
 
 MARGIN = 2.0
 """dB above the floor: a variant that is cut to fit on a few examples would just scrape past on those, and fail on others."""

@@ -16,7 +16,7 @@ from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress
 from optkit.quantization.blocks.algorithms import Rounded
 from optkit.quantization.blocks.layers import Weight, alpha_of
-from optkit.quantization.fidelity import Reference
+from optkit.quantization.fidelity.reference import Reference
 from optkit.runtimes import Session
 from optkit.runtimes.onnxruntime import open_onnx
 

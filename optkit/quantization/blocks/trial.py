@@ -12,9 +12,9 @@ from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, model_size, save_model
 from optkit.quantization.blocks.algorithms import Rounded
 from optkit.quantization.blocks.build import Form, build_counted
-from optkit.quantization.fidelity import Fidelity, Reference
-from optkit.quantization.race import race, raced_feeds
-from optkit.quantization.wishes import Setting, Wishes
+from optkit.quantization.fidelity.reference import Fidelity, Reference
+from optkit.quantization.variants.race import race, raced_feeds
+from optkit.quantization.variants.wishes import Setting, Wishes
 from optkit.runtimes import open_session
 from optkit.stats.interval import Interval
 

@@ -43,7 +43,7 @@ def put_back(module: "torch.nn.Module") -> "ir.Model":
 
 def keeps_zeros(module: "torch.nn.Module", floats: "ir.Model") -> "Callable[[int, int], None] | None":
     """For `train`, after each step: what was pruned in the float model stays 0. None where nothing was."""
-    from optkit.quantization.prepare import prepare
+    from optkit.quantization.float_graph.prepare import prepare
     from optkit.training.graph.zeros import has_zeros, hold_zeros
 
     if not has_zeros(floats):

@@ -8,7 +8,7 @@ within the range has gradient 1, what is cut off 0. Scales learn as in Esser et 
 import math
 from typing import TYPE_CHECKING
 
-from optkit.quantization.saturation import LARGEST_PAIR
+from optkit.quantization.integer_graph.saturation import LARGEST_PAIR
 
 if TYPE_CHECKING:
     from torch import Tensor

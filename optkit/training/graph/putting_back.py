@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.quantization.graphs import prune_unused, shared_constant
-from optkit.quantization.saturation import fit_pairs
+from optkit.quantization.integer_graph.saturation import fit_pairs
 from optkit.training.graph.module import Graph
 from optkit.training.graph.quantizers import Weight
 

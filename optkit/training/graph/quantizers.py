@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from optkit.quantization.integer_graph.saturation import has_pairs
 from optkit.quantization.operators import channel_axis
-from optkit.quantization.saturation import has_pairs
 from optkit.training.graph.fake_quantization import Scale, fake_quantize, round_to, with_gradient_of
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from optkit.quantization.blocks.mix import MARGIN, mix, mixed, ranked
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
 from optkit.quantization.blocks.sensitivity import output_noise
 from optkit.quantization.blocks.trial import Trial
-from optkit.quantization.fidelity import Fidelity, Reference
-from optkit.quantization.wishes import Wishes
+from optkit.quantization.fidelity.reference import Fidelity, Reference
+from optkit.quantization.variants.wishes import Wishes
 from optkit.runtimes.onnxruntime import open_onnx
 
 from .small import draw, feed_of, model_of, with_real_weights

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optkit.quantization.affine import Grid
-from optkit.quantization.saturation import LARGEST_PAIR, fit_pairs
+from optkit.quantization.integer_graph.saturation import LARGEST_PAIR, fit_pairs
 
 torch = pytest.importorskip("torch")
 

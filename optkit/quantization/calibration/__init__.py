@@ -1,0 +1,1 @@
+"""What examples teach about activations: values watched one example at a time, folded into statistics and ranges."""

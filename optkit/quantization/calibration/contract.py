@@ -1,0 +1,34 @@
+"""What calibration examples must offer, and what to say where they do not."""
+
+from collections.abc import Mapping, Sequence
+
+from optkit.quantization.calibration.histogram import Histogram
+from optkit.units import counted
+
+ENOUGH = 32
+"""Examples: with fewer, a range often misses what the next examples reach."""
+NAMED = 3
+
+
+def calibration_remarks(histograms: Mapping[str, Histogram], examples: int) -> list[str]:
+    """Sentences for the user on too few examples and on tensors that never varied."""
+    remarks = []
+    if examples < ENOUGH:
+        remarks.append(f"ranges rest on {counted(examples, 'example')}: give {ENOUGH} or more, or values they do not show are cut off")
+    unseen = [name for name, seen in histograms.items() if not seen.total]
+    dead = [name for name, seen in histograms.items() if seen.total and seen.low == seen.high == 0]
+    still = [name for name, seen in histograms.items() if seen.total and seen.low == seen.high != 0]
+    if unseen:
+        remarks.append(f"not reached by these examples: {counted(len(unseen), 'tensor')} ({_some(unseen)}); their layers stay in float")
+    if dead:
+        remarks.append(f"always zero on these examples: {counted(len(dead), 'tensor')} ({_some(dead)}); {_ADVICE}")
+    if still:
+        remarks.append(f"the same value throughout these examples: {counted(len(still), 'tensor')} ({_some(still)}); {_ADVICE}")
+    return remarks
+
+
+_ADVICE = "parts of the model that do nothing, or that the examples do not reach; check that they are typical"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")

@@ -1,0 +1,231 @@
+"""What effort high does to the variant that won: everything in it that costs no time is decided anew, by the outputs.
+
+How outlier channels are divided, which ranges activations have, and which way every weight is rounded, those that are only stored as
+well; and what takes next to no time, if a race shows none lost (spend.py). Each is kept where the outputs come closer on examples that
+it was not learned from, in the order in which one builds on the other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from optkit.formats.onnx import load_model, save_model
+from optkit.quantization.affine import Grid
+from optkit.quantization.calibration.means import channel_means
+from optkit.quantization.calibration.output_ranges import ranges_by_output
+from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.channels.spread_divisions import spread_divisions
+from optkit.quantization.choosing.spend import no_slower, with_float_tail
+from optkit.quantization.graphs import all_graphs
+from optkit.quantization.integer_graph.compress import compressible
+from optkit.quantization.integer_graph.insert_dynamic import can_be_dynamic
+from optkit.quantization.integer_graph.insert_recurrent import WEIGHTS
+from optkit.quantization.integer_graph.insert_static import tensors_to_observe
+from optkit.quantization.integer_graph.integer_layers import integer_layers
+from optkit.quantization.rounding.gate_rounding import RoundedGates, can_learn_gates, round_gates
+from optkit.quantization.rounding.learned_rounding import Rounded, round_weights
+from optkit.quantization.rounding.settle_biases import settle_biases
+from optkit.quantization.variants.calibrate import EXAMPLES_FOR_MEANS
+from optkit.quantization.variants.treatment import Learned, Treatment, Way, consistent_ways, weighted_nodes
+from optkit.quantization.variants.trial import LARGE, Bench, Trial
+from optkit.quantization.variants.wishes import Setting, Wishes
+from optkit.runtimes import open_session
+
+SHARES, FIRST_SHARES = (0.0, -0.01), (0.01,)
+"""Of the model's time, by estimate, that dividing channels may take more than it did, and where none were divided: races decide."""
+MOST_SEEN, FEWEST_SEEN = 1_000, 16
+"""Examples times layers, each of which is run with all before it to settle its biases; and examples."""
+
+
+def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+    """The same variant, closer to the float model; its file is one of the bench's, and `bench.learned` is what it was made from."""
+    default = best
+    best = _with_float_ends(bench, best, wishes)
+    best = _with_float_tail(bench, best, default, wishes)
+    best = _with_divisions(bench, best, default, examples, wishes, setting)
+    for step in (_fit_ranges, with_learned_rounding):
+        best = _learned_by(step, bench, best, examples, wishes, setting)
+    return _with_settled_biases(bench, best, examples, wishes, setting)
+
+
+def _learned_by(
+    step: Callable[[Bench, Treatment, Feeds, Setting], Learned],
+    bench: Bench,
+    best: Trial,
+    examples: Feeds,
+    wishes: Wishes,
+    setting: Setting,
+) -> Trial:
+    plain = bench.learned
+    bench.learned = step(bench, best.treatment, examples, setting)
+    better = _better(bench, best, wishes) if bench.learned is not plain else None
+    if better is None:
+        bench.learned = plain
+    return better or best
+
+
+def _with_float_ends(bench: Bench, best: Trial, wishes: Wishes) -> Trial:
+    """Without rounding what integer Gemms give to float nodes: nothing is computed instead, so it takes no time either."""
+    ways = consistent_ways(bench.model, best.treatment)
+    ends = [
+        str(n.name)
+        for n in weighted_nodes(bench.model)
+        if n.op_type == "Gemm" and ways.get(str(n.name)) is Way.STATIC and not any(str(r.name) in ways for r in n.outputs[0].consumers())
+    ]
+    if not ends:
+        return best
+    treatment = replace(best.treatment, ways={**best.treatment.ways, **dict.fromkeys(ends, Way.STATIC_FLOAT_OUT)})
+    return _better(bench, replace(best, treatment=treatment), wishes) or best
+
+
+def _with_float_tail(bench: Bench, best: Trial, default: Trial, wishes: Wishes) -> Trial:
+    """Without integers in the last layers, where that takes no more time than what was to be polished."""
+    treatment = with_float_tail(bench.model, best.treatment)
+    better = _better(bench, replace(best, treatment=treatment), wishes) if treatment is not None else None
+    return _timed(bench, default, better, wishes) or best if better is not None else best
+
+
+def _timed(bench: Bench, default: Trial, better: Trial, wishes: Wishes) -> Trial | None:
+    """With its own time, if it is no slower."""
+    return bench.time([better], wishes.seconds)[0] if no_slower(bench, default, better, wishes.seconds) else None
+
+
+def _with_settled_biases(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+    """With biases that make up for all errors made before them."""
+    if bench.size > LARGE:
+        return best
+    model = load_model(best.path)
+    few = examples.spread(max(FEWEST_SEEN, MOST_SEEN // max(len(integer_layers(model)), 1)))
+    if not settle_biases(model, bench.model, few, threads=setting.threads, progress=setting.progress, limit=setting.max_memory):
+        return best
+    path = best.path.with_name(f"{best.path.stem}-settled.onnx")
+    save_model(model, path)
+    return _kept(bench, best, bench.hold(best.treatment, path), wishes) or best
+
+
+def _better(bench: Bench, best: Trial, wishes: Wishes) -> Trial | None:
+    """The variant made anew, if it comes closer and keeps what was asked for."""
+    return _kept(bench, best, bench.attempt(best.treatment), wishes)
+
+
+def _kept(bench: Bench, best: Trial, found: Trial | None, wishes: Wishes) -> Trial | None:
+    """What was found, if it comes closer and keeps what was asked for. Unless it is timed anew it counts as fast as before."""
+    bench.failures.clear()
+    if found is None or found.fidelity.sqnr <= best.fidelity.sqnr:
+        return None
+    if wishes.scored:
+        good, drop = wishes.judge(open_session(found.path, bench.device, bench.threads), found.fidelity)
+        if not good or (best.drop is not None and drop is not None and drop > best.drop):
+            return None
+        found = replace(found, good=good, drop=drop)
+    return replace(found, ratio=best.ratio)
+
+
+def _with_divisions(bench: Bench, best: Trial, default: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+    """With outlier channels divided where that shows most, in as much time as a race shows to be no loss."""
+    if Way.STATIC in best.treatment.ways.values():  # what those round is most of the noise, and weighing took minutes for nothing
+        return best
+    plain = bench.learned
+    held = {name: each for name, each in plain.smoothing.items() if best.treatment.smooth}
+    dynamic = [n for n in bench.model.graph if best.treatment.ways.get(str(n.name)) is Way.DYNAMIC and can_be_dynamic(n)]
+    spread = spread_divisions(
+        bench.original, bench.model, dynamic, held, examples, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
+    )
+    if spread is None:
+        return best
+    for share in SHARES if held else FIRST_SHARES:
+        bench.learned = replace(plain, smoothing=spread.within(share))
+        better = _better(bench, replace(best, treatment=_smoothed(best.treatment)), wishes)
+        timed = _timed(bench, default, better, wishes) if better is not None else None
+        if timed is not None:
+            return timed
+    bench.learned = plain
+    return best
+
+
+def _smoothed(treatment: Treatment) -> Treatment:
+    return treatment if treatment.smooth else replace(treatment, name=f"{treatment.name}, smoothed", smooth=True)
+
+
+def _fit_ranges(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+    grids = used_grids(bench.model, treatment, bench.learned)
+    found = ranges_by_output(bench.original, bench.model, grids, examples, threads=setting.threads, progress=setting.progress)
+    if not found:
+        return bench.learned
+    fitted = {**bench.learned.grids, **found}
+    means = channel_means(
+        bench.model,
+        weighted_nodes(bench.model),
+        fitted,
+        examples.spread(EXAMPLES_FOR_MEANS),
+        threads=setting.threads,
+        progress=setting.progress,
+        limit=setting.max_memory,
+    )
+    return replace(bench.learned, grids=fitted, means={**bench.learned.means, **means})
+
+
+def used_grids(model: ir.Model, treatment: Treatment, learned: Learned) -> dict[str, Grid]:
+    """The grid of every tensor that a treatment quantizes with a known range, but those that only take over another's."""
+    ways = consistent_ways(model, treatment)
+    floats = {n for n, way in ways.items() if way is Way.STATIC_FLOAT_OUT}
+    static = [n for g in all_graphs(model) for n in g if ways.get(str(n.name)) in (Way.STATIC, Way.STATIC_FLOAT_OUT)]
+    return {name: learned.grids[name] for name in tensors_to_observe(static, floats) if name in learned.grids}
+
+
+def with_learned_rounding(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+    """What the bench learned, and how to round every weight that the treatment holds in integers."""
+    ways = consistent_ways(bench.model, treatment)
+    nodes = weighted_nodes(bench.model)
+    grids = used_grids(bench.model, treatment, bench.learned)
+    found: dict[str, Rounded] = {}
+    for chosen, divisions, computes in (
+        (_those(nodes, lambda n: ways.get(n) in (Way.STATIC, Way.STATIC_FLOAT_OUT)), {}, True),
+        (_those(nodes, lambda n: ways.get(n) is Way.DYNAMIC), bench.learned.smoothing if treatment.smooth else {}, True),
+        (_those(nodes, lambda n: n not in ways) if treatment.compress else [], {}, False),
+    ):
+        if chosen:
+            found |= round_weights(
+                bench.model,
+                chosen,
+                examples,
+                grids if divisions == {} else {},
+                divisions=divisions,
+                rounds_inputs=computes,
+                portable=treatment.portable and computes,
+                threads=setting.threads,
+                progress=setting.progress,
+                limit=setting.max_memory,
+            )
+    gates = _learned_gates(bench.model, ways, treatment, examples, setting)
+    return replace(bench.learned, rounded=found, gates=gates) if found or gates else bench.learned
+
+
+def _learned_gates(
+    model: ir.Model, ways: Mapping[str, Way], treatment: Treatment, examples: Feeds, setting: Setting
+) -> dict[str, RoundedGates]:
+    """How to round the weights of recurrent nodes, those in integers and those that are only stored so."""
+    nodes = [n for g in all_graphs(model) for n in g if can_learn_gates(n)]
+    computing = [n for n in nodes if ways.get(str(n.name)) is Way.DYNAMIC]
+    stored = [n for n in nodes if str(n.name) not in ways and treatment.compress and all(compressible(n.inputs[i]) for i in WEIGHTS)]  # type: ignore[arg-type]
+    found: dict[str, RoundedGates] = {}
+    for chosen, computes in ((computing, True), (stored, False)):
+        found |= round_gates(
+            model,
+            chosen,
+            examples,
+            rounds_inputs=computes,
+            portable=treatment.portable and computes,
+            threads=setting.threads,
+            progress=setting.progress,
+            limit=setting.max_memory,
+        )
+    return found
+
+
+def _those(nodes: list[ir.Node], wanted: Callable[[str], bool]) -> list[ir.Node]:
+    return [n for n in nodes if wanted(str(n.name))]
+
+
+__all__ = ["polish", "used_grids", "with_learned_rounding"]

@@ -1,0 +1,51 @@
+"""Which nodes cost the most fidelity: each is quantized alone, and the noise at the outputs is what it adds.
+
+Noise of independent sources adds up, so one ranking predicts every subset.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from optkit.errors import OptkitError
+from optkit.progress import Progress
+from optkit.quantization.variants.switches import Switched
+from optkit.quantization.variants.treatment import Treatment
+from optkit.quantization.variants.trial import LARGE, Bench
+from optkit.runtimes import Session, open_session
+
+FEEDS = 4
+
+
+def noise_by_node(bench: Bench, treatment: Treatment, progress: Progress) -> dict[str, float]:
+    """Relative noise energy at the outputs when only this node, and what follows it up to the next, is quantized, by node name."""
+    switched = _switched(bench, treatment)
+    weighted = [n for n in treatment.ways if bench.is_weighted(n)]
+    if not treatment.ways:  # weights are only stored
+        weighted = switched.layers if switched is not None else []
+    found = {}
+    for done, name in enumerate(weighted):
+        if switched is not None and name in switched.layers:
+            switched.on = name
+            found[name] = _noise(bench, switched)
+        else:
+            path = bench.write(replace(treatment.without(w for w in weighted if w != name), compress=False, ends=True))
+            found[name] = _noise(bench, open_session(path, bench.device, bench.threads))
+            path.unlink()
+        progress("ranking layers", done + 1, len(weighted))
+    return found
+
+
+def _switched(bench: Bench, treatment: Treatment) -> Switched | None:
+    """Where a second copy of the weights is no burden."""
+    if treatment.smooth or bench.device != "cpu" or bench.size > LARGE:
+        return None
+    with suppress(OptkitError):
+        return Switched(bench.model, treatment, bench.learned, bench.threads)
+    return None
+
+
+def _noise(bench: Bench, session: Session) -> float:
+    fidelity = bench.reference.compare(session, FEEDS)
+    return float(10 ** (-fidelity.sqnr / 10)) if np.isfinite(fidelity.sqnr) else np.inf

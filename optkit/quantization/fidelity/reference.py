@@ -1,0 +1,266 @@
+"""How close a variant's outputs are to the float model's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.arrays import Array
+from optkit.quantization.fidelity.answer_cost import AnswerCost, Margins, margins_of
+from optkit.quantization.fidelity.boxes import reading_of
+from optkit.quantization.fidelity.channel_noise import ChannelNoise, Signal, signal_of
+from optkit.quantization.fidelity.output_forms import adds_up, class_axis, form_of, holds_scores, is_many_scores
+from optkit.quantization.fidelity.score_channels import FEWEST, ScoreAgreement, ScoreChannels, background_of, find_scores, only_scores
+from optkit.runtimes import Session
+
+LEAST_PROBABILITY = 1e-4
+"""Classes less likely than this are all equally unlikely: a confident answer does not hang on how they rank."""
+SMALLEST_PROBABILITY = 1e-9
+"""What a softmax in float32 still tells apart."""
+FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
+MOST_DECIBELS = 120.0
+BOX = 4
+"""Numbers."""
+GLANCE = 16
+"""Feeds after which a variant may be given up."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Signal-to-noise of what varies in the outputs in dB (see `channel_noise`; the worst output counts) and share of equal answers.
+
+    Answers are one float output (its largest element, or the side of one half of a probability) and whole-number outputs;
+    None where there is none, as for a state, an embedding, a map or a detector's boxes and scores. Where all outputs are whole numbers,
+    the share that differs is the noise.
+    """
+
+    sqnr: float
+    agreement: float | None
+    finite: bool = True
+    varies: bool = True
+    """Whether the outputs depend on the input; also true where the float model's do not."""
+    numbers: float | None = None
+    """As `sqnr`, of outputs that are neither probabilities nor scores alone: there noise is all that can be held against."""
+    cost: float | None = None
+    """Share of answers lost by the float model's own confidence (see answer_cost)."""
+    high_scores: float | None = None
+    """How well the high scores of a detector or of a map agree: F1 (see score_channels)."""
+
+
+class Reference:
+    """The float model's answers to some feeds, against which variants are held.
+
+    Probabilities are compared as the logits they came from: a softmax cannot hide errors of the classes that come into question.
+    """
+
+    def __init__(self, model: ir.Model, session: Session, feeds: Sequence[Mapping[str, Array]]) -> None:
+        self.feeds = list(feeds)
+        self.forms = {str(v.name): form_of(v) for v in model.graph.outputs}
+        self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
+        self.shares = {name for name in self.forms if all(adds_up(a[name]) for a in self.answers if name in a)}
+        """Outputs that are probabilities whatever operators made them."""
+        self.scores: dict[str, ScoreChannels] = {}
+        """Outputs in which scores lie beside other numbers, as a detector's, or for many places."""
+        self.axes: dict[str, int] = {}
+        """Outputs whose largest number along an axis, counted from the end, is an answer."""
+        for value in model.graph.outputs:
+            self._look_at(value, [a[str(value.name)] for a in self.answers if str(value.name) in a])
+        self._look_for_boxes()
+        self.finds = {n for n, s in self.scores.items() if sum(int(s.finds(a[n]).sum()) for a in self.answers) >= FEWEST}
+        """Of those with scores, outputs of which enough was found to judge the other numbers there alone."""
+        found = [sum(int(s.finds(each[n]).sum()) for n, s in self.scores.items() if n in each) for each in self.answers]
+        self.order = sorted(range(len(self.feeds)), key=lambda place: -found[place])
+        """Places of the feeds, those first in which most is found: where nothing is, noise does not show."""
+        self.beside = {s.boxes: n for n, s in self.scores.items() if s.boxes is not None}
+        """Outputs of boxes → those of their scores."""
+        self.answer = self._answer()
+        self._signals: dict[tuple[int, str], Signal] = {}
+        self._margins: dict[int, list[Margins]] = {}
+
+    def _look_for_boxes(self) -> None:
+        """Places that have scores or classes in one output may have a box each in another; of classes, the background is no find."""
+        for name in [*self.scores, *(n for n in self.axes if self._is_share(n))]:
+            boxes = [n for n in self.axes if n != name and self._places(n) == self._places(name) and self.answers[0][n].shape[-1] == BOX]
+            if not boxes or len(self._places(name)) < 2:
+                continue
+            answers, scores = [a[name] for a in self.answers], self.scores.get(name)
+            if scores is None and (background := background_of(answers)) is not None:
+                scores = only_scores(answers, background)
+            if scores is not None:
+                found = [a[boxes[0]].reshape(-1, BOX)[scores.finds(a[name])] for a in self.answers]
+                self.scores[name] = replace(scores, boxes=boxes[0], reading=reading_of(np.concatenate(found)))
+                self.axes.pop(name, None)
+
+    def _answer(self) -> str | None:
+        """The first output of floats if it may hold answers, or the probabilities beside it for the same places: boxes may come first."""
+        first = next((n for n, a in (self.answers[0] if self.answers else {}).items() if a.dtype.kind == "f"), None)
+        if first not in self.axes or first in self.beside:
+            return None
+        sure = (n for n in self.axes if self._is_share(n) and self._places(n) == self._places(first))
+        return next(sure, first) if len(self._places(first)) > 1 else first
+
+    def _places(self, name: str) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self.answers[0][name].shape
+        return shape[:-1]
+
+    def _look_at(self, value: ir.Value, answers: Sequence[Array]) -> None:
+        """What one output is."""
+        name = str(value.name)
+        if len(answers) < len(self.feeds) or not answers or answers[0].dtype.kind != "f":
+            return
+        rank = answers[0].ndim
+        found = find_scores(answers) if holds_scores(value) else only_scores(answers) if is_many_scores(value, rank) else None
+        if found is not None:
+            self.scores[name] = found
+        elif (axis := class_axis(value, rank)) is not None:
+            self.axes[name] = axis
+
+    def compare(self, session: Session, first: int | None = None, hopeless: Callable[[Fidelity], bool] | None = None) -> Fidelity:
+        """Fidelity of a session on the `first` feeds that tell most, or on all; on the first `GLANCE` alone if those are `hopeless`."""
+        held = _Held()
+        for turn, place in enumerate(self.order[:first]):
+            feed, expected = self.feeds[place], self.answers[place]
+            if turn == GLANCE and hopeless is not None and hopeless(held.fidelity(varies=True)):
+                break
+            got = self._only_known(session.run(feed))
+            held.see(got, expected)
+            for name, truth in expected.items():
+                if truth.dtype.kind != "f":
+                    held.same.append(_share_of_equal(truth, got[name]))
+                elif not np.isfinite(got[name]).all() and not _as_infinite(truth, got[name]):
+                    held.finite = False
+                else:
+                    self._hold(held, place, name, got)
+                    held.same += self._same(name, truth, got[name]) if name == self.answer else []
+        return held.fidelity(varies=held.varies or not held.truth_varies)
+
+    def _hold(self, held: "_Held", place: int, name: str, all_got: Mapping[str, Array]) -> None:
+        """Hold one output of one feed against the truth."""
+        scores, truth, got = self.scores.get(name), self.answers[place][name], all_got[name]
+        if scores is not None and truth.shape == got.shape:
+            boxes = None if scores.boxes is None else (self.answers[place][scores.boxes], all_got[scores.boxes])
+            self._hold_scores(held, name, truth, got, boxes)
+            return
+        if name in self.beside and self.beside[name] in self.finds and truth.shape == got.shape:
+            where = self.scores[self.beside[name]].finds(self.answers[place][self.beside[name]])
+            expected, found = (each.reshape(-1, each.shape[-1])[where] for each in (truth, got))
+            held.add(name, expected, found)
+            return
+        shares = self._is_share(name)
+        expected, found = self._logits(name, truth), self._logits(name, got)
+        if (place, name) not in self._signals:
+            self._signals[place, name] = signal_of(expected)
+        held.add(name, expected, found, self._signals[place, name], alike=shares, apart=shares and name == self.answer)
+        if name == self.answer and truth.shape == got.shape and truth.ndim > 1 and truth.shape[self.axes[name]] > 1:
+            expected, found = (np.moveaxis(each, self.axes[name], -1) for each in ((truth, got) if shares else (expected, found)))
+            if place not in self._margins:
+                self._margins[place] = margins_of(_logs(expected) if shares else expected)
+            held.cost.add(self._margins[place], found, _logs if shares else np.asarray)
+
+    def _hold_scores(self, held: "_Held", name: str, truth: Array, got: Array, boxes: tuple[Array, Array] | None) -> None:
+        scores = self.scores[name]
+        expected, found = scores.of(truth), scores.of(got)
+        held.add(f"{name} scores", expected, found, alike=True, apart=True)
+        others, those = scores.others(truth), scores.others(got)
+        one, other = (others, those) if boxes is None else (each.reshape(len(expected), -1) for each in boxes)
+        held.scores.add(expected, found, scores.alike(truth, one, other) if one.shape == other.shape else None)
+        if others.size:
+            seen = scores.finds(truth) if name in self.finds else np.ones(len(others), bool)
+            held.add(name, others[seen], those[seen])
+
+    def _is_share(self, name: str) -> bool:
+        return self.forms[name] == "Softmax" or name in self.shares
+
+    def _same(self, name: str, truth: Array, got: Array) -> list[float]:
+        """Share of equal answers of one feed, if the output holds any."""
+        if truth.shape != got.shape or not truth.ndim:
+            return []
+        axis = self.axes[name]
+        if truth.shape[axis] > 1:
+            return [float(np.mean(truth.argmax(axis) == got.argmax(axis)))]
+        return [float(np.mean((truth > 0.5) == (got > 0.5)))] if self.forms[name] == "Sigmoid" else []
+
+    def _only_known(self, answers: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: np.asarray(answers[name]) for name in self.forms if np.asarray(answers[name]).dtype.kind in "fiub"}
+
+    def _logits(self, name: str, values: Array) -> Array:
+        """As float32 or wider."""
+        if self._is_share(name):
+            logs = np.log(np.maximum(values, LEAST_PROBABILITY, dtype=np.promote_types(values.dtype, np.float32)))
+            logs -= logs.mean(axis=self.axes.get(name, -1), keepdims=True)
+            return logs
+        if self.forms[name] == "Sigmoid":
+            clipped = np.clip(values.astype(np.float64), 1e-7, 1 - 1e-7)
+            odds: Array = np.log(clipped / (1 - clipped))
+            return odds
+        return values.astype(np.promote_types(values.dtype, np.float32), copy=False)
+
+
+class _Held:
+    """What is gathered while a variant is held against the truth."""
+
+    def __init__(self) -> None:
+        self.noise: dict[str, ChannelNoise] = {}
+        self.apart: set[str] = set()
+        """Of these something better than noise tells whether they are good."""
+        self.cost = AnswerCost()
+        self.scores = ScoreAgreement()
+        self.same: list[float] = []
+        self.finite = True
+        self._first: tuple[Mapping[str, Array], Mapping[str, Array]] | None = None
+        self.seen = 0
+        self.varies = self.truth_varies = False
+
+    def see(self, got: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+        """Whether answers are the same every time."""
+        self._first = self._first or (got, expected)
+        self.seen += 1
+        self.varies = self.varies or _differ(got, self._first[0])
+        self.truth_varies = self.truth_varies or _differ(expected, self._first[1])
+
+    def add(self, name: str, truth: Array, got: Array, signal: Signal | None = None, *, alike: bool = False, apart: bool = False) -> None:
+        self.noise.setdefault(name, ChannelNoise(alike=alike)).add(truth, got, signal)
+        if apart:
+            self.apart.add(name)
+
+    def fidelity(self, *, varies: bool) -> Fidelity:
+        ratios = {name: each.ratio() for name, each in self.noise.items()}
+        if not ratios and self.same:  # whole numbers only: what differs is all the noise there is
+            ratios[""] = 1 - float(np.mean(self.same))
+        worst = min(map(decibels, ratios.values()), default=MOST_DECIBELS)
+        numbers = min((decibels(r) for name, r in ratios.items() if name not in self.apart), default=None)
+        agreement = float(np.mean(self.same)) if self.same else None
+        sqnr = worst if self.finite else -np.inf
+        return Fidelity(sqnr, agreement, self.finite, varies, numbers, self.cost.cost(), self.scores.value())
+
+
+def _logs(values: Array) -> Array:
+    """Logits of probabilities, those of hopeless classes as well."""
+    logs: Array = np.log(np.maximum(values, SMALLEST_PROBABILITY, dtype=np.promote_types(values.dtype, np.float32)))
+    return logs
+
+
+def _share_of_equal(truth: Array, got: Array) -> float:
+    if truth.shape != got.shape:
+        return 0.0
+    return float(np.mean(truth == got)) if truth.size else 1.0
+
+
+def _as_infinite(truth: Array, got: Array) -> bool:
+    """Whether every value that is not finite is one that the float model gives there as well."""
+    return truth.shape == got.shape and bool(np.isfinite(got[np.isfinite(truth)]).all())
+
+
+def _differ(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
+    return any(not np.array_equal(each, other[name]) for name, each in one.items())
+
+
+def decibels(noise: float) -> float:
+    """Signal-to-noise ratio in dB, at most 120."""
+    if not np.isfinite(noise):
+        return -np.inf
+    return MOST_DECIBELS if noise <= 10 ** (-MOST_DECIBELS / 10) else -10 * float(np.log10(noise))
+
+
+__all__ = ["Fidelity", "Reference", "decibels"]

@@ -1,0 +1,123 @@
+"""The float graph that quantization starts from: simplified, at an opset with per-channel Q/DQ, every node named."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
+
+from optkit.errors import OptkitError
+from optkit.formats.onnx import save_model
+from optkit.formats.onnx_opset import raise_opset
+from optkit.formats.onnx_simplify import simplify
+from optkit.quantization.fidelity.reference import Reference
+from optkit.quantization.float_graph.conv_affine import fold_affine
+from optkit.quantization.float_graph.hard_sigmoids import name_hard_sigmoids
+from optkit.quantization.float_graph.masks import soften_masks
+from optkit.quantization.float_graph.pools import pool_means
+from optkit.quantization.float_graph.product_bias import join_products
+from optkit.quantization.float_graph.reshapes import settle_reshapes
+from optkit.quantization.float_graph.spell_out import spell_out
+from optkit.runtimes import open_session
+
+PER_CHANNEL_OPSET = 13
+EQUAL = 70.0
+"""dB: what reordered float32 arithmetic leaves of a deep model at the worst; a wrong rewrite is far below."""
+
+
+ENOUGH = 16
+"""Feeds: a wrong rewrite shows on every one."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The float graph, and sentences about what was done to reach it."""
+
+    model: ir.Model
+    remarks: tuple[str, ...] = ()
+
+
+def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Prepared:
+    """A graph equal to `model`, ready to be quantized; the one given is not changed. Raises ModelError where the opset cannot be raised.
+
+    `soften` makes attention masks gentler, `rewrite` simplifies; without it the graph is only converted and its nodes named.
+    """
+    raised, remark = raise_opset(model, PER_CHANNEL_OPSET)
+    if rewrite:
+        ready = simplify(_spelled_out(raised))
+        settle_reshapes(ready)
+        name_hard_sigmoids(ready)
+        fold_affine(ready)
+        join_products(ready)
+        pool_means(ready)
+        if soften:
+            soften_masks(ready)
+    else:
+        ready = raised.clone()
+        LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=1)(ready)
+    _name_nodes(ready)
+    _name_inner_values(ready)
+    return Prepared(ready, (remark,) if remark else ())
+
+
+def prepare_checked(
+    original: Path, model: ir.Model, feeds: Sequence[Mapping[str, np.ndarray[Any, np.dtype[Any]]]], device: str, threads: int
+) -> Prepared:
+    """The most simplified graph whose answers to `feeds`, of many the first, are those of the original file."""
+    reference = Reference(model, open_session(original, device, threads), feeds[:ENOUGH])
+    attempts: tuple[dict[str, bool], ...] = ({}, {"soften": False}, {"soften": False, "rewrite": False})
+    for options in attempts[:-1]:
+        ready = prepare(model, **options)
+        with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+            path = Path(folder) / "prepared.onnx"
+            save_model(ready.model, path)
+            with suppress(OptkitError):  # it does not load or run
+                if reference.compare(open_session(path, device, threads)).sqnr >= EQUAL:
+                    return ready
+    return prepare(model, **attempts[-1])
+
+
+def same_answers(model: ir.Model, made: ir.Model, feeds: Sequence[Mapping[str, np.ndarray[Any, np.dtype[Any]]]], threads: int) -> bool:
+    """Whether a rewritten graph answers as the graph it was made from."""
+    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        save_model(model, before)
+        save_model(made, after)
+        try:
+            return Reference(model, open_session(before, "cpu", threads), feeds).compare(open_session(after, "cpu", threads)).sqnr >= EQUAL
+        except OptkitError:
+            return False
+
+
+def _spelled_out(model: ir.Model) -> ir.Model:
+    """A copy without the operators that only ONNX Runtime knows, where it has any that can be told otherwise."""
+    ready = model.clone()
+    return ready if spell_out(ready) else model
+
+
+def _name_nodes(model: ir.Model) -> None:
+    """Nodes are addressed by name, so every name must be there and be the only one."""
+    taken: set[str] = set()
+    for number, node in enumerate(model.graph.all_nodes()):
+        if not node.name or node.name in taken:
+            node.name = f"{node.op_type}_{number}"
+            while node.name in taken:
+                node.name += "_"
+        taken.add(node.name)
+
+
+def _name_inner_values(model: ir.Model) -> None:
+    """Branches may use a name twice; here tensors are addressed by name throughout the model."""
+    taken: set[str] = set()
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for value in dict.fromkeys((*graph.inputs, *graph.initializers.values(), *(v for n in graph for v in n.outputs if v.name))):
+            name, number = str(value.name), 1
+            while value.name in taken:
+                number += 1
+                value.name = f"{name}_{number}"
+            taken.add(str(value.name))

@@ -1,0 +1,1 @@
+"""Which way weights are rounded, and what biases make up for."""

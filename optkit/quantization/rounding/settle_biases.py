@@ -1,0 +1,88 @@
+"""Biases that make up for all errors made before them: every channel of every layer gets the mean that it has in the float model.
+
+bias.py does so for what rounding a layer's own weights and input does. What is left comes from further up: ranges that cut, activations
+behind which noise has a mean. So layers are settled in the order of the graph, each from the quantized model as settled so far.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.arrays import Array
+from optkit.progress import Progress
+from optkit.quantization.calibration.watch import Feeds, Watch, cut
+from optkit.quantization.integer_graph.integer_layers import IntegerLayer, integer_layers
+from optkit.quantization.rounding.reconstruct import same_tensor, shift_bias
+
+
+def settle_biases(
+    model: ir.Model, original: ir.Model, examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None
+) -> int:
+    """Decide the biases of the integer layers of `model` anew, in place; returns how many changed.
+
+    `original` is the float model, with tensors named as in `model`, to the same scale; `limit` as in Watch.
+    """
+    known = {str(v.name) for n in original.graph for v in n.outputs}
+    found = [(layer, same_tensor(layer, known)) for layer in integer_layers(model) if layer.bias is not None]
+    layers = [(layer, *names) for layer, names in found if names is not None]
+    if not layers:
+        return 0
+    truth = _means(original, [(wanted, layer) for layer, _, wanted in layers], examples, threads, limit)
+    changed = 0
+    for group in side_by_side([layer for layer, *_ in layers]):
+        asked = [(ours, wanted, layer) for layer, ours, wanted in layers if layer in group]
+        given = _means(model, [(ours, layer) for ours, _, layer in asked], examples, threads, limit)
+        for ours, wanted, layer in asked:
+            if ours in given and wanted in truth and given[ours].shape == truth[wanted].shape:
+                changed += shift_bias(layer, believed_shift(truth[wanted] - given[ours]))
+        progress("settling biases", min(changed, len(layers)), len(layers))
+    return changed
+
+
+def believed_shift(differences: Array) -> Array:
+    """[channels]: the mean of [examples, channels] as far as it is more than chance (James and Stein's positive part, per channel)."""
+    shift = differences.mean(axis=0)
+    chance = differences.var(axis=0) / max(len(differences) - 1, 1)
+    return np.asarray(shift * np.maximum(0, 1 - np.divide(chance, shift**2, out=np.ones_like(shift), where=shift != 0)))
+
+
+def side_by_side(layers: Sequence[IntegerLayer]) -> list[list[IntegerLayer]]:
+    """The layers in order, those together of which none leads to another."""
+    groups: list[list[IntegerLayer]] = []
+    behind: set[ir.Node] = set()
+    for layer in layers:
+        if not groups or layer.node in behind:
+            groups.append([])
+            behind = set()
+        groups[-1].append(layer)
+        _walk(layer.node, behind)
+    return groups
+
+
+def _walk(node: ir.Node, behind: set[ir.Node]) -> None:
+    """Add what reads a node's outputs, directly or not."""
+    waiting = [node]
+    while waiting:
+        for value in waiting.pop().outputs:
+            for reader in value.consumers():
+                if reader not in behind:
+                    behind.add(reader)
+                    waiting.append(reader)
+
+
+def _means(
+    model: ir.Model, tensors: Sequence[tuple[str, IntegerLayer]], examples: Feeds, threads: int, limit: int | None
+) -> dict[str, Array]:
+    """[examples, channels] of tensors that layers give, by name."""
+    axes = {name: 1 if layer.node.op_type == "Conv" else -1 for name, layer in tensors}
+    found: dict[str, list[Array]] = {}
+    for values in Watch(cut(model, list(axes)), list(axes), examples, threads, limit):
+        for name, value in values.items():
+            if name in axes and value.ndim > 1:
+                flat = np.moveaxis(value, axes[name], -1)
+                found.setdefault(name, []).append(flat.reshape(-1, flat.shape[-1]).mean(axis=0, dtype=np.float64))
+    return {name: np.stack(each) for name, each in found.items() if np.isfinite(each).all()}
+
+
+__all__ = ["believed_shift", "settle_biases", "side_by_side"]

@@ -1,0 +1,101 @@
+"""Noise against what varies, by groups of channels of like size."""
+
+import numpy as np
+import pytest
+
+from optkit.quantization.fidelity.channel_noise import ChannelNoise
+
+from ..tiny import draw
+
+
+def ratio(truth: np.ndarray, got: np.ndarray, parts: int = 1, *, alike: bool = False) -> float:
+    noise = ChannelNoise(alike=alike)
+    for one, other in zip(np.split(truth, parts), np.split(got, parts), strict=True):
+        noise.add(one, other)
+    return noise.ratio()
+
+
+def test_examples_may_come_in_any_number_of_parts() -> None:
+    truth = draw(12, 5, seed=1).astype(float)
+    got = truth + draw(12, 5, seed=2, scale=0.1)
+    assert ratio(truth, got, 1) == pytest.approx(ratio(truth, got, 6), rel=1e-9)
+
+
+def test_small_numbers_beside_large_ones_are_judged_apart() -> None:
+    """A detector whose scores are all lost keeps its boxes, and a cosine of .999."""
+    boxes, scores = 200 * draw(1, 4, 500, seed=1), 0.02 * draw(1, 80, 500, seed=2)
+    truth = np.concatenate([boxes, scores], axis=1).astype(float)
+    got = truth.copy()
+    got[:, 4:] = 0
+    assert (truth * got).sum() / np.sqrt((truth**2).sum() * (got**2).sum()) > 0.999
+    assert ratio(truth, got) == pytest.approx(1, abs=0.01)
+    assert ratio(np.moveaxis(truth, 1, 2), np.moveaxis(got, 1, 2)) == pytest.approx(1, abs=0.01)  # channels last
+
+
+def test_classes_are_of_one_kind_however_rare() -> None:
+    truth = draw(50, 10, seed=1).astype(float) * np.array([1.0] * 9 + [1e-3])
+    got = truth + draw(50, 10, seed=2, scale=1e-3)
+    assert ratio(truth, got) > 0.5  # the small channel is drowned
+    assert ratio(truth, got, alike=True) < 1e-5
+
+
+def test_a_large_part_that_is_always_there_hides_nothing() -> None:
+    """Embeddings share a mean: at a cosine of .998 what tells them apart can be lost."""
+    truth = 10 + draw(40, 16, seed=1).astype(float) * 0.5
+    got = np.full_like(truth, 10.0)
+    assert ratio(truth, got) == pytest.approx(1, abs=0.1)
+
+
+def test_dead_channels_and_lone_ones_do_not_decide() -> None:
+    truth = draw(30, 100, seed=1).astype(float)
+    truth[:, 0] = 1e-9 * truth[:, 0]
+    truth[:, 1] = 1e-2 * truth[:, 1]
+    got = truth.copy()
+    got[:, :2] += 0.01
+    assert ratio(truth, got) < 1e-4
+
+
+@pytest.mark.parametrize(("mean", "decides"), [(4.0, False), (0.0, True)])
+def test_a_channel_that_always_says_the_same_is_no_group(mean: float, decides: bool) -> None:
+    truth = draw(400, 8, seed=1).astype(float)
+    truth[:, 7] = mean + 0.02 * truth[:, 7]
+    got = truth.copy()
+    got[:, 7] += draw(400, seed=2, scale=0.02)
+    assert (ratio(truth, got) > 0.5) is decides
+
+
+def test_a_single_value_is_held_against_its_energy() -> None:
+    assert ratio(np.array([[2.0]]), np.array([[1.0]])) == pytest.approx(0.25)
+    assert ratio(np.array([[0.0]]), np.array([[0.0]])) == 0
+    assert ratio(np.array([[0.0]]), np.array([[1.0]])) == np.inf
+
+
+def test_lengths_that_differ_between_examples_are_no_channels() -> None:
+    noise = ChannelNoise()
+    for length, seed in ((5, 1), (7, 2)):
+        truth = draw(1, length, 4, seed=seed).astype(float)
+        noise.add(truth, truth * 1.1)
+    assert set(noise.sums) == {2}
+    assert noise.ratio() == pytest.approx(0.01, rel=0.3)
+
+
+def test_other_shapes_and_infinite_truths() -> None:
+    assert ratio(np.ones((2, 3)), np.ones((2, 4))) == np.inf
+    truth = draw(4, 3, seed=1).astype(float)
+    got = truth.copy()
+    truth[0, 0] = got[0, 0] = -np.inf
+    assert ratio(truth, got) == 0
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-13, 1e14, 1e30])
+def test_the_size_of_all_numbers_does_not_matter(size: float) -> None:
+    truth, wrong = draw(12, 5, seed=1).astype(np.float32), draw(12, 5, seed=2, scale=0.01).astype(np.float32)
+    scaled = ratio((truth * np.float32(size)).astype(np.float32), ((truth + wrong) * np.float32(size)).astype(np.float32))
+    assert scaled == pytest.approx(ratio(truth, truth + wrong), rel=1e-3)
+
+
+def test_a_number_alone_is_compared_too() -> None:
+    noise = ChannelNoise()
+    for truth, got in ((1.0, 1.1), (-2.0, -2.0)):
+        noise.add(np.asarray(truth, np.float32), np.asarray(got, np.float32))
+    assert noise.ratio() == pytest.approx(0.01 / 5, rel=1e-5)

@@ -1,0 +1,71 @@
+"""What an output is."""
+
+import numpy as np
+import pytest
+
+from optkit.quantization.fidelity.output_forms import adds_up, class_axis, ends_of, form_of, holds_scores, is_many_scores
+
+from ..tiny import read
+
+
+@pytest.mark.parametrize(
+    ("graph", "form", "ends"),
+    [
+        ("y = Sigmoid(x)", "Sigmoid", {"Sigmoid"}),
+        ("s = Softmax(x) y = Identity(s)", "Softmax", {"Softmax"}),
+        ("s = Sigmoid(x) y = Transpose<perm=[0,2,1]>(s)", "Transpose", {"Sigmoid"}),
+        ("s = Sigmoid(x) y = Concat<axis=1>(x, s)", "Concat", {"", "Sigmoid"}),
+        ("s = Sigmoid(x) t = Sigmoid(s) y = Concat<axis=1>(t, s)", "Concat", {"Sigmoid"}),
+    ],
+)
+def test_what_shaped_it_and_what_it_is_put_together_from(graph: str, form: str, ends: set[str]) -> None:
+    value = read(f"(float[1,4,5] x) => (float[A,B,C] y) {{ {graph} }}").graph.outputs[0]
+    assert form_of(value) == form
+    assert ends_of(value) == ends
+    assert holds_scores(value) is (ends == {"", "Sigmoid"})
+    assert is_many_scores(value, 3) is (ends == {"Sigmoid"})
+    assert not is_many_scores(value, 2)
+
+
+def test_branches_that_agree_shape_it() -> None:
+    model = read(
+        """(bool c, float[1,4,5] x) => (float[A,B,C] y) {
+            y = If(c) <then_branch = yes () => (float[A,B,C] p) { p = Sigmoid(x) },
+                       else_branch = no () => (float[A,B,C] q) { q = Sigmoid(x) }> }"""
+    )
+    assert form_of(model.graph.outputs[0]) == "Sigmoid"
+
+
+@pytest.mark.parametrize(
+    ("graph", "rank", "axis"),
+    [
+        ("y = Relu(x)", 2, -1),
+        ("y = Relu(x)", 3, -1),
+        ("y = Relu(x)", 4, None),  # a picture, features, or logits: nothing tells
+        ("y = Relu(x)", 5, None),
+        ("y = Softmax<axis=1>(x)", 4, -3),
+        ("y = Softmax<axis=-1>(x)", 4, -1),
+        ("y = Softmax<axis=1>(x)", 3, -2),
+        ("y = Tanh(x)", 2, None),
+        ("t = Tanh(x) y = Transpose(t)", 3, None),
+        ("y = Relu(x)", 0, None),
+    ],
+)
+def test_along_which_axis_answers_lie(graph: str, rank: int, axis: int | None) -> None:
+    model = read(f"(float[A,B,C,D] x) => (float[E,F,G,H] y) {{ {graph} }}")
+    assert class_axis(model.graph.outputs[0], rank) == axis
+
+
+@pytest.mark.parametrize(
+    ("values", "adds"),
+    [
+        ([[0.2, 0.8]], True),
+        ([[0.2, 0.7]], False),
+        ([[1.0]], False),
+        ([[-0.2, 1.2]], False),
+        ([[np.nan, 1.0]], False),
+        (np.float32(1), False),
+    ],
+)
+def test_shares_add_up_to_one(values: object, adds: bool) -> None:
+    assert adds_up(np.asarray(values, np.float32)) is adds

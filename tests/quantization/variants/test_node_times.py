@@ -1,0 +1,67 @@
+"""Times by node from a profile, and what each node saves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from optkit.quantization.variants.node_times import gains, node_times, time_of, time_of_product
+from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+
+from ..tiny import draw, read, saved
+
+
+def test_every_node_of_a_model_has_a_time(tmp_path: Path) -> None:
+    model = read("(float[N,40] x) => (float[N,40] y) { m = MatMul(x, w) s = Sin(m) y = Cos(s) }", w=draw(40, 40))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(saved(model))
+    found = node_times(path, [{"x": draw(2, 40)}, {"x": draw(3, 40)}], 1, "cpu")
+    assert set(found) == {"m", "s", "y"}
+    assert all(0 < seconds < 1 for seconds in found.values())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("conv", 3.0), ("conv1", 2.0), ("pool", None), ("relu", 5.0), ("conv_1", 3.0), ("", None)])
+def test_a_node_is_found_under_the_names_that_the_runtime_gives_it(name: str, seconds: float | None) -> None:
+    times = {"conv": 1.0, "conv_1_quant": 3.0, "conv1": 2.0, "relu/fused": 5.0, "_odd": 9.0}
+    assert time_of(name, times) == (9.0 if name == "" else seconds)
+
+
+def test_dynamic_products_are_found_by_what_they_write(tmp_path: Path) -> None:
+    """Not every exporter names a value after the node that makes it."""
+    model = read("(float[N,40] x) => (float[N,40] y) { m = MatMul(x, w) s = Sin(m) y = MatMul(s, w) }", w=draw(40, 40))
+    for node in model.graph:
+        node.name = f"node {node.outputs[0].name}"
+    made = build(model, Treatment("dynamic", {"node m": Way.DYNAMIC}, compress=False), Learned())
+    times = []
+    for name, each in (("before", model), ("after", made)):
+        (tmp_path / name).write_bytes(saved(each))
+        times.append(node_times(tmp_path / name, [{"x": draw(2, 40)}], 1, "cpu"))
+    before, after = times
+    assert time_of_product("m", after) is not None
+    assert time_of_product("y", after) is None
+    assert gains(["node m"], before, after) == {}
+    assert gains(["node m"], before, after, {"node m": "m", "node y": "y"}).keys() == {"node m"}
+
+
+def test_each_feed_counts_as_much_as_any_other(tmp_path: Path) -> None:
+    """A branch that one of two feeds takes counts half; what runs several times in a loop counts as often."""
+    model = read(
+        """(float[40,40] x, bool k) => (float[40,40] y) {
+            n = Constant<value = int64 {3}>()
+            c = Constant<value = bool {1}>()
+            p = Loop (n, c, x) <body = l (int64 i, bool d, float[40,40] v) => (bool e, float[40,40] u) { e = Identity(d) u = Cos(v) }>
+            y = If (k) <then_branch = t () => (float[40,40] q) { q = Sin(p) }, else_branch = o () => (float[40,40] r) { r = Relu(p) }> }"""
+    )
+    path = tmp_path / "model.onnx"
+    path.write_bytes(saved(model))
+    feeds = [{"x": draw(40, 40), "k": np.array(each)} for each in (True, False)]
+    both, one = node_times(path, feeds, 1, "cpu"), node_times(path, feeds[:1], 1, "cpu")
+    assert {"q", "r"} <= both.keys()
+    assert "r" not in one
+    assert all(both[name] > 0 for name in ("q", "r", "u"))
+
+
+def test_gains_are_seconds_saved_by_nodes_known_in_both() -> None:
+    found = gains(["a", "b", "c", "d"], {"a": 3.0, "b": 1.0, "c": 1.0}, {"a_quant": 1.0, "b": 1.5, "d": 1.0})
+    assert found == {"a": 2.0, "b": -0.5}
