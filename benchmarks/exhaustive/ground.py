@@ -14,10 +14,10 @@ from optkit.errors import OptkitError
 from optkit.formats.onnx import digest_of, model_size
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.graphs import constant_array
-from optkit.quantization.operators import WEIGHT_INPUT, channel_axis
+from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, weighted_nodes
 from optkit.quantization.rounding.learned_rounding import Rounded
 from optkit.quantization.variants.race import race
-from optkit.quantization.variants.treatment import Treatment, weighted_nodes
+from optkit.quantization.variants.treatment import Treatment
 from optkit.quantization.variants.trial import Bench
 from optkit.runtimes import open_session
 from optkit.stats.interval import Interval

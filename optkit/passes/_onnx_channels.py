@@ -16,7 +16,7 @@ from optkit.passes._judging import JUDGED, split
 from optkit.pruning.graph.prune import MOST, Measure, Pruned, Pruner, Setting, Wishes
 from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.fidelity.reference import Fidelity, Reference
 from optkit.quantization.float_graph.prepare import Prepared, prepare, same_answers
 from optkit.quantization.recognise import already_quantized

@@ -9,7 +9,7 @@ import numpy as np
 from optkit.datasets import Array
 from optkit.errors import ModelError, UsageError
 from optkit.formats.onnx import load_model
-from optkit.quantization.calibration.watch import open_watched, with_outputs
+from optkit.quantization.calibration.watched import open_watched, with_outputs
 from optkit.registry import suggestion
 from optkit.runtimes import fixed_batch, open_session
 from optkit.training.batches import Batch

@@ -25,7 +25,7 @@ def rewrite_same(
     Raises NothingPaid, saying `nothing`, where it changed none, and where the answers are not the same.
     """
     from optkit.formats.onnx import load_model, save_model
-    from optkit.quantization.choosing.choose import refuse_hopeless
+    from optkit.quantization.choosing.hopeless import refuse_hopeless
     from optkit.quantization.float_graph.prepare import prepare_checked, same_answers
     from optkit.runtimes import full_feeds, open_session
 

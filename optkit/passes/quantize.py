@@ -53,7 +53,8 @@ class Quantize(Pass):
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model
         from optkit.formats.onnx_simplify import free_constant_inputs
-        from optkit.quantization.choosing.choose import choose, refuse_hopeless
+        from optkit.quantization.choosing.choose import choose
+        from optkit.quantization.choosing.hopeless import refuse_hopeless
 
         model = load_model(source.path)
         free_constant_inputs(model)

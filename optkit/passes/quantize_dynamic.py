@@ -8,11 +8,13 @@ from optkit.errors import NothingPaid
 from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import NodesInFloat, Target
 from optkit.passes._patterns import check_patterns
-from optkit.quantization.choosing.choose import count_ways, refuse_hopeless
+from optkit.quantization.choosing.hopeless import refuse_hopeless
 from optkit.quantization.float_graph.prepare import prepare
 from optkit.quantization.integer_graph.instruction_sets import safe_on
+from optkit.quantization.variants.build import build
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.treatment import Learned, build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import count_ways
 
 
 class QuantizeDynamic(OnnxPass):

@@ -9,12 +9,13 @@ from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import CalibrationMemory, CalibrationSamples, NodesInFloat, Ranges, Regions, Target
 from optkit.passes._patterns import check_patterns
 from optkit.quantization.calibration.note import NOTE, calibration_note
-from optkit.quantization.choosing.choose import count_ways, refuse_hopeless
+from optkit.quantization.choosing.hopeless import refuse_hopeless
 from optkit.quantization.float_graph.prepare import prepare
 from optkit.quantization.integer_graph.instruction_sets import safe_on
+from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate, within_reach
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.treatment import build
+from optkit.quantization.variants.treatment import count_ways
 from optkit.quantization.variants.wishes import Setting
 
 

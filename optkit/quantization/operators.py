@@ -2,7 +2,7 @@
 
 import onnx_ir as ir
 
-from optkit.quantization.graphs import constant_tensor
+from optkit.quantization.graphs import all_graphs, constant_tensor
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 """Multiply activations by constant weights: where time and bytes are."""
@@ -100,3 +100,8 @@ def activation_after(node: ir.Node) -> ir.Node:
     fuses = is_standard(reader) and reader.op_type in FUSED_ACTIVATIONS and reader.graph is node.graph
     fixed = all(constant_tensor(v) is not None for v in reader.inputs[1:] if v is not None)
     return reader if fuses and fixed else node
+
+
+def weighted_nodes(model: ir.Model) -> list[ir.Node]:
+    """Every Conv, Gemm and MatMul with a float weight, in branches and loop bodies too, in order."""
+    return [n for g in all_graphs(model) for n in g if weight_of(n) is not None]

@@ -53,7 +53,7 @@ def take(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
         return [replace(t, ratio=Interval(r, r - 0.01, r + 0.01)) for t in trials for r in [ratio if t.treatment.ways else max(1.0, ratio)]]
 
     monkeypatch.setattr(Bench, "time", time)
-    monkeypatch.setattr("optkit.quantization.choosing.choose.node_times", lambda *_: {})
+    monkeypatch.setattr("optkit.quantization.choosing.compete.node_times", lambda *_: {})
 
 
 @pytest.fixture

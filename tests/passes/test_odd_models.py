@@ -42,7 +42,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
         return [replace(t, ratio=Interval(r, r, r)) for t, r in zip(given, ratios, strict=True)]
 
     monkeypatch.setattr(Bench, "time", time)
-    monkeypatch.setattr("optkit.quantization.choosing.choose.node_times", lambda *_: {})
+    monkeypatch.setattr("optkit.quantization.choosing.compete.node_times", lambda *_: {})
 
 
 CASES = [(name, word) for name in ODD for word in PASSES]

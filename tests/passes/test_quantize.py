@@ -34,7 +34,7 @@ def _half_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return [replace(t, ratio=Interval(r, r, r)) for t in trials for r in [0.5 if t.treatment.ways else 1.0]]
 
     monkeypatch.setattr(Bench, "time", time)
-    monkeypatch.setattr("optkit.quantization.choosing.choose.node_times", lambda *_: {})
+    monkeypatch.setattr("optkit.quantization.choosing.compete.node_times", lambda *_: {})
 
 
 def source_of(folder: Path, batch: int | str = "N") -> Artifact:

@@ -7,7 +7,9 @@ import onnx
 import onnx_ir as ir
 from onnx import numpy_helper, parser
 
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from .emulated import needs_emulator, on_haswell, run_all
 

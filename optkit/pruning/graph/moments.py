@@ -11,7 +11,8 @@ from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.pruning.graph.kept_rows import KeptRows, rows_for
 from optkit.pruning.graph.rows import count_places, groups_of, input_rows, output_rows, weights_per_output
-from optkit.quantization.calibration.watch import Feeds, Watch
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.graphs import prune_unused
 
 ROWS = 1 << 15

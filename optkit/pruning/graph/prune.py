@@ -17,7 +17,8 @@ from optkit.pruning.graph.groups import FLOATS, find_groups
 from optkit.pruning.graph.refit import Refitted, refit
 from optkit.pruning.graph.sizes import count_parameters, macs_by_node, observed_shapes, one_feed, steady_sizes
 from optkit.pruning.graph.weigh import Limits, find_competitors, find_orders, find_readers
-from optkit.quantization.calibration.watch import Feeds, open_watched
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watched import open_watched
 from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import all_graphs, constant_tensor
 

@@ -19,7 +19,7 @@ from optkit.pruning.graph.kept_rows import KeptRows, change_and_bias
 from optkit.pruning.graph.moments import LARGEST, Halves, Moments, gather_errors
 from optkit.pruning.graph.rows import groups_of, weight_from_rows, weight_rows, weights_per_output
 from optkit.pruning.graph.transposed import followed
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.graphs import add_constant, constant_array, constant_tensor
 from optkit.quantization.operators import is_standard
 

@@ -10,7 +10,8 @@ import onnx_ir as ir
 from optkit.errors import OptkitError
 from optkit.pruning.graph.groups import CONTRACTING
 from optkit.pruning.graph.layer_rules import shape_of
-from optkit.quantization.calibration.watch import Feeds, open_watched
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watched import open_watched
 from optkit.runtimes import Port, full_feeds
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -17,7 +17,8 @@ from optkit.pruning.graph.layer_rules import shape_of
 from optkit.pruning.graph.moments import LARGEST, Moments, gather_moments
 from optkit.pruning.graph.refit import bias_of
 from optkit.pruning.graph.rows import columns_of, weight_from_rows, weight_rows
-from optkit.quantization.calibration.watch import Feeds, open_watched
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watched import open_watched
 from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import constant_array
 

@@ -14,7 +14,7 @@ from optkit.quantization.blocks.hqq import half_quadratic
 from optkit.quantization.blocks.layers import Reader, Weight
 from optkit.quantization.blocks.moments import moments_of
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 
 NAMES = {"rtn": "round to nearest", "hqq": "HQQ", "gptq": "GPTQ"}
 

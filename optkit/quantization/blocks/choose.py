@@ -18,7 +18,7 @@ from optkit.quantization.blocks.layers import Weight, find_weights
 from optkit.quantization.blocks.mix import mix
 from optkit.quantization.blocks.sensitivity import output_noise
 from optkit.quantization.blocks.trial import Bench, Trial
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.choosing.decide import TIE
 from optkit.quantization.fidelity.room import room
 from optkit.quantization.float_graph.prepare import prepare_checked

@@ -8,8 +8,8 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.blocks.layers import Reader, Weight
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.patch_moments import patch_moments
-from optkit.quantization.calibration.watch import Feeds
 
 LARGEST_INPUT = 8192
 """Inputs of a row: H has that many squared elements."""

@@ -9,7 +9,8 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid
-from optkit.quantization.calibration.watch import Feeds, Watch
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watch import Watch
 
 CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose"})
 

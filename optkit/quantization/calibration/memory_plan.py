@@ -6,7 +6,8 @@ from math import ceil, prod
 import onnx_ir as ir
 
 from optkit.errors import UsageError
-from optkit.quantization.calibration.watch import Feeds, open_watched
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watched import open_watched
 from optkit.runtimes import full_feeds
 from optkit.runtimes._memory import peak, resident, return_freed
 from optkit.units import show_bytes

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from optkit.errors import UsageError
 from optkit.quantization.calibration.clipping import fits, ranged_activations
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 
 NOTE = "calibration"
 EXAMPLES = 64

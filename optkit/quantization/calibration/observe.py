@@ -8,8 +8,9 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.progress import Progress, silent
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.histogram import Histogram
-from optkit.quantization.calibration.watch import Feeds, Watch
+from optkit.quantization.calibration.watch import Watch
 
 
 @dataclass

@@ -16,7 +16,7 @@ from optkit.arrays import Array
 from optkit.formats.onnx import save_model
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid, grid_for
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import add_constant, add_node, all_graphs, graph_of, share_names
 from optkit.runtimes import full_feeds, open_session

@@ -1,37 +1,18 @@
 """The values of named tensors, one example at a time, in as many passes over the examples as memory asks for."""
 
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.errors import OptkitError
-from optkit.formats.onnx import LARGEST_DRAFT, save_model
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.lead_out import inner_values, lead_out
-from optkit.quantization.graphs import prune_unused
+from optkit.quantization.calibration.memory_plan import groups_within
+from optkit.quantization.calibration.watched import open_watched, with_outputs
 from optkit.runtimes import full_feeds
-from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-class Feeds(Protocol):
-    """Examples as the model wants them (optkit.datasets.Examples is one)."""
-
-    @property
-    def whole(self) -> bool: ...
-
-    def __len__(self) -> int: ...
-
-    def spread(self, count: int) -> "Feeds": ...
-
-    def feeds(self, batch: int = 1) -> "Iterator[dict[str, Array]]": ...
 
 
 class Watch:
@@ -45,8 +26,6 @@ class Watch:
     """
 
     def __init__(self, model: ir.Model, names: Iterable[str], examples: Feeds, threads: int, limit: int | None = None) -> None:
-        from optkit.quantization.calibration.memory_plan import groups_within
-
         self.model, self.examples, self.threads = model, examples, threads
         self.limited = limit is not None
         self.inputs = {i.name for i in model.graph.inputs}
@@ -66,11 +45,11 @@ class Watch:
         batch = rows if isinstance(rows, int) and rows > 0 and not self.examples.whole else 1
         return len(self.groups) * -(-len(self.examples) // batch)
 
-    def __iter__(self) -> "Iterator[dict[str, Array]]":
+    def __iter__(self) -> Iterator[dict[str, Array]]:
         for group in self.groups:
             yield from self._pass(group)
 
-    def whole(self) -> "Iterator[dict[str, Array]]":
+    def whole(self) -> Iterator[dict[str, Array]]:
         """Each example's values from all passes together: what is held until the last pass are the tensors asked for."""
         if len(self.groups) == 1:
             return iter(self)
@@ -79,7 +58,7 @@ class Watch:
             parts[place % len(parts)] |= values
         return iter(parts)
 
-    def _pass(self, group: Sequence[str]) -> "Iterator[dict[str, Array]]":
+    def _pass(self, group: Sequence[str]) -> Iterator[dict[str, Array]]:
         ours = {self.led.get(name, (name, 0))[0]: name for name in group if name not in self.inputs}
         # what an arena has once taken it keeps, and it takes twice what it needs
         session = open_watched(with_outputs(self.model, ours), self.threads, arena=not self.limited) if ours else None
@@ -111,28 +90,3 @@ def _led_out(model: ir.Model, names: Sequence[str], examples: Feeds, threads: in
 def _as_one_batch(value: Array, steps: int) -> Array:
     """Axes of steps merged into the first axis of what is computed in each."""
     return value.reshape(-1, *value.shape[steps + 1 :]) if steps and value.ndim > steps + 1 else value
-
-
-def with_outputs(model: ir.Model, names: Iterable[str]) -> ir.Model:
-    """A copy of the model with more of the main graph's tensors as outputs."""
-    watched = model.clone()
-    wanted = set(names) - {v.name for v in watched.graph.outputs}
-    watched.graph.outputs.extend(v for n in watched.graph for v in n.outputs if v.name in wanted)
-    return watched
-
-
-def cut(model: ir.Model, names: Iterable[str]) -> ir.Model:
-    """A copy of what computes these tensors of the main graph, which it gives; inputs stay as they are."""
-    made = model.clone()
-    inputs = {v.name for v in made.graph.inputs}
-    values = {v.name: v for n in made.graph for v in n.outputs}
-    made.graph.outputs[:] = [values[name] for name in dict.fromkeys(names) if name not in inputs]
-    prune_unused(made)
-    return made
-
-
-def open_watched(watched: ir.Model, threads: int, *, arena: bool = True, shapes_first: bool = False) -> OnnxSession:
-    """Open a model that is in memory, on the CPU."""
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(watched, Path(folder) / "watched.onnx", largest=LARGEST_DRAFT)
-        return open_onnx(Path(folder) / "watched.onnx", "cpu", threads, arena=arena, shapes_first=shapes_first)

@@ -19,7 +19,7 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.calibration.channel_ranges import ChannelRange, channel_ranges
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.channels.ties import Ties, find_ties, is_seam, scalable_layer
 from optkit.quantization.graphs import add_constant, constant_array, prune_unused
 from optkit.quantization.integer_graph.insert_static import output_of

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.formats.onnx import save_model
 from optkit.progress import Progress
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.channels.smooth import Products, divisions_of, look
 from optkit.quantization.fidelity.reference import Reference

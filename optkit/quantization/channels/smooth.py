@@ -14,7 +14,8 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for, quantize_weight
-from optkit.quantization.calibration.watch import Feeds, Watch
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.channels.output_noise import output_noise
 from optkit.quantization.channels.pick_divisions import Option, pick, time_of_division, time_of_product

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.progress import Progress
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.channels.measured_divisions import EXAMPLES, RoundedOne, with_weights
 from optkit.quantization.channels.pick_divisions import REST, Option, pick_within, time_of_division, time_of_product

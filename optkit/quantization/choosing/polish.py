@@ -12,22 +12,24 @@ import onnx_ir as ir
 
 from optkit.formats.onnx import load_model, save_model
 from optkit.quantization.affine import Grid
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.means import channel_means
 from optkit.quantization.calibration.output_ranges import ranges_by_output
-from optkit.quantization.calibration.watch import Feeds
 from optkit.quantization.channels.spread_divisions import spread_divisions
 from optkit.quantization.choosing.spend import no_slower, with_float_tail
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.compress import compressible
 from optkit.quantization.integer_graph.insert_dynamic import can_be_dynamic
-from optkit.quantization.integer_graph.insert_recurrent import WEIGHTS
+from optkit.quantization.integer_graph.insert_recurrent import WEIGHTS, RoundedGates
 from optkit.quantization.integer_graph.insert_static import tensors_to_observe
 from optkit.quantization.integer_graph.integer_layers import integer_layers
-from optkit.quantization.rounding.gate_rounding import RoundedGates, can_learn_gates, round_gates
+from optkit.quantization.operators import weighted_nodes
+from optkit.quantization.rounding.gate_rounding import can_learn_gates, round_gates
 from optkit.quantization.rounding.learned_rounding import Rounded, round_weights
 from optkit.quantization.rounding.settle_biases import settle_biases
 from optkit.quantization.variants.calibrate import EXAMPLES_FOR_MEANS
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, consistent_ways, weighted_nodes
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
 from optkit.quantization.variants.trial import LARGE, Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
 from optkit.runtimes import open_session

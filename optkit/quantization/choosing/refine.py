@@ -8,8 +8,8 @@ import numpy as np
 from optkit.progress import Progress
 from optkit.quantization.choosing.sensitivity import noise_by_node
 from optkit.quantization.fidelity.room import room
-from optkit.quantization.operators import weight_of
-from optkit.quantization.variants.treatment import Treatment, weighted_nodes
+from optkit.quantization.operators import weight_of, weighted_nodes
+from optkit.quantization.variants.treatment import Treatment
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.units import counted
 

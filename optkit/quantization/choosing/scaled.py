@@ -3,7 +3,7 @@
 from copy import copy
 from dataclasses import replace
 
-from optkit.quantization.calibration.watch import Feeds
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.channels.equalize import equalize_on
 from optkit.quantization.channels.seams import add_seams, drop_idle_seams
 from optkit.quantization.choosing.polish import with_learned_rounding

@@ -10,9 +10,9 @@ import onnx_ir as ir
 
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_static import activation_inputs
-from optkit.quantization.operators import weight_of
+from optkit.quantization.operators import weight_of, weighted_nodes
 from optkit.quantization.variants.race import race
-from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways, weighted_nodes
+from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
 from optkit.quantization.variants.trial import Bench, Trial
 
 LOSS = 1.01

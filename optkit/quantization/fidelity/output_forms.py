@@ -7,10 +7,10 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 
-RESHAPING = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ReduceMean"})
+RESHAPING = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ReduceMean"})
 """What comes out means what went in: a mean of probabilities is one too."""
 PICKING = RESHAPING | {"Transpose", "Slice", "Gather", "Concat"}
-CARRYING = PICKING - {"ReduceMean"} | {"Split", "Cast", "Pad"}
+CARRYING = PICKING - {"ReduceMean"} | {"Split", "Pad"}
 YES_OR_NO = frozenset({"Sigmoid", "HardSigmoid"})
 """Each number is a probability of its own."""
 SQUASHING = YES_OR_NO | {"Softmax"}
@@ -63,7 +63,7 @@ def class_axis(value: ir.Value, rank: int) -> int | None:
     """
     if is_features(value) or rank == 0:
         return None
-    node = _maker(value, ("Identity",))
+    node = _maker(value, ("Identity", "Cast"))
     if node is not None and node.op_type == "Softmax" and "axis" in node.attributes:
         axis = node.attributes["axis"].as_int()
         return axis if axis < 0 else axis - rank

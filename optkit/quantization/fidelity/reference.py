@@ -182,7 +182,9 @@ class Reference:
         return [float(np.mean((truth > 0.5) == (got > 0.5)))] if self.forms[name] == "Sigmoid" else []
 
     def _only_known(self, answers: Mapping[str, Array]) -> dict[str, Array]:
-        return {name: np.asarray(answers[name]) for name in self.forms if np.asarray(answers[name]).dtype.kind in "fiub"}
+        """Numbers; those in float16 as float32, which holds their squares."""
+        known = {name: np.asarray(answers[name]) for name in self.forms}
+        return {n: a.astype(np.float32) if a.dtype == np.float16 else a for n, a in known.items() if a.dtype.kind in "fiub"}
 
     def _logits(self, name: str, values: Array) -> Array:
         """As float32 or wider."""

@@ -50,6 +50,19 @@ def slots_of(node: ir.Node, opsets: Mapping[str, int]) -> Slots | None:
     return Slots(inputs, outputs) if any(inputs) and any(outputs) else None
 
 
+def may_be_float(node: ir.Node, opsets: Mapping[str, int]) -> tuple[list[bool], list[bool]]:
+    """For each input and output of a node whether its schema allows float32 there; of an operator that nobody knows, none."""
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    form = _form_of(node.op_type, domain, opsets.get(domain, opsets.get("ai.onnx", 1)))
+    if form is None:
+        return [False] * len(node.inputs), [False] * len(node.outputs)
+    kinds = {*form.inputs, *form.outputs}
+    allowed = {kind: any(FLOAT in each for each in (kind, *form.allows.get(kind, ()))) for kind in kinds}  # sequences of it as well
+    inputs = [allowed[kind] for _, kind in zip(node.inputs, _stretched(form.inputs, form.repeats_input), strict=False)]
+    outputs = [allowed[kind] for _, kind in zip(node.outputs, _stretched(form.outputs, form.repeats_output), strict=False)]
+    return inputs, outputs
+
+
 def fill_types(model: ir.Model) -> None:
     """Types that ONNX's inference leaves open, as after ONNX Runtime's own operators, where a schema has them follow from the inputs."""
     for node in ir.traversal.RecursiveGraphIterator(model.graph):

@@ -4,7 +4,7 @@ There is no such kernel for GRU and RNN, so those stay float; their weights can 
 """
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -15,16 +15,22 @@ from optkit.quantization.graphs import add_constant, add_node, constant_array, c
 from optkit.quantization.integer_graph.saturation import fit_pairs
 from optkit.quantization.operators import attribute, is_standard
 
-if TYPE_CHECKING:
-    from optkit.quantization.rounding.gate_rounding import RoundedGates
-
-
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 RUNTIME_DOMAIN = "com.microsoft"
 INPUTS_IN_COMMON = 8
 """X, W, R, B, sequence_lens, initial_h, initial_c, P: both operators have them in this order; the integer one has scales after them."""
 WEIGHTS = (1, 2)
 BIAS = 3
+
+
+class RoundedGates(NamedTuple):
+    """int8 weights [directions, units, length], their float32 scales [directions, units], and the bias that goes with them."""
+
+    integers: tuple[Array, Array]
+    """Of W and of R."""
+    scales: tuple[Array, Array]
+    bias: Array | None
+    """[directions, 2 × units]; None where the node has none that is constant."""
 
 
 def can_be_recurrent(node: ir.Node) -> bool:
@@ -36,7 +42,7 @@ def can_be_recurrent(node: ir.Node) -> bool:
 
 
 def insert_recurrent(
-    model: ir.Model, graph: ir.Graph, names: Collection[str], *, portable: bool, given: "Mapping[str, RoundedGates] | None" = None
+    model: ir.Model, graph: ir.Graph, names: Collection[str], *, portable: bool, given: Mapping[str, RoundedGates] | None = None
 ) -> None:
     """Replace the named LSTM nodes of `graph` by DynamicQuantizeLSTM, in place; its weights are int8 with a scale for every gate's unit.
 
@@ -64,7 +70,7 @@ def insert_recurrent(
         model.opset_imports.setdefault(RUNTIME_DOMAIN, 1)
 
 
-def correct_gates(graph: ir.Graph, node: ir.Node, learned: "RoundedGates") -> None:
+def correct_gates(graph: ir.Graph, node: ir.Node, learned: RoundedGates) -> None:
     """Give a recurrent node the bias that makes up for its rounded weights."""
     if learned.bias is not None:
         name = str(node.inputs[BIAS].name)  # type: ignore[union-attr]

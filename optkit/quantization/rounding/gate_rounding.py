@@ -6,16 +6,16 @@ those of h. The node's bias makes up for what rounding does to the means of both
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.quantization.calibration.watch import Feeds, Watch
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.graphs import all_graphs, constant_array, constant_tensor, fresh_name, graph_of, share_names
-from optkit.quantization.integer_graph.insert_recurrent import BIAS, RECURRENT, WEIGHTS
+from optkit.quantization.integer_graph.insert_recurrent import BIAS, RECURRENT, WEIGHTS, RoundedGates
 from optkit.quantization.operators import attribute, is_standard
 from optkit.quantization.rounding.learned_rounding import LARGEST_INPUT, believed, learn_rounding
 
@@ -23,16 +23,6 @@ INPUT_WEIGHT, STATE_WEIGHT = WEIGHTS
 FIRST_STATE = 5
 ROWS = 256
 """Of inputs and of states that are kept of each example."""
-
-
-class RoundedGates(NamedTuple):
-    """int8 weights [directions, units, length], their float32 scales [directions, units], and the bias that goes with them."""
-
-    integers: tuple[Array, Array]
-    """Of W and of R."""
-    scales: tuple[Array, Array]
-    bias: Array | None
-    """[directions, 2 × units]; None where the node has none that is constant."""
 
 
 @dataclass

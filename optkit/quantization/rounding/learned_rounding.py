@@ -16,8 +16,8 @@ from scipy.linalg.lapack import dtrtri
 from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid, quantize_weight
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.patch_moments import Moments, as_rows, largest_patch, patch_moments
-from optkit.quantization.calibration.watch import Feeds
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.saturation import LARGEST_PAIR, fit_pairs, has_pairs

@@ -15,8 +15,10 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.patch_moments import as_rows, some_rows
-from optkit.quantization.calibration.watch import Feeds, Watch, cut
+from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watched import cut
 from optkit.quantization.channels.divide import APART_TOTAL
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.integer_layers import IntegerLayer, integer_layers

@@ -11,7 +11,9 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.quantization.calibration.watch import Feeds, Watch, cut
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watched import cut
 from optkit.quantization.integer_graph.integer_layers import IntegerLayer, integer_layers
 from optkit.quantization.rounding.reconstruct import same_tensor, shift_bias
 

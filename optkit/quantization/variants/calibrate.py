@@ -9,15 +9,17 @@ from optkit.errors import DataError
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for
 from optkit.quantization.calibration.contract import calibration_remarks
+from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.gates import gates, range_before
 from optkit.quantization.calibration.means import channel_means
 from optkit.quantization.calibration.observe import Observed, observe
 from optkit.quantization.calibration.score_ranges import with_room_for_scores
-from optkit.quantization.calibration.watch import Feeds
 from optkit.quantization.channels.smooth import find_smoothing
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_static import tensors_to_observe
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, weighted_nodes
+from optkit.quantization.operators import weighted_nodes
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.wishes import Setting
 from optkit.registry import load
 

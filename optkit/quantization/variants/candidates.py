@@ -11,8 +11,8 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_dynamic import can_be_dynamic
 from optkit.quantization.integer_graph.insert_recurrent import can_be_recurrent
 from optkit.quantization.integer_graph.regions import region_nodes
-from optkit.quantization.operators import weight_of
-from optkit.quantization.variants.treatment import Treatment, Way, weighted_nodes
+from optkit.quantization.operators import weight_of, weighted_nodes
+from optkit.quantization.variants.treatment import Treatment, Way
 
 STORED = Treatment("8-bit weights, float compute")
 """What is left when computing in integers does not pay: the file is smaller, the speed and the graph stay."""

@@ -18,7 +18,9 @@ from optkit.quantization.graphs import add_constant, add_node, constant_array, s
 from optkit.quantization.integer_graph.compress import compressible, stored_form
 from optkit.quantization.integer_graph.insert_static import output_of
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, weight_of
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, consistent_ways, rounded_weights, shared_grids
+from optkit.quantization.variants.build import rounded_weights, shared_grids
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
 from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
 
 SWITCHES = "optkit_switches"

@@ -13,9 +13,11 @@ from optkit.quantization.fidelity.reference import Fidelity, Reference
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_recurrent import can_be_recurrent
 from optkit.quantization.integer_graph.unfused import left_in_float
-from optkit.quantization.operators import weight_of
+from optkit.quantization.operators import weight_of, weighted_nodes
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.race import race, raced_feeds
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build, weighted_nodes
+from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.runtimes import Session, open_session
 from optkit.stats.interval import Interval
 

@@ -13,7 +13,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 from optkit.arrays import Array
 from optkit.pruning.graph.cut_out import put
 from optkit.pruning.graph.groups import Groups, weight_axes
-from optkit.quantization.calibration.watch import open_watched
+from optkit.quantization.calibration.watched import open_watched
 
 
 class Net:

@@ -13,7 +13,7 @@ from optkit.pruning.graph.groups import find_groups
 from optkit.pruning.graph.kept_rows import KeptRows, change_and_bias, rows_for
 from optkit.pruning.graph.moments import LARGEST
 from optkit.pruning.graph.refit import RIDGES, best_change, refit
-from optkit.quantization.calibration.watch import open_watched
+from optkit.quantization.calibration.watched import open_watched
 
 Build = Any
 

@@ -17,7 +17,7 @@ from optkit.pruning.graph.prune import Pruner, Setting, Wishes
 from optkit.pruning.graph.refit import best_change
 from optkit.pruning.graph.rows import count_places, input_rows, output_rows, weight_from_rows, weight_rows
 from optkit.pruning.graph.weigh import Limits
-from optkit.quantization.calibration.watch import open_watched
+from optkit.quantization.calibration.watched import open_watched
 from optkit.quantization.fidelity.reference import Reference
 
 Build = Any

@@ -14,7 +14,7 @@ from optkit.pruning.graph.cut_out import cut_out
 from optkit.pruning.graph.groups import find_groups
 from optkit.pruning.graph.refit import refit
 from optkit.pruning.graph.rows import count_places, input_rows, output_rows, weight_from_rows, weight_rows, weights_per_output
-from optkit.quantization.calibration.watch import open_watched
+from optkit.quantization.calibration.watched import open_watched
 
 Build = Any
 Ask = Callable[[ir.Model, Mapping[str, Array]], list[Array]]

@@ -9,9 +9,11 @@ import pytest
 from optkit.arrays import Array
 from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.float_graph.prepare import prepare
+from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate, within_reach
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.wishes import Setting
 
 from ..tiny import answers, draw, fused, read

@@ -6,7 +6,7 @@ import pytest
 from optkit.datasets import Examples
 from optkit.quantization.calibration.histogram import Histogram
 from optkit.quantization.calibration.observe import observe
-from optkit.quantization.calibration.watch import with_outputs
+from optkit.quantization.calibration.watched import with_outputs
 
 from ..tiny import answers, draw, examples, read, saved
 

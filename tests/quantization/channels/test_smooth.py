@@ -9,7 +9,9 @@ from optkit.quantization.calibration.means import channel_means, source_of
 from optkit.quantization.channels.divide import Division, divide_inputs
 from optkit.quantization.channels.smooth import Products, Seen, find_smoothing, likely_divisions
 from optkit.quantization.integer_graph.insert_dynamic import insert_dynamic
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import answers, draw, examples, read, saved
 

@@ -11,7 +11,9 @@ from optkit.arrays import Array
 from optkit.quantization.channels.divide import Division
 from optkit.quantization.channels.pick_divisions import time_of_division
 from optkit.quantization.channels.spread_divisions import Spread, spread_divisions
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import answers, draw, examples, proto_of
 

@@ -14,12 +14,17 @@ from onnx import TensorProto, helper
 from optkit.datasets import Examples
 from optkit.errors import DataError, NothingPaid
 from optkit.formats.onnx import load_model
-from optkit.quantization.choosing.choose import Choice, choose, count_ways, of_simplifying, refuse_hopeless
+from optkit.quantization.choosing.choose import Choice, choose
+from optkit.quantization.choosing.hopeless import refuse_hopeless
+from optkit.quantization.choosing.remarks import of_simplifying
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.half.widen import WIDENED
 from optkit.quantization.variants import trial as trials
+from optkit.quantization.variants.build import build
 from optkit.quantization.variants.candidates import STORED
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way, count_ways
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
 from optkit.stats.interval import Interval
@@ -80,7 +85,7 @@ def take(monkeypatch: pytest.MonkeyPatch, times: Times) -> None:
         return [replace(t, ratio=Interval(r, r - 0.01, r + 0.01)) for t, r in zip(given, ratios, strict=True)]
 
     monkeypatch.setattr(Bench, "time", time)
-    monkeypatch.setattr("optkit.quantization.choosing.choose.node_times", lambda *_: {})
+    monkeypatch.setattr("optkit.quantization.choosing.compete.node_times", lambda *_: {})
 
 
 @pytest.mark.slow
@@ -186,9 +191,25 @@ def test_stored_integers_are_recognised_too(choosing: Choosing, tmp_path: Path) 
     assert choosing.refused(cnn()).startswith("its weights are 8-bit integers already")
 
 
-def test_half_precision_is_no_start(choosing: Choosing) -> None:
-    model = proto_of("(float16[N,40] x) => (float16[N,40] y) { y = MatMul(x, w) }", w=draw(40, 40).astype(np.float16))
-    assert choosing.refused(model, examples(x=draw(4, 40).astype(np.float16))) == "its weights are float16, and INT8 starts from float32"
+def test_half_precision_is_computed_in_float32_first(choosing: Choosing) -> None:
+    half = draw(64, 64).astype(np.float16)
+    model = proto_of("(float16[N,64] x) => (float16[N,64] y) { h = MatMul(x, w) t = Tanh(h) z = MatMul(t, w) y = Softmax(z) }", w=half / 8)
+    given = examples(x=draw(40, 64, seed=1).astype(np.float16))
+    choice = choosing(model, given, method="dynamic")
+    made = choosing.made()
+    assert choice.widened
+    assert choice.remarks[0] == WIDENED
+    assert choice.operators == {"MatMul": {"dynamic": 2}}
+    assert [v.dtype for v in (*made.graph.inputs, *made.graph.outputs)] == [ir.DataType.FLOAT16] * 2
+    x = {"x": given.arrays["x"]}
+    truth, got = (np.log(a.astype(np.float64)) for a in (answers(ir.from_proto(model), x)["y"], answers(made, x)["y"]))
+    assert np.abs(truth - got).max() < 0.3
+
+
+def test_half_precision_whose_weights_are_few_is_told_so(choosing: Choosing) -> None:
+    model = proto_of("(float16[N,4] x) => (float16[N,4] y) { y = MatMul(x, w) }", w=draw(4, 4).astype(np.float16))
+    what = choosing.refused(model, examples(x=draw(4, 4).astype(np.float16)))
+    assert what == "its weights are too small to be worth it: the largest has 16 elements"
 
 
 def test_what_is_slower_is_not_handed_over_unless_asked_for(choosing: Choosing, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +347,8 @@ def test_small_dynamic_products_are_tried_with_one_scale(
 ) -> None:
     model = proto_of("(float[N,40] x) => (float[N,32] y) { a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) }", w=draw(40, 48), v=draw(48, 32))
     take(monkeypatch, {"dynamic": 0.9, "dynamic, smoothed": 0.95, "dynamic, one scale for small weights": 0.8, "*": 1.2})
-    monkeypatch.setattr("optkit.quantization.choosing.choose.node_times", lambda *_: dict.fromkeys(("a_int32_MatMulInteger", "b"), seconds))
+    times = dict.fromkeys(("a_int32_MatMulInteger", "b"), seconds)
+    monkeypatch.setattr("optkit.quantization.choosing.compete.node_times", lambda *_: times)
     choice = choosing(model, examples(x=draw(60, 40, seed=5)))
     assert choice.best.treatment.name == winner
     assert choice.best.treatment.single == ({"a"} if "one scale" in winner else set())

@@ -12,9 +12,9 @@ import pytest
 from optkit.errors import DataError
 from optkit.formats.onnx import load_model
 from optkit.quantization.affine import quantize_weight
-from optkit.quantization.choosing import choose as choosing
+from optkit.quantization.choosing import alike_channels, compete, spend
 from optkit.quantization.choosing import polish as polishing
-from optkit.quantization.choosing import spend
+from optkit.quantization.choosing.choose import choose
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.integer_layers import integer_layers
 from optkit.quantization.operators import channel_axis
@@ -32,7 +32,7 @@ def as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every variant is as fast as the others, so that chance does not choose."""
     monkeypatch.setattr(trial, "race", lambda models, *_, **__: [Interval(0.5, 0.5, 0.5)] * len(models))
     monkeypatch.setattr(spend, "race", lambda models, *_, **__: [Interval(1, 1, 1)] * len(models))
-    monkeypatch.setattr(choosing, "node_times", lambda *_: {})
+    monkeypatch.setattr(compete, "node_times", lambda *_: {})
 
 
 ROWS = examples(x=draw(48, 32, seed=9))
@@ -47,7 +47,7 @@ def sqnr(folder: Path, effort: str) -> float:
     path = folder / "original.onnx"
     onnx.save(network(), path)
     wishes = Wishes(method="static", effort=effort, floor=0, accept_size_only=True, seconds=0.1)
-    return choosing.choose(path, load_model(path), ROWS, ROWS.spread(16), wishes, Setting(), folder / "made.onnx").best.fidelity.sqnr
+    return choose(path, load_model(path), ROWS, ROWS.spread(16), wishes, Setting(), folder / "made.onnx").best.fidelity.sqnr
 
 
 def rounding_to(pick: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Callable[..., Any]:
@@ -64,7 +64,7 @@ def rounding_to(pick: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) ->
 
 
 def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (model, 0))
+    monkeypatch.setattr(alike_channels, "equalize_on", lambda model, *_, **__: (model, 0))
     plain = sqnr(tmp_path, "normal")
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
@@ -82,7 +82,7 @@ def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
     monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
     monkeypatch.setattr(polishing, "round_weights", lambda *_, **__: {})
-    monkeypatch.setattr(choosing, "equalize_on", lambda model, *_, **__: (unevenly(model), 1))
+    monkeypatch.setattr(alike_channels, "equalize_on", lambda model, *_, **__: (unevenly(model), 1))
     assert sqnr(tmp_path, "high") == plain
 
 
@@ -130,4 +130,4 @@ def test_it_needs_examples(tmp_path: Path) -> None:
     path = tmp_path / "original.onnx"
     onnx.save(network(), path)
     with pytest.raises(DataError, match="effort high"):
-        choosing.choose(path, load_model(path), None, ROWS.spread(4), Wishes(effort="high"), Setting(), tmp_path / "made.onnx")
+        choose(path, load_model(path), None, ROWS.spread(4), Wishes(effort="high"), Setting(), tmp_path / "made.onnx")

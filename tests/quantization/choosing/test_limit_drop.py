@@ -12,7 +12,8 @@ import pytest
 
 from optkit.quantization.choosing.limit_drop import Search, best_effort, search_within
 from optkit.quantization.fidelity.reference import Fidelity
-from optkit.quantization.variants.treatment import Learned, Treatment, Way
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Wishes
 from optkit.stats.interval import Interval

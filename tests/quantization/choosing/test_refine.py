@@ -13,7 +13,9 @@ from optkit.quantization.choosing.refine import refine, without_slow
 from optkit.quantization.choosing.sensitivity import noise_by_node
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.variants import trial as trials
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.runtimes._typical import Typical
 from optkit.stats.interval import Interval

@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 from optkit.formats.onnx import load_model
-from optkit.quantization.choosing import choose as choosing
+from optkit.quantization.choosing import compete, spend
 from optkit.quantization.choosing import polish as polishing
-from optkit.quantization.choosing import spend
+from optkit.quantization.choosing.choose import choose
 from optkit.quantization.choosing.spend import with_float_tail
 from optkit.quantization.variants import trial
 from optkit.quantization.variants.treatment import Treatment, Way
@@ -42,13 +42,13 @@ def chosen(folder: Path, monkeypatch: pytest.MonkeyPatch, later: float) -> Any:
     """The choice where polishing's race finds what comes later to take so much of the time."""
     monkeypatch.setattr(trial, "race", lambda models, *_, **__: [Interval(0.5, 0.5, 0.5)] * len(models))
     monkeypatch.setattr(spend, "race", lambda *_, **__: [Interval(1, 1, 1), Interval(later, later, later)])
-    monkeypatch.setattr(choosing, "node_times", lambda *_: {})
+    monkeypatch.setattr(compete, "node_times", lambda *_: {})
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
     onnx.save(proto_of(NETWORK, **WEIGHTS), folder / "original.onnx")
     rows = examples(x=draw(48, 4, 8, 8, seed=9))
     wishes = Wishes(method="static", effort="high", floor=0, accept_size_only=True, seconds=0.1)
     path = folder / "original.onnx"
-    return choosing.choose(path, load_model(path), rows, rows.spread(16), wishes, Setting(), folder / "made.onnx").best
+    return choose(path, load_model(path), rows, rows.spread(16), wishes, Setting(), folder / "made.onnx").best
 
 
 @pytest.mark.slow

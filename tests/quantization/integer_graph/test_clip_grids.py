@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from optkit.quantization.affine import Grid, grid_for
 from optkit.quantization.integer_graph.clip_grids import within
 from optkit.quantization.integer_graph.insert_static import insert_static, tensors_to_observe
-from optkit.quantization.variants.treatment import shared_grids, weighted_nodes
+from optkit.quantization.operators import weighted_nodes
+from optkit.quantization.variants.build import shared_grids
 
 from ..tiny import answers, draw, fused, grids_for, read
 

@@ -7,12 +7,13 @@ import onnx_ir as ir
 import pytest
 
 from optkit.arrays import Array
-from optkit.quantization.choosing.choose import count_ways
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_recurrent import can_be_recurrent
 from optkit.quantization.integer_graph.instruction_sets import EVERY_X86, ONLY_VNNI, safe_on
+from optkit.quantization.variants.build import build
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way, count_ways
 
 from ..tiny import answers, draw, operators, read
 

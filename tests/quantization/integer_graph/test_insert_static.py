@@ -14,8 +14,8 @@ from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.insert_static import insert_static, tensors_to_observe
 from optkit.quantization.integer_graph.regions import region_nodes
 from optkit.quantization.integer_graph.saturation import fit_pairs
-from optkit.quantization.operators import channel_axis, weight_of
-from optkit.quantization.variants.treatment import shared_grids, weighted_nodes
+from optkit.quantization.operators import channel_axis, weight_of, weighted_nodes
+from optkit.quantization.variants.build import shared_grids
 
 from ..tiny import Feed, answers, draw, fused, grids_for, operators, read, reference, saved
 

@@ -11,7 +11,9 @@ from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.saturation import LARGEST_PAIR
 from optkit.quantization.integer_graph.single_scale import with_one_scale
 from optkit.quantization.rounding.learned_rounding import Rounded
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import answers, draw, operators, read, saved
 

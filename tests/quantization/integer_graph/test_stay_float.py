@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.treatment import build
 from optkit.quantization.variants.wishes import Setting
 
 from ..tiny import answers, draw, examples, fused, operators, read

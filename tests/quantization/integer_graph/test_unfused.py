@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from optkit.quantization.integer_graph.unfused import left_in_float, told
+from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate
-from optkit.quantization.variants.treatment import Treatment, Way, build
+from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench
 from optkit.quantization.variants.wishes import Setting, Wishes
 

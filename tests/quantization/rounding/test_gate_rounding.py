@@ -9,9 +9,12 @@ import pytest
 from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.integer_graph.insert_recurrent import RoundedGates
 from optkit.quantization.integer_graph.instruction_sets import EVERY_X86, safe_on
-from optkit.quantization.rounding.gate_rounding import RoundedGates, can_learn_gates, round_gates
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.rounding.gate_rounding import can_learn_gates, round_gates
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import answers, draw, operators, read
 

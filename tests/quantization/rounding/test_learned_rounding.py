@@ -12,7 +12,9 @@ from optkit.quantization.calibration.patch_moments import as_rows, patch_moments
 from optkit.quantization.integer_graph.saturation import fit_pairs, worst_pair_sums
 from optkit.quantization.operators import channel_axis
 from optkit.quantization.rounding.learned_rounding import Rounded, energy, from_rows, learn_rounding, round_weights, row_errors
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import answers, draw, read
 from ..tiny import examples as examples_of

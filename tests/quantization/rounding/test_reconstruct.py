@@ -10,7 +10,9 @@ from optkit.quantization.calibration.patch_moments import as_rows
 from optkit.quantization.integer_graph.integer_layers import IntegerLayer, integer_layers
 from optkit.quantization.integer_graph.saturation import worst_pair_sums
 from optkit.quantization.rounding.reconstruct import better_integers, compare_layer, decide_layer, reconstruct
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import answers, draw, examples, read
 

@@ -8,7 +8,9 @@ from optkit.arrays import Array
 from optkit.quantization.integer_graph.integer_layers import integer_layers
 from optkit.quantization.rounding.reconstruct import same_tensor, shift_bias
 from optkit.quantization.rounding.settle_biases import believed_shift, settle_biases, side_by_side
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import answers, draw, examples, grids_for, read
 

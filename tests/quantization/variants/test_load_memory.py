@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from optkit.quantization.variants import load_memory
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.load_memory import LEAST, loading_remark
-from optkit.quantization.variants.treatment import Learned, Treatment, build
+from optkit.quantization.variants.treatment import Treatment
 
 from ..tiny import draw, read, saved
 

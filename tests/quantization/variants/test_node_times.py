@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.node_times import gains, node_times, time_of, time_of_product
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build
+from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import draw, read, saved
 

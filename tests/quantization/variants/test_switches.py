@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from optkit.quantization.integer_graph.insert_static import tensors_to_observe
+from optkit.quantization.operators import weighted_nodes
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.switches import SWITCHES, Switched, with_switches
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build, weighted_nodes
+from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.runtimes.onnxruntime import open_onnx
 
 from ..tiny import draw, grids_for, operators, read, saved

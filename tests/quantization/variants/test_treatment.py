@@ -9,9 +9,11 @@ import pytest
 from optkit.quantization.float_graph.prepare import prepare
 from optkit.quantization.graphs import add_constant, all_graphs
 from optkit.quantization.integer_graph.regions import region_nodes
+from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.treatment import Learned, Treatment, Way, build, consistent_ways
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
 from optkit.quantization.variants.wishes import Setting
 
 from ..tiny import Feed, answers, draw, examples, fused, operators, read, saved

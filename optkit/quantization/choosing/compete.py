@@ -1,0 +1,102 @@
+"""Variants built and raced, and more made of the fastest where that pays."""
+
+from collections.abc import Sequence
+
+from optkit.progress import Progress
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.choosing.decide import FASTER, TIE, time_ratio
+from optkit.quantization.choosing.refine import refine, without_slow
+from optkit.quantization.choosing.scaled import scaled, scaled_bench
+from optkit.quantization.choosing.small_products import with_single_scales
+from optkit.quantization.fidelity.room import room
+from optkit.quantization.operators import weight_of, weighted_nodes
+from optkit.quantization.variants.node_times import gains, node_times
+from optkit.quantization.variants.treatment import Treatment, Way
+from optkit.quantization.variants.trial import LARGE, Bench, Trial
+from optkit.quantization.variants.wishes import Setting, Wishes
+
+SMALL_MODEL = 8 << 20
+"""Bytes of a model up to which products may be small enough for one scale to matter."""
+
+
+def compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, setting: Setting, calibration: Feeds | None) -> list[Trial]:
+    built, progress = [], setting.progress
+    for done, treatment in enumerate(treatments):
+        progress("building variants", done, len(treatments))
+        built.append(bench.attempt(treatment))
+    trials = bench.time([t for t in built if t is not None], wishes.seconds)
+    computing = [t for t in trials if t.treatment.ways and t.ratio is not None]
+    fastest = min(computing, key=time_ratio, default=None)
+    if fastest is None:
+        return [*trials, *_mended(bench, trials, wishes, progress)]
+    if wishes.scored:
+        return [*trials, *_quicker(bench, fastest, wishes)[0]]
+    bench.drop_files(trials, [fastest, *(t for t in trials if t.good and not _beaten(t, trials))])
+    more = _improve(bench, fastest, [t for t in computing if t.good], wishes, setting, calibration)
+    trials = _timed_again(bench, trials, more, wishes) if more else trials
+    return [*trials, *_mended(bench, trials, wishes, progress)]
+
+
+def _mended(bench: Bench, trials: Sequence[Trial], wishes: Wishes, progress: Progress) -> list[Trial]:
+    """Where nothing is good: 8-bit storage without the layers to blame, those first that give most for their bytes."""
+    stored = next((t for t in trials if not t.treatment.ways), None)
+    if stored is None or wishes.scored or any(t.good for t in trials) or bench.size > LARGE:
+        return []
+    sizes = {str(n.name): float(weight_of(n).size) for n in weighted_nodes(bench.model)}  # type: ignore[union-attr]
+    return bench.time([t for t in refine(bench, stored, wishes.floor, sizes, progress) if t.good], wishes.seconds)
+
+
+def _timed_again(bench: Bench, trials: Sequence[Trial], more: Sequence[Trial], wishes: Wishes) -> list[Trial]:
+    """Beside what came later, those of the first that may still win; of the others the time is known."""
+    open_still = {t.path for t in trials if t.good and not _beaten(t, trials)}
+    timed = {t.path: t for t in bench.time([*(t for t in trials if t.path in open_still), *more], wishes.seconds)}
+    return [timed.get(t.path, t) for t in (*trials, *more)]
+
+
+def _improve(
+    bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes, setting: Setting, calibration: Feeds | None
+) -> list[Trial]:
+    """More variants of the fastest: without the layers that integers slow down, and, where it loses too much, without those to blame."""
+    more, saved = _quicker(bench, fastest, wishes)
+    more += _single_scaled(bench, fastest, faithful, wishes)
+    fastest = min([fastest, *more], key=time_ratio)
+    if fastest.good or time_ratio(fastest) >= FASTER or _near(fastest, faithful):
+        return more
+    bench.scaled = other = scaled_bench(bench, fastest.treatment, calibration, wishes.ranges, setting)
+    start = other.attempt(scaled(fastest.treatment)) if other is not None else None
+    if other is not None and start is not None and room(start.fidelity, wishes.floor) > room(fastest.fidelity, wishes.floor):
+        return more + refine(other, start, wishes.floor, saved, setting.progress)
+    return more + refine(bench, fastest, wishes.floor, saved, setting.progress)
+
+
+def _quicker(bench: Bench, fastest: Trial, wishes: Wishes) -> tuple[list[Trial], dict[str, float]]:
+    """The same without the layers that integers slow down, where that is worth a variant; and the seconds that each layer saves."""
+    names = [n for n in fastest.treatment.ways if bench.is_weighted(n)]
+    before, after = (node_times(path, bench.profiled, bench.threads, bench.device) for path in (bench.as_float(), fastest.path))
+    saved = gains(names, before, after, bench.outputs)
+    quicker = without_slow(fastest, saved, sum(after.values()))
+    trial = bench.attempt(quicker) if quicker is not None and quicker.ways else None
+    return (bench.time([trial], wishes.seconds / 3) if trial is not None else []), saved
+
+
+def _single_scaled(bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes) -> list[Trial]:
+    """The best dynamic variant, where it may still win, with one scale for the weights of its small products, where it has such."""
+    dynamic = [t for t in faithful if Way.DYNAMIC in t.treatment.ways.values() and t.path.exists()]
+    best = min(dynamic, key=time_ratio, default=None)
+    if best is None or bench.size > SMALL_MODEL or time_ratio(best) > time_ratio(fastest) * (1 + 2 * TIE):
+        return []
+    times = node_times(best.path, bench.profiled, bench.threads, bench.device)
+    treatment = with_single_scales(best.treatment, times, bench.outputs)
+    trial = bench.attempt(treatment) if treatment is not None else None
+    return bench.time([trial], wishes.seconds / 3) if trial is not None else []
+
+
+def _beaten(trial: Trial, others: Sequence[Trial]) -> bool:
+    """Whether another good one is faster, smaller and more faithful."""
+    return any(
+        o.good and time_ratio(o) < time_ratio(trial) and o.size < trial.size and o.fidelity.sqnr > trial.fidelity.sqnr for o in others
+    )
+
+
+def _near(fastest: Trial, others: Sequence[Trial]) -> bool:
+    return any(time_ratio(o) <= time_ratio(fastest) * (1 + TIE) for o in others)

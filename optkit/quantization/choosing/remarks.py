@@ -1,0 +1,35 @@
+"""What the user should know of the variant that won."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from optkit.quantization.choosing.decide import FASTER, time_ratio
+from optkit.quantization.integer_graph.unfused import told
+from optkit.quantization.variants.candidates import STORED
+from optkit.quantization.variants.load_memory import loading_remark
+from optkit.quantization.variants.trial import Bench, Trial
+from optkit.quantization.variants.wishes import Wishes
+
+
+def of_result(bench: Bench, best: Trial, target: Path, wishes: Wishes, *, calibrated: bool) -> list[str]:
+    """Sentences about the winner."""
+    found = []
+    if not best.treatment.ways and (said := loading_remark(bench.original, target, bench.size, bench.device, bench.threads)):
+        found.append(said)
+    if said := told(bench.model, best.treatment.given_back):
+        found.append(said)
+    if wishes.scored and calibrated:
+        found.append(
+            "the score was taken on the examples that it was calibrated and chosen on, which flatters it: "
+            "hold the result against others with optkit compare"
+        )
+    return found
+
+
+def of_simplifying(best: Trial, trials: Sequence[Trial]) -> list[str]:
+    """A sentence where the graph's simplification, not its integers, gives most of the speed: what only stores integers shows it."""
+    plain = next((t for t in trials if t.treatment == STORED), None)
+    if plain is None or time_ratio(plain) >= FASTER or 1 - time_ratio(plain) < (1 - time_ratio(best)) / 2:
+        return []
+    share = "all" if not best.treatment.ways else "most"
+    return [f"{share} of the speed comes from simplifying the graph: computing in float32 it takes {time_ratio(plain):.2f} of the time"]

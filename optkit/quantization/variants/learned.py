@@ -1,0 +1,26 @@
+"""What calibration found out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from optkit.quantization.affine import Grid
+from optkit.quantization.calibration.means import ChannelMeans, Source
+from optkit.quantization.channels.divide import Division
+from optkit.quantization.integer_graph.insert_recurrent import RoundedGates
+from optkit.quantization.rounding.learned_rounding import Rounded
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What calibration found out, by tensor name; empty without calibration examples."""
+
+    grids: Mapping[str, Grid] = field(default_factory=dict)
+    means: Mapping[Source, ChannelMeans] = field(default_factory=dict)
+    smoothing: Mapping[str, Division] = field(default_factory=dict)
+    """What becomes of outlier channels, for inputs of matrix products that gain by it."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of the examples."""
+    rounded: Mapping[str, Rounded] = field(default_factory=dict)
+    """Weights whose rounding was learned, by name of the node; of dynamic products whose inputs are divided, the divided weights."""
+    gates: Mapping[str, RoundedGates] = field(default_factory=dict)
+    """The same of recurrent nodes."""
