@@ -11,7 +11,15 @@ from optkit.quantization.fidelity.answer_cost import AnswerCost, Margins, margin
 from optkit.quantization.fidelity.boxes import reading_of
 from optkit.quantization.fidelity.channel_noise import ChannelNoise, Signal, signal_of
 from optkit.quantization.fidelity.output_forms import adds_up, class_axis, form_of, holds_scores, is_many_scores
-from optkit.quantization.fidelity.score_channels import FEWEST, ScoreAgreement, ScoreChannels, background_of, find_scores, only_scores
+from optkit.quantization.fidelity.score_channels import (
+    FEWEST,
+    ScoreAgreement,
+    ScoreChannels,
+    are_gains,
+    background_of,
+    find_scores,
+    only_scores,
+)
 from optkit.runtimes import Session
 
 LEAST_PROBABILITY = 1e-4
@@ -62,6 +70,8 @@ class Reference:
         """Outputs that are probabilities whatever operators made them."""
         self.scores: dict[str, ScoreChannels] = {}
         """Outputs in which scores lie beside other numbers, as a detector's, or for many places."""
+        self.gains: set[str] = set()
+        """Outputs between 0 and 1 that are no probabilities: they are held as they are."""
         self.axes: dict[str, int] = {}
         """Outputs whose largest number along an axis, counted from the end, is an answer."""
         for value in model.graph.outputs:
@@ -110,6 +120,9 @@ class Reference:
         if len(answers) < len(self.feeds) or not answers or answers[0].dtype.kind != "f":
             return
         rank = answers[0].ndim
+        if is_many_scores(value, rank) and are_gains(answers):
+            self.gains.add(name)
+            return
         found = find_scores(answers) if holds_scores(value) else only_scores(answers) if is_many_scores(value, rank) else None
         if found is not None:
             self.scores[name] = found
@@ -192,7 +205,7 @@ class Reference:
             logs = np.log(np.maximum(values, LEAST_PROBABILITY, dtype=np.promote_types(values.dtype, np.float32)))
             logs -= logs.mean(axis=self.axes.get(name, -1), keepdims=True)
             return logs
-        if self.forms[name] == "Sigmoid":
+        if self.forms[name] == "Sigmoid" and name not in self.gains:
             clipped = np.clip(values.astype(np.float64), 1e-7, 1 - 1e-7)
             odds: Array = np.log(clipped / (1 - clipped))
             return odds

@@ -20,8 +20,10 @@ FEWEST = 20
 TOGETHER = 0.5
 """Share of the first score's finds where another is high too, from which it says that there is anything: classes exclude each other."""
 
+LIST = 3
+"""Axes of an output with numbers for a list of places; with more it is a picture's map."""
 MOSTLY = 0.5
-"""Share of the places that the background of a detector takes."""
+"""Share of the places that the background of a detector takes, or of the values of an output that are high where it is a gain."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,14 @@ def only_scores(answers: Sequence[Array], but: int | None = None) -> ScoreChanne
     return ScoreChannels(-1, which, np.zeros(len(which), bool))
 
 
+def are_gains(answers: Sequence[Array]) -> bool:
+    """Whether most values of a list of probabilities are high: then it is what something is multiplied with, such as a denoiser's mask,
+    and every value is an answer. Whoever looks for things finds nothing at most places; a picture's map may be full of them.
+    """
+    values = sum(a.size for a in answers)
+    return answers[0].ndim == LIST and sum(int((a > HIGH).sum()) for a in answers) > MOSTLY * values
+
+
 def background_of(answers: Sequence[Array]) -> int | None:
     """The class that most places have, of classes [examples, places, classes], where that is next to all: nothing is there."""
     counts = sum(np.bincount(a.argmax(axis=-1).reshape(-1), minlength=a.shape[-1]) for a in answers)
@@ -122,4 +132,4 @@ class ScoreAgreement:
         return 2 * self.both / (self.expected + self.found) if self.expected >= FEWEST else None
 
 
-__all__ = ["ScoreAgreement", "ScoreChannels", "background_of", "find_scores", "only_scores"]
+__all__ = ["ScoreAgreement", "ScoreChannels", "are_gains", "background_of", "find_scores", "only_scores"]

@@ -164,6 +164,18 @@ def test_a_map_of_probabilities_is_judged_by_its_high_ones() -> None:
     assert Reference(model, Placed(*truth), feeds(3)).compare(Placed(*lost)).high_scores == 0
 
 
+def test_a_mask_of_factors_is_no_detectors_score() -> None:
+    """As a denoiser gives for each frequency: most are high, and each is held as it is, an error of a tenth being 20 dB or less."""
+    model = read("(float[1,1,64] x) => (float[1,1,64] y) { y = Sigmoid(x) }")
+    truth = [{"y": (1 / (1 + np.exp(-1 - 2 * draw(1, 1, 64, seed=i)))).astype(np.float32)} for i in range(8)]
+    wrong = [{"y": a["y"] * np.float32(0.9)} for a in truth]
+    found = Reference(model, Placed(*truth), feeds(8)).compare(Placed(*wrong))
+    assert (found.high_scores, found.agreement, found.cost) == (None, None, None)
+    assert found.numbers == found.sqnr < 20
+    sparse = [{"y": np.where(np.arange(64) % 4 == i % 2, np.float32(0.9), np.float32(0.01))[None, None]} for i in range(8)]
+    assert Reference(model, Placed(*sparse), feeds(8)).compare(Placed(*sparse)).high_scores == 1
+
+
 def test_boxes_in_an_output_of_their_own_count_where_scores_beside_them_are_high() -> None:
     model = read(
         "(float[1,60,3] x, float[1,60,4] b) => (float[1,60,4] boxes, float[1,60,3] scores) { boxes = Relu(b) scores = Sigmoid(x) }"
