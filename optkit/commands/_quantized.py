@@ -87,7 +87,7 @@ def _how(notes: Mapping[str, Any], operators: Mapping[str, Mapping[str, int]]) -
     integer = [f"{n} {op} ({way})" for op, ways in operators.items() for way, n in ways.items() if way != "float"]
     floats = [f"{n} {op}" for op, ways in operators.items() for way, n in ways.items() if way == "float"]
     if not integer:
-        return "weights are stored as 8-bit integers; everything computes in float32, as before"
+        return f"weights are stored as 8-bit integers; everything computes in float32{'' if notes.get('widened') else ', as before'}"
     left = f"; in float32: {', '.join(floats)}" if floats else ""
     return f"{notes['method']}: {', '.join(integer)} compute in INT8{left}; other large weights are stored in 8 bits"
 

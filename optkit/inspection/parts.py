@@ -125,7 +125,7 @@ def _fed_by_integers(inputs: Sequence[Value | None], weight: Value) -> bool:
 def _can(visit: Visit, now: str) -> Can:
     if visit.node.op_type in INTEGER or now.startswith(NARROW) or now.endswith(" weights"):
         return "done"
-    if now != "float32":
+    if now not in ("float32", "float16", "bfloat16"):
         return "nothing"
     standard = visit.node.domain in STANDARD
     return "int8" if visit.node.op_type in (COMPUTED if standard else SPELLED_OUT) else "int8 weights"

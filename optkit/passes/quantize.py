@@ -31,7 +31,7 @@ from optkit.quantization.variants.wishes import Setting, Wishes
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 12
+    revision: ClassVar[int] = 13
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
@@ -81,5 +81,6 @@ class Quantize(Pass):
         if calibration is not None and (seen := calibration_note(made, calibration, job.threads, self.max_memory)):
             job.note(NOTE, seen)
         note_choice(job, choice, real=calibration is not None)
+        job.note("widened", choice.widened)
         job.note("measured_cost", choice.best.fidelity.cost)
         job.note("measured_high_scores", choice.best.fidelity.high_scores)

@@ -10,7 +10,7 @@ from optkit.passes._parameters import CalibrationMemory, CalibrationSamples, Nod
 from optkit.passes._patterns import check_patterns
 from optkit.quantization.calibration.note import NOTE, calibration_note
 from optkit.quantization.choosing.hopeless import refuse_hopeless
-from optkit.quantization.float_graph.prepare import prepare
+from optkit.quantization.float_graph.prepare import prepare_in_float
 from optkit.quantization.integer_graph.instruction_sets import safe_on
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate, within_reach
@@ -35,7 +35,7 @@ class QuantizeStatic(OnnxPass):
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)
         check_patterns(model, self.exclude)
-        prepared = prepare(model)
+        prepared = prepare_in_float(model)
         found = candidates(prepared.model, "static", True, self.exclude, self.target == "portable")
         if not found:
             raise NothingPaid(

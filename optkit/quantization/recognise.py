@@ -49,7 +49,7 @@ def too_small_or_wide(model: ir.Model) -> tuple[str, str] | None:
     """What to say and to advise of a model whose weights are there, but too small to be worth it, or 64 bits wide."""
     read = [v for g in all_graphs(model) for v in graph_constants(g) if any(use.node.op_type in WEIGHT_READERS for use in v.uses())]
     tensors = [t for t in map(constant_tensor, read) if t is not None and len(t.shape) >= 2]
-    floats = [t.size for t in tensors if t.dtype == ir.DataType.FLOAT]
+    floats = [t.size for t in tensors if t.dtype == ir.DataType.FLOAT or t.dtype in HALVES]
     if any(t.dtype == ir.DataType.DOUBLE for t in tensors) and not floats:
         return "its weights are float64, and INT8 starts from float32", "export it in float32"
     if floats:

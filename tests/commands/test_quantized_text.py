@@ -97,6 +97,8 @@ def test_a_drop_that_was_limited_is_told(drop: float, says: str) -> None:
 def test_storage_alone_says_that_nothing_computes_in_integers() -> None:
     found = told(method="8-bit weights, float compute", operators={"Conv": {"float": 3}})
     assert found["how"] == "weights are stored as 8-bit integers; everything computes in float32, as before"
+    wide = told(method="8-bit weights, float compute", operators={"Conv": {"float": 3}}, widened=True)
+    assert wide["how"] == "weights are stored as 8-bit integers; everything computes in float32"
 
 
 def test_remarks_and_processors() -> None:

@@ -56,9 +56,9 @@ def test_picking_from_a_shape_is_no_table() -> None:
     assert parts(text, {"few": np.arange(4)}) == []
 
 
-def test_half_precision_stays() -> None:
+def test_half_precision_can_become_integers_too() -> None:
     text = "g (float16[1, 4] x) => (float16[1, 4] y) { y = MatMul (x, w) }"
-    assert parts(text, {"w": np.ones((4, 4), np.float16)}) == [("MatMul", 1, 32, "float16", "nothing")]
+    assert parts(text, {"w": np.ones((4, 4), np.float16)}) == [("MatMul", 1, 32, "float16", "int8")]
 
 
 def test_quantize_and_dequantize_on_both_sides_is_int8() -> None:

@@ -36,6 +36,8 @@ class Choice:
     calibrated_on: int
     operators: dict[str, dict[str, int]]
     """Operator → how many compute in which way."""
+    widened: bool = False
+    """Whether the original computes in half precision."""
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -90,8 +92,8 @@ def choose(
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(bench.model, best.treatment)
         seen = of_result(bench, best, target, wishes, calibrated=calibration is not None)
-        remarks = (*prepared.remarks, *learned.remarks, *seen, *of_simplifying(best, trials))
-        return Choice(best, tuple(trials), remarks, bench.failures, used, ways)
+        remarks = (*prepared.remarks, *learned.remarks, *seen, *of_simplifying(best, trials, widened=prepared.widened))
+        return Choice(best, tuple(trials), remarks, bench.failures, used, ways, prepared.widened)
 
 
 def _decided(bench: Bench, trials: list[Trial], wishes: Wishes, setting: Setting, target: Path) -> tuple[Trial, list[Trial]]:

@@ -4,18 +4,17 @@ import onnx_ir as ir
 
 from optkit.errors import DataError, NothingPaid
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.half.widen import holds_half
 from optkit.quantization.integer_graph.compress import compressible
 from optkit.quantization.operators import weighted_nodes
-from optkit.quantization.recognise import already_quantized, graph_constants, half_precision, too_small_or_wide
+from optkit.quantization.recognise import already_quantized, graph_constants, too_small_or_wide
 
 
 def refuse_hopeless(model: ir.Model) -> None:
     """Raises NothingPaid in one sentence where there is nothing to quantize."""
     if reason := already_quantized(model):
         raise NothingPaid(reason, hint="quantize the float model that it was made from")
-    if half_precision(model):
-        raise NothingPaid("its weights are float16, and INT8 starts from float32", hint="quantize the float32 model that it was made from")
-    if not any(compressible(v) for g in all_graphs(model) for v in graph_constants(g)):
+    if not any(compressible(v) or holds_half(v) for g in all_graphs(model) for v in graph_constants(g)):
         if small := too_small_or_wide(model):
             raise NothingPaid(*small[:1], hint=small[1])
         operators = sorted({n.op_type for g in all_graphs(model) for n in g} - {"Constant", "Cast", "Identity", "Reshape"})

@@ -26,10 +26,14 @@ def of_result(bench: Bench, best: Trial, target: Path, wishes: Wishes, *, calibr
     return found
 
 
-def of_simplifying(best: Trial, trials: Sequence[Trial]) -> list[str]:
-    """A sentence where the graph's simplification, not its integers, gives most of the speed: what only stores integers shows it."""
+def of_simplifying(best: Trial, trials: Sequence[Trial], *, widened: bool = False) -> list[str]:
+    """A sentence where the graph's simplification, not its integers, gives most of the speed: what only stores integers shows it.
+
+    So does computing in float32, where the original was `widened` to it.
+    """
     plain = next((t for t in trials if t.treatment == STORED), None)
     if plain is None or time_ratio(plain) >= FASTER or 1 - time_ratio(plain) < (1 - time_ratio(best)) / 2:
         return []
     share = "all" if not best.treatment.ways else "most"
-    return [f"{share} of the speed comes from simplifying the graph: computing in float32 it takes {time_ratio(plain):.2f} of the time"]
+    cause = "computing in float32, not float16, and from simplifying the graph" if widened else "simplifying the graph"
+    return [f"{share} of the speed comes from {cause}: computing in float32 it takes {time_ratio(plain):.2f} of the time"]

@@ -3,14 +3,13 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
+from optkit.arrays import Array
 from optkit.errors import OptkitError
 from optkit.formats.onnx import save_model
 from optkit.formats.onnx_opset import raise_opset
@@ -23,6 +22,7 @@ from optkit.quantization.float_graph.pools import pool_means
 from optkit.quantization.float_graph.product_bias import join_products
 from optkit.quantization.float_graph.reshapes import settle_reshapes
 from optkit.quantization.float_graph.spell_out import spell_out
+from optkit.quantization.half.widen import WIDENED, widen
 from optkit.runtimes import open_session
 
 PER_CHANNEL_OPSET = 13
@@ -40,6 +40,8 @@ class Prepared:
 
     model: ir.Model
     remarks: tuple[str, ...] = ()
+    widened: bool = False
+    """Whether the original computes in half precision, and this in float32."""
 
 
 def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Prepared:
@@ -65,11 +67,33 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
     return Prepared(ready, (remark,) if remark else ())
 
 
-def prepare_checked(
-    original: Path, model: ir.Model, feeds: Sequence[Mapping[str, np.ndarray[Any, np.dtype[Any]]]], device: str, threads: int
-) -> Prepared:
-    """The most simplified graph whose answers to `feeds`, of many the first, are those of the original file."""
-    reference = Reference(model, open_session(original, device, threads), feeds[:ENOUGH])
+def prepare_in_float(model: ir.Model) -> Prepared:
+    """As `prepare`, of the model computed in float32 where it has weights in half precision."""
+    wide = widen(model)
+    ready = prepare(wide)
+    return ready if wide is model else _told(ready)
+
+
+def prepare_checked(original: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], device: str, threads: int) -> Prepared:
+    """The most simplified graph whose answers to `feeds`, of many the first, are those of the original file.
+
+    What is in half precision there is float32 here; such a graph's answers are those of the original computed in float32.
+    """
+    wide = widen(model)
+    if wide is model:
+        return _simplest(original, model, feeds, device, threads)
+    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+        start = Path(folder) / "wide.onnx"
+        save_model(wide, start)
+        return _told(_simplest(start, wide, feeds, device, threads))
+
+
+def _told(ready: Prepared) -> Prepared:
+    return replace(ready, remarks=(WIDENED, *ready.remarks), widened=True)
+
+
+def _simplest(start: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], device: str, threads: int) -> Prepared:
+    reference = Reference(model, open_session(start, device, threads), feeds[:ENOUGH])
     attempts: tuple[dict[str, bool], ...] = ({}, {"soften": False}, {"soften": False, "rewrite": False})
     for options in attempts[:-1]:
         ready = prepare(model, **options)
@@ -82,7 +106,7 @@ def prepare_checked(
     return prepare(model, **attempts[-1])
 
 
-def same_answers(model: ir.Model, made: ir.Model, feeds: Sequence[Mapping[str, np.ndarray[Any, np.dtype[Any]]]], threads: int) -> bool:
+def same_answers(model: ir.Model, made: ir.Model, feeds: Sequence[Mapping[str, Array]], threads: int) -> bool:
     """Whether a rewritten graph answers as the graph it was made from."""
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"

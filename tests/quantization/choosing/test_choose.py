@@ -339,6 +339,8 @@ def test_speed_that_comes_from_simplifying_is_not_credited_to_integers(best: flo
     winner = stored if plain is None else timed(Treatment("static", {"c": Way.STATIC}), best)
     said = " ".join(of_simplifying(winner, [winner, stored]))
     assert (says in said) if says else not said
+    wide = " ".join(of_simplifying(winner, [winner, stored], widened=True))
+    assert (f"{says} comes from computing in float32, not float16," in wide) if says else not wide
 
 
 @pytest.mark.parametrize(("seconds", "winner"), [(4e-6, "dynamic, one scale for small weights"), (4e-3, "dynamic")])

@@ -13,6 +13,7 @@ from ..tiny import read
     [
         ("y = Sigmoid(x)", "Sigmoid", {"Sigmoid"}),
         ("s = Softmax(x) y = Identity(s)", "Softmax", {"Softmax"}),
+        ("h = Cast<to = 10>(x) s = Sigmoid(h) y = Cast<to = 1>(s)", "Sigmoid", {"Sigmoid"}),
         ("s = Sigmoid(x) y = Transpose<perm=[0,2,1]>(s)", "Transpose", {"Sigmoid"}),
         ("s = Sigmoid(x) y = Concat<axis=1>(x, s)", "Concat", {"", "Sigmoid"}),
         ("s = Sigmoid(x) t = Sigmoid(s) y = Concat<axis=1>(t, s)", "Concat", {"Sigmoid"}),
@@ -46,6 +47,7 @@ def test_branches_that_agree_shape_it() -> None:
         ("y = Softmax<axis=1>(x)", 4, -3),
         ("y = Softmax<axis=-1>(x)", 4, -1),
         ("y = Softmax<axis=1>(x)", 3, -2),
+        ("s = Softmax<axis=1>(x) y = Cast<to = 1>(s)", 4, -3),
         ("y = Tanh(x)", 2, None),
         ("t = Tanh(x) y = Transpose(t)", 3, None),
         ("y = Relu(x)", 0, None),
