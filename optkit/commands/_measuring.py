@@ -1,10 +1,10 @@
 """What `compare` and `gate` take alike: models, data and how to measure, and the report that comes of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,7 @@ from optkit.commands._options import (
     synthetic_option,
     talk_options,
     thread_counts_option,
+    together,
 )
 from optkit.commands._progress import progress_display, say
 from optkit.errors import UsageError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from optkit.gate import Limits
     from optkit.measure import Measurement
     from optkit.report import Report
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 output_option = click.option("--output", metavar="NAME", help="The output that carries the answer, where a model has several.")
 time_option = click.option(
@@ -65,32 +64,28 @@ markdown_option = click.option("--markdown", type=FILE, help="Also write the rep
 html_option = click.option("--html", type=FILE, help="Also write the report as one HTML file that opens offline.")
 
 
-def measuring_options(command: Decorated) -> Decorated:
-    """Everything that says what to measure on and how, and how to print it."""
-    for option in reversed(
-        (
-            data_option,
-            metrics_option,
-            output_option,
-            devices_option,
-            batches_option,
-            thread_counts_option,
-            time_option,
-            precision_option,
-            process_option,
-            samples_option,
-            by_option,
-            synthetic_option,
-            factories_option,
-            compile_option,
-            seed_option,
-            json_option,
-            markdown_option,
-            html_option,
-        )
-    ):
-        command = option(command)
-    return talk_options(command)
+measuring_options = together(
+    talk_options,
+    data_option,
+    metrics_option,
+    output_option,
+    devices_option,
+    batches_option,
+    thread_counts_option,
+    time_option,
+    precision_option,
+    process_option,
+    samples_option,
+    by_option,
+    synthetic_option,
+    factories_option,
+    compile_option,
+    seed_option,
+    json_option,
+    markdown_option,
+    html_option,
+)
+"""Everything that says what to measure on and how, and how to print it."""
 
 
 def measure_report(

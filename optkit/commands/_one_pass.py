@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from optkit.artifact import Artifact
     from optkit.passes import Pass
 
-no_cache_option = click.option("--no-cache", is_flag=True, help="Do not take or keep results in the cache.")
-
 
 def refuse_stray(only_for: Mapping[str, Sequence[str]], chosen: str, spelled: Callable[[str], str]) -> None:
     """An option that would be ignored is a mistake, such as `--int4 --method static`: raises UsageError.

@@ -1,6 +1,6 @@
 """Options that several subcommands share, said once, and people's units as types of values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -89,9 +89,28 @@ metrics_option = click.option(
 )
 batches_option = click.option("--batch", "batches", type=INTS, default="1", show_default=True, help="Batch sizes to measure, such as 1,8.")
 seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Where randomness starts.")
+no_cache_option = click.option("--no-cache", is_flag=True, help="Do not take or keep results in the cache.")
 force_option = click.option("--force", "-f", is_flag=True, help="Replace the output if it exists.")
 
 
-def talk_options(command: Decorated) -> Decorated:
-    """`--quiet` and `--verbose`."""
-    return quiet_option(verbose_option(command))
+def choice_option(name: str, words: Sequence[str], says: str, default: str | None = None) -> Callable[[Decorated], Decorated]:
+    """An option that takes one of these words; the first where nothing is said, unless another is the default."""
+    return click.option(name, type=click.Choice(words), default=default or words[0], show_default=True, help=says)
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Decorated], Decorated]:
+    """Several options as one, shown in this order."""
+
+    def decorate(command: Decorated) -> Decorated:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+talk_options = together(quiet_option, verbose_option)
+made_options = together(force_option, json_option, talk_options)
+"""Of every command that writes a model."""
+cached_options = together(force_option, no_cache_option, json_option, talk_options)
+"""Of those among them whose work the cache keeps."""

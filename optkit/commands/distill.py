@@ -7,7 +7,7 @@ import click
 
 from optkit.commands._made import lines, show_made
 from optkit.commands._networks import factory_option, is_file, names_and_values, network_and_examples
-from optkit.commands._options import FILE, RATIO, force_option, json_option, seed_option, talk_options
+from optkit.commands._options import FILE, RATIO, made_options, seed_option
 
 if TYPE_CHECKING:
     from optkit.artifact import Artifact
@@ -40,9 +40,7 @@ ARGUMENTS = '{"width": 32}'
 @click.option("--metric", metavar="NAME", help="What epochs are chosen by. Default: what suits the labels, else the loss.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @seed_option
-@force_option
-@json_option
-@talk_options
+@made_options
 def command(student: str, output: Path | None, **given: Any) -> None:
     """Train STUDENT to answer as a teacher does: a file of optkit's, such as a pruned model, or a factory such as nets:Small.
 

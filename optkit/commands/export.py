@@ -7,7 +7,7 @@ import click
 
 from optkit.commands._made import lines, show_made
 from optkit.commands._networks import factory_option, is_file, names_and_values, network_and_examples
-from optkit.commands._options import FILE, data_option, force_option, json_option, seed_option, talk_options
+from optkit.commands._options import FILE, data_option, made_options, seed_option
 
 if TYPE_CHECKING:
     from optkit.artifact import Artifact
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--opset", type=click.IntRange(18, 23), default=20, show_default=True, help="Version of the ONNX operators.")
 @seed_option
-@force_option
-@json_option
-@talk_options
+@made_options
 def command(model: str, output: Path, **given: Any) -> None:
     """Export MODEL to ONNX: a factory such as nets:Classifier, timm:NAME or transformers:FOLDER, a file of optkit's, or a .pt2 program.
 

@@ -7,16 +7,15 @@ import click
 
 from optkit.commands._made import show_made
 from optkit.commands._networks import factory_option
-from optkit.commands._one_pass import apply_pass, no_cache_option, refuse_stray
+from optkit.commands._one_pass import apply_pass, refuse_stray
 from optkit.commands._options import (
     FILE,
     MODEL,
     RATIO,
+    cached_options,
+    choice_option,
     data_option,
-    force_option,
-    json_option,
     seed_option,
-    talk_options,
     threads_option,
 )
 
@@ -31,20 +30,12 @@ ONLY_FOR = {"scope": ("weights", "channels"), "round_to": ("channels",), "import
 @click.command(name="prune")
 @click.argument("model", type=MODEL)
 @click.option("--sparsity", type=RATIO, default="50%", show_default=True, help="Share of the channels, or of the weights, that goes.")
-@click.option(
+@choice_option(
     "--pattern",
-    type=click.Choice(["channels", "weights", "2:4"]),
-    default="channels",
-    show_default=True,
-    help="channels: smaller and faster; weights, 2:4: zeros, for compressed size and for TensorRT, not faster in ONNX Runtime.",
+    ["channels", "weights", "2:4"],
+    "channels: smaller and faster; weights, 2:4: zeros, for compressed size and for TensorRT, not faster in ONNX Runtime.",
 )
-@click.option(
-    "--scope",
-    type=click.Choice(["global", "layer"]),
-    default="global",
-    show_default=True,
-    help="Let all layers compete, or take the same share of each.",
-)
+@choice_option("--scope", ["global", "layer"], "Let all layers compete, or take the same share of each.")
 @click.option("--importance", default="auto", show_default=True, help="What stays: a word that `optkit passes prune_channels` lists.")
 @click.option("--round-to", type=click.IntRange(1, 1024), default=8, show_default=True, help="Channels that stay are a multiple of this.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Layers to leave whole, by name or kind. Repeat it for several.")
@@ -53,10 +44,7 @@ ONLY_FOR = {"scope": ("weights", "channels"), "round_to": ("channels",), "import
 @click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.pruned.onnx (.safetensors) beside it.")
 @threads_option
 @seed_option
-@force_option
-@no_cache_option
-@json_option
-@talk_options
+@cached_options
 def command(model: Path, output: Path | None, **given: Any) -> None:
     """Take out what matters least in MODEL: an ONNX file, or a PyTorch model that optkit wrote (.safetensors).
 

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from optkit.commands._made import show_made
-from optkit.commands._one_pass import apply_pass, no_cache_option, refuse_stray
+from optkit.commands._one_pass import apply_pass, refuse_stray
 from optkit.commands._options import (
     BYTES,
     FILE,
     MODEL,
     RATIO,
+    cached_options,
+    choice_option,
     data_option,
     device_option,
-    force_option,
-    json_option,
     seed_option,
-    talk_options,
     threads_option,
 )
 
@@ -35,6 +34,8 @@ ONLY_FOR = {
     "io": ("fp16",),
 }
 """Options that other precisions have no use for."""
+SHARED = ("max_memory", "samples", "exclude", "min_sqnr", "max_drop", "metric", "accept_size_only")
+"""Parameters of the pass for INT8 and of that for INT4."""
 
 
 @click.command(name="quantize")
@@ -45,22 +46,14 @@ ONLY_FOR = {
 @click.option("--bf16", "precision", flag_value="bf16", help="16-bit weights of float32's range, computed in float32: half the size.")
 @data_option
 @click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.int8.onnx (.int4, .fp16, .bf16) beside it.")
-@click.option(
-    "--method",
-    type=click.Choice(["auto", "static", "dynamic", "weights"]),
-    default="auto",
-    show_default=True,
-    help="INT8 variants to consider. static needs --data.",
-)
+@choice_option("--method", ["auto", "static", "dynamic", "weights"], "INT8 variants to consider. static needs --data.")
 @click.option(
     "--samples", type=click.IntRange(1), default=128, show_default=True, help="Calibration examples to use at most, evenly spaced."
 )
-@click.option(
+@choice_option(
     "--ranges",
-    type=click.Choice(["auto", "mse", "min_max", "percentile", "entropy"]),
-    default="auto",
-    show_default=True,
-    help="How activation ranges follow from what was seen; auto takes what has the least error for each tensor.",
+    ["auto", "mse", "min_max", "percentile", "entropy"],
+    "How activation ranges follow from what was seen; auto takes what has the least error for each tensor.",
 )
 @click.option("--max-memory", type=BYTES, help="Most memory to occupy while calibrating, such as 2GB. Takes more passes over the examples.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes to leave in float, by name or operator. Repeat it for several.")
@@ -71,50 +64,32 @@ ONLY_FOR = {
 )
 @click.option("--max-drop", type=RATIO, help="Largest loss of the original's score on labelled --data, such as 1%. In place of --min-sqnr.")
 @click.option("--metric", metavar="NAME", help="The score that --max-drop limits: a name or module:function.")
-@click.option(
-    "--effort",
-    type=click.Choice(["normal", "high"]),
-    default="normal",
-    show_default=True,
-    help="high: learn from the data how to round each weight and more; takes three to five times as long.",
+@choice_option(
+    "--effort", ["normal", "high"], "high: learn from the data how to round each weight and more; takes three to five times as long."
 )
-@click.option(
+@choice_option(
     "--group-size",
-    type=click.Choice(["16", "32", "64", "128", "256"]),
-    default="32",
-    show_default=True,
-    help="4-bit weights that share a scale: fewer are more faithful, 128 are smaller and on most CPUs faster.",
+    ["16", "32", "64", "128", "256"],
+    "4-bit weights that share a scale: fewer are more faithful, 128 are smaller and on most CPUs faster.",
+    "32",
 )
 @click.option("--symmetric", is_flag=True, help="4-bit weights without zero points: a little smaller, a little less faithful.")
-@click.option(
+@choice_option(
     "--algorithm",
-    type=click.Choice(["auto", "rtn", "hqq", "gptq"]),
-    default="auto",
-    show_default=True,
-    help="How 4-bit weights are rounded: to nearest, HQQ or, with --data, GPTQ; auto takes the most faithful.",
+    ["auto", "rtn", "hqq", "gptq"],
+    "How 4-bit weights are rounded: to nearest, HQQ or, with --data, GPTQ; auto takes the most faithful.",
 )
 @click.option("--accept-size-only", is_flag=True, help="Take a smaller file even if it is slower.")
-@click.option(
+@choice_option(
     "--target",
-    type=click.Choice(["portable", "native"]),
-    default="portable",
-    show_default=True,
-    help="portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
+    ["portable", "native"],
+    "portable: the same answers on every CPU; native: no weight held back; x86 CPUs without VNNI answer differently.",
 )
-@click.option(
-    "--io",
-    type=click.Choice(["float", "fp16"]),
-    default="float",
-    show_default=True,
-    help="Type of inputs and outputs of an FP16 model: as they were, or 16 bits too.",
-)
+@choice_option("--io", ["float", "fp16"], "Type of inputs and outputs of an FP16 model: as they were, or 16 bits too.")
 @device_option
 @threads_option
 @seed_option
-@force_option
-@no_cache_option
-@json_option
-@talk_options
+@cached_options
 def command(model: Path, precision: str | None, output: Path | None, **given: Any) -> None:
     """Make MODEL smaller and faster, verified before it appears.
 
@@ -135,28 +110,15 @@ def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
         from optkit.passes.cast_half import CastHalf
 
         return CastHalf(type="bfloat16" if precision == "bf16" else "float16", io="half" if given["io"] == "fp16" else "float")
+    shared = {name: given[name] for name in SHARED}
     if precision == "int4":
         from optkit.passes.quantize_weights import QuantizeWeights
 
-        shared = ("max_memory", "samples", "exclude", "min_sqnr", "max_drop", "metric", "accept_size_only")
         own = {name: given[name] for name in ("symmetric", "algorithm")}
-        return QuantizeWeights(group_size=int(given["group_size"]), **own, **{name: given[name] for name in shared})
+        return QuantizeWeights(group_size=int(given["group_size"]), **own, **shared)
     from optkit.passes.quantize import Quantize
 
-    names = (
-        "method",
-        "ranges",
-        "max_memory",
-        "samples",
-        "exclude",
-        "min_sqnr",
-        "max_drop",
-        "metric",
-        "accept_size_only",
-        "target",
-        "effort",
-    )
-    return Quantize(**{name: given[name] for name in names})
+    return Quantize(**{name: given[name] for name in ("method", "ranges", "target", "effort")}, **shared)
 
 
 def _text(made: "Artifact", model: Path, given: dict[str, Any]) -> str:

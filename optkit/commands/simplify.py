@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from optkit.commands._made import lines, show_made
-from optkit.commands._one_pass import apply_pass, no_cache_option
-from optkit.commands._options import FILE, MODEL, data_option, force_option, json_option, talk_options, threads_option
+from optkit.commands._one_pass import apply_pass
+from optkit.commands._options import FILE, MODEL, cached_options, data_option, threads_option
 
 if TYPE_CHECKING:
     from optkit.artifact import Artifact
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 @click.option("--opset", type=click.IntRange(13, 21), help="Convert a model of an earlier opset to this one first.")
 @data_option
 @threads_option
-@force_option
-@no_cache_option
-@json_option
-@talk_options
+@cached_options
 def command(model: Path, output: Path | None, **given: Any) -> None:
     """Fold what is constant in MODEL and drop what does nothing.
 
