@@ -10,6 +10,8 @@ from optkit.units import show_percent
 
 SLOWER = 1.03
 """A variant whose whole interval lies above this is slower; less than that nobody notices."""
+NEARLY = 1.2
+"""What seems this much slower at most may have had bad luck: one session of a file may take a tenth longer than another."""
 FASTER = 0.97
 TIE = 0.05
 """Variants this close in time are as good as equally fast."""

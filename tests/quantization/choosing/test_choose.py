@@ -60,11 +60,11 @@ class Choosing:
             path, load_model(path), calibration, data.spread(8), Wishes(**{"ranges": "min_max", **wishes}), Setting(), self.folder / target
         )
 
-    def refused(self, model: onnx.ModelProto, given: Examples | None = None, **wishes: Any) -> str:
+    def refused(self, model: onnx.ModelProto, given: Examples | None = None, left: Sequence[str] = (), **wishes: Any) -> str:
         with pytest.raises((NothingPaid, DataError)) as caught:
             self(model, given, **wishes)
         assert caught.value.hint
-        assert sorted(file.name for file in self.folder.iterdir()) == ["original.onnx"]
+        assert sorted(file.name for file in self.folder.iterdir()) == sorted([*left, "original.onnx"])
         return caught.value.what
 
     def made(self, target: str = "chosen.onnx") -> ir.Model:
@@ -217,6 +217,19 @@ def test_what_is_slower_is_not_handed_over_unless_asked_for(choosing: Choosing, 
     assert "the best variant (dynamic) takes 1.20× the time of the original" in choosing.refused(cnn(), method="dynamic")
     choice = choosing(cnn(), method="dynamic", accept_size_only=True)
     assert choice.best.size == min(t.size for t in choice.trials)
+
+
+def test_what_seems_just_too_slow_is_timed_alone_before_it_is_refused(choosing: Choosing, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(monkeypatch, {"*": 1.1})
+    together = Bench.time
+
+    def alone_even(bench: Bench, given: Sequence[Trial], seconds: float) -> list[Trial]:
+        return together(bench, given, seconds) if len(given) > 1 else [replace(t, ratio=Interval(1.0, 0.99, 1.01)) for t in given]
+
+    monkeypatch.setattr(Bench, "time", alone_even)
+    assert choosing(cnn()).best.ratio == Interval(1.0, 0.99, 1.01)
+    take(monkeypatch, {"*": 1.1})
+    assert "does not pay here" in choosing.refused(cnn(), left=["chosen.onnx"])
 
 
 def test_what_loses_too_much_is_not_handed_over(choosing: Choosing) -> None:

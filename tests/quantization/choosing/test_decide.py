@@ -76,7 +76,7 @@ def test_the_fastest_of_the_faithful_and_small(trials: list[Trial], wins: str) -
     assert chosen(*reversed(trials)) == wins
 
 
-def test_of_answers_a_dB_is_worth_a_hundredth_of_the_time() -> None:
+def test_of_answers_a_decibel_is_worth_a_hundredth_of_the_time() -> None:
     """4 dB of room against 10: answers that change are counted, so what the noise does is known."""
     near, ample = Fidelity(30.0, 0.99, cost=0.01 / 10**0.4), Fidelity(40.0, 1.0, cost=0.001)
     fast = replace(trial("fast", 0.50), fidelity=near)
