@@ -62,4 +62,4 @@ def _decibels(allowed: float, found: float) -> float:
     return 10 * log10(allowed / found) if found > 0 else inf
 
 
-__all__ = ["FLOOR", "room", "shortfall"]
+__all__ = ["room", "shortfall"]
