@@ -1,6 +1,8 @@
 """How long queries took: the whole distribution of each model on one axis, and the medians round by round."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +31,9 @@ SHOWN = (0.002, 0.975)
 NARROWEST_KERNEL = 0.012
 """Of the logarithm of times: clocks and schedulers make steps that mean nothing."""
 MOST_DOTS = 100
-"""On a line of rounds; where there are more it has none."""
+"""On a line of rounds; where there are more they are those of every so many rounds, as in the table."""
+MOST_POINTS = 400
+"""Of which a line of rounds keeps the lowest and the highest: no screen shows more."""
 NAME_WIDTH = 36.0
 """Of `median`, about."""
 QUANTILES = (("median", 0.5, None), ("p90", 0.9, "latency_p90"), ("p99", 0.99, "latency_p99"))
@@ -46,6 +50,8 @@ class Pictures:
     beyond: str
     """What the axis leaves out."""
     models: tuple[Series, ...]
+    table: tuple[tuple[str, ...], ...]
+    """The same in numbers: what it is, and its time for each model."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,12 @@ class Times:
     shown: tuple[str, ...]
     """Quantiles that there were enough queries for."""
 
-    @property
+    @cached_property
     def medians(self) -> Array:
         """Of each round, in order."""
-        return np.array([np.median(self.seconds[self.rounds == number]) for number in np.unique(self.rounds)])
+        order = np.argsort(self.rounds, kind="stable")
+        _, starts = np.unique(self.rounds[order], return_index=True)
+        return np.array([np.median(one) for one in np.split(self.seconds[order], starts[1:])])
 
 
 def view(report: "Report") -> list[Pictures]:
@@ -79,7 +87,25 @@ def _pictures(place: Place, times: list[Times]) -> Pictures:
         (_rounds(times, sizes[0]), _rounds(times, sizes[1])) if several else None,
         _beyond(times),
         tuple(each.series for each in times),
+        tuple(_table(times)),
     )
+
+
+def _table(times: list[Times]) -> Iterator[tuple[str, ...]]:
+    for name, at, _ in QUANTILES:
+        known = [show_seconds(float(np.quantile(each.seconds, at))) if name in each.shown else "" for each in times]
+        if any(known):
+            yield f"{name} of all queries", *known
+    medians = [each.medians for each in times]
+    longest = max(map(len, medians))
+    if longest > 1:
+        for number in _picked(longest):
+            yield f"median of round {number:,}", *(show_seconds(float(row[number - 1])) if number <= len(row) else "" for row in medians)
+
+
+def _picked(rounds: int) -> range:
+    """Numbers of the rounds whose values can be read."""
+    return range(1, rounds + 1, -(-rounds // MOST_DOTS))
 
 
 def _times(report: "Report", place: Place) -> list[Times]:
@@ -185,14 +211,25 @@ def _rounds(times: list[Times], width: float) -> Markup:
     return drawing(width, height, label, *grid, *labels, *rows, text((left + width) / 2, height - 1, "round", "small", "middle"))
 
 
+def extremes(values: Array) -> list[int]:
+    """Places of values that a line must go through to look as if it went through all: of each few, the lowest and the highest."""
+    few = -(-len(values) // MOST_POINTS)
+    if few < 3:
+        return list(range(len(values)))
+    parts = ((start, values[start : start + few]) for start in range(0, len(values), few))
+    ends = {start + int(pick(part)) for start, part in parts for pick in (np.argmin, np.argmax)}
+    return sorted({0, *ends, len(values) - 1})
+
+
 def _round_line(times: Times, medians: Array, across: Scale, up: Scale) -> Markup:
     colour = times.series.colour
     points = [(across(number), up(float(value))) for number, value in enumerate(medians, 1)]
+    drawn = [points[i] for i in extremes(medians)]
     dots = [
         group(
-            mark(times.series.number, x, y, 3.2, f"dot {colour}"), says=f"{times.series.name}, round {number}: {show_seconds(float(value))}"
+            mark(times.series.number, *points[number - 1], 3.2, f"dot {colour}"),
+            says=f"{times.series.name}, round {number:,}: {show_seconds(float(medians[number - 1]))}",
         )
-        for number, ((x, y), value) in enumerate(zip(points, medians, strict=True), 1)
-        if len(points) <= MOST_DOTS
+        for number in _picked(len(points))
     ]
-    return element("g", polyline(points, f"curve {colour}"), *dots)
+    return element("g", polyline(drawn, f"curve {colour}"), *dots)

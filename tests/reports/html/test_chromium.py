@@ -46,8 +46,8 @@ frame.onload = () => {
     beyond: [...page.querySelectorAll("main *")]
       .filter((e) => shown(e) && !scrolled(e) && e.getBoundingClientRect().right > frame.clientWidth + 1)
       .map((e) => e.outerHTML.slice(0, 120)),
-    empty: [...page.querySelectorAll("svg[role=img]")].filter((e) => shown(e) && !(box(e)[2] > 20 && box(e)[3] > 10)).length,
-    pictures: [...page.querySelectorAll("svg[role=img]")].filter(shown).length,
+    empty: [...page.querySelectorAll("svg[aria-label]")].filter((e) => shown(e) && !(box(e)[2] > 20 && box(e)[3] > 10)).length,
+    pictures: [...page.querySelectorAll("svg[aria-label]")].filter(shown).length,
     titles: page.querySelectorAll("svg title").length,
     says: page.querySelectorAll("[data-says]").length,
     tip: [tip.classList.contains("shown"), tip.textContent === mark.dataset.says],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optkit.report import Report
-from optkit.reports.html.latency import density, view
+from optkit.reports.html.latency import density, extremes, view
 from optkit.reports.html.scales import logarithmic
 
 FullReport = Callable[..., Report]
@@ -76,3 +76,36 @@ def test_no_latency_no_picture(full_report: FullReport) -> None:
     report = full_report(1)
     silent = tuple(replace(each, samples=each.samples[2:]) for each in report.measurements)
     assert view(replace(report, measurements=silent)) == []
+
+
+def test_thousands_of_rounds_stay_readable_and_small(full_report: FullReport) -> None:
+    """Every so many rounds have a mark and a row; the line still touches the slowest and the fastest of them all."""
+    report = full_report(1)
+    rounds, dice = 6000, np.random.default_rng(0)
+    values = 5e-3 * np.exp(dice.normal(0, 0.1, rounds))
+    values[[1234, 4321]] = 2e-2, 1e-3
+    latency = replace(report.measurements[0].samples[0], values=tuple(values.tolist()), groups=tuple(range(rounds)))
+    both = tuple(replace(each, samples=(latency, *each.samples[1:])) for each in report.measurements)
+    (place,) = view(replace(report, measurements=both))
+    assert place.rounds is not None
+    for drawn in place.rounds:
+        assert len(drawn) < 60_000
+        assert 2 * 90 <= len(re.findall(r"round [\d,]+: ", drawn)) <= 2 * 101
+        heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", re.findall(r'd="([^"]+)" class="curve', drawn)[0])]
+        assert len(heights) <= 2 * 400 + 2
+        typical = float(np.median(heights))
+        assert max(heights) - typical > 8 * np.std(heights)  # 1 ms, lower than all others
+        assert typical - min(heights) > 8 * np.std(heights) * 0.5  # 20 ms
+    assert len(place.table) <= 3 + 101
+    assert place.table[0][0] == "median of all queries"
+    assert place.table[-1][0].startswith("median of round 5,9")
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=3000))
+@settings(deadline=None, max_examples=30)
+def test_a_line_keeps_its_ends_and_extremes(values: list[float]) -> None:
+    kept = extremes(np.array(values))
+    assert kept == sorted(set(kept))
+    assert {0, len(values) - 1} <= set(kept)
+    assert {min(values), max(values)} <= {values[i] for i in kept}
+    assert len(kept) <= 2 * 400 + 2
