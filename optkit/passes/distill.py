@@ -46,7 +46,9 @@ class Distill(TrainingPass):
         None, description="The network to train: {factory, arguments, weights}. Default: the model that comes in."
     )
     start_from: dict[str, str] = Field(
-        {}, description="Parts that start with the teacher's weights: {student's module: teacher's}, such as {layers.1: layers.3}."
+        {},
+        description="Parts that start with the teacher's weights: {student's module: teacher's}, such as {layers.1: layers.3}. A part of "
+        "another size says how in a method start_from(part, examples).",
     )
     temperature: float = Field(4.0, gt=0, le=100, description="Softens the scores of both: higher shows more of how the teacher doubts.")
     label_share: float | None = Field(
@@ -91,8 +93,8 @@ class Distill(TrainingPass):
             raise DataError("label_share needs labels, and the data has none", hint="add an array 'labels', or leave label_share out")
         student, taught_by = self._student(model, job.seed), self._teacher(job)
         if self.start_from:
-            start_from(student.module, taught_by, self.start_from)
-        teacher = Remembering(taught_by, job.examples)
+            start_from(student.module, taught_by, self.start_from, job.examples.arrays)
+        teacher = Remembering(taught_by, job.examples, self.mask)
         labels = label_loss(self.loss, self.output, recipe_folder())
         loss = LearningFrom(teacher, student.module, student.origin.outputs, job.examples, labels, self._mix(job.examples), job.seed)
         if self.augment is None:

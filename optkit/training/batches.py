@@ -8,6 +8,7 @@ import numpy as np
 
 from optkit.datasets import Array, Examples
 from optkit.errors import DataError, UsageError
+from optkit.training.lengths import by_length, cut
 
 if TYPE_CHECKING:
     import torch
@@ -31,10 +32,17 @@ class Batch:
         return len(self.rows)
 
 
-def batches_of(rows: Array, size: int, seed: int, epoch: int) -> list[Array]:
-    """All rows once, shuffled, in batches of nearly equal length: none is a small rest, which batch normalization would suffer from."""
-    order = np.random.default_rng([seed, 2, epoch]).permutation(rows)
-    return list(np.array_split(order, max(1, round(len(order) / size))))
+def batches_of(rows: Array, size: int, seed: int, epoch: int, lengths: Array | None = None) -> list[Array]:
+    """All rows once, shuffled, in batches of nearly equal size: none is a small rest, which batch normalization would suffer from.
+
+    With `lengths`, of every example, those of like length come together.
+    """
+    chance = np.random.default_rng([seed, 2, epoch])
+    order, count = chance.permutation(rows), max(1, round(len(rows) / size))
+    if lengths is None:
+        return list(np.array_split(order, count))
+    batches = np.array_split(by_length(order, size, lengths), count)
+    return [batches[i] for i in chance.permutation(count)]
 
 
 def parts_of(rows: Array, parts: int, whole: bool) -> list[Array]:
@@ -42,14 +50,19 @@ def parts_of(rows: Array, parts: int, whole: bool) -> list[Array]:
     return [part for part in np.array_split(rows, max(1, len(rows) if whole else min(parts, len(rows)))) if len(part)]
 
 
-def make_batch(examples: Examples, rows: Array, device: str, augment: Augment | None = None) -> Batch:
-    """Those examples on the device. Raises DataError for what PyTorch does not take, UsageError where `augment` fails."""
+def make_batch(examples: Examples, rows: Array, device: str, augment: Augment | None = None, mask: str | None = None) -> Batch:
+    """Those examples on the device, cut to the longest by the input `mask`, where one is named.
+
+    Raises DataError for what PyTorch does not take, UsageError where `augment` fails.
+    """
     if examples.whole:
         assert len(rows) == 1, "whole feeds go one by one"
         inputs = {name: _tensor(name, array[rows[0]], examples.source) for name, array in examples.arrays.items()}
     else:
         inputs = {name: _tensor(name, array[rows], examples.source) for name, array in examples.arrays.items()}
     labels = None if examples.labels is None else _tensor(LABELS, examples.labels[rows], examples.source)
+    if mask is not None:
+        inputs, labels = cut(inputs, labels, mask)
     if augment is not None:
         inputs, labels = _augmented(augment, inputs, labels)
     moved = {name: tensor.to(device) for name, tensor in inputs.items()}

@@ -15,6 +15,7 @@ from optkit.training.batches import Augment, Batch, batches_of, make_batch, no_n
 from optkit.training.changing import make_optimizer, set_rate
 from optkit.training.checkpoint import Checkpoint
 from optkit.training.holding_out import hold_out
+from optkit.training.lengths import lengths_of
 from optkit.training.outcome import Epoch, TrainingOutcome
 from optkit.training.parameters import TrainingParameters
 from optkit.training.precision import Precision
@@ -58,10 +59,11 @@ class Run:
             loss.to(device)
         self.team, self.device, self.outputs, self.augment, self.checkpoint = team, device, outputs, augment, checkpoint
         self.learned, held = hold_out(examples, how.validation, job.seed)
+        self.lengths = lengths_of(examples, how.mask)
         self.judge = Judge(examples, held, self._metric(held) if len(held) else None)
         self.precision = Precision(how.mixed_precision, device)
         self.optimizer = make_optimizer(self._trained(), how)
-        self.steps = len(batches_of(self.learned, how.batch_size, job.seed, 0))
+        self.steps = len(self._batches(0))
         self.epoch, self.step, self.total = 1, 0, 0.0
         self.history: list[Epoch] = []
         self.best, self.best_weights = 0, dict[str, Any]()
@@ -117,7 +119,7 @@ class Run:
         if self.before_epoch is not None:
             self.before_epoch(self.epoch)
         kept = time.monotonic()
-        batches = batches_of(self.learned, self.how.batch_size, self.job.seed, self.epoch)
+        batches = self._batches(self.epoch)
         for rows in batches[self.step :]:
             self.total += self._change(rows) * len(rows)
             self.step += 1
@@ -129,6 +131,9 @@ class Run:
                 self._keep()
                 kept = time.monotonic()
 
+    def _batches(self, epoch: int) -> list[Array]:
+        return batches_of(self.learned, self.how.batch_size, self.job.seed, epoch, self.lengths)
+
     def _change(self, rows: Array) -> float:
         """One optimizer step; the mean loss over the batch, all processes together."""
         import torch
@@ -137,7 +142,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         mine, total = np.array_split(rows, self.team.size)[self.team.rank], 0.0
         for part in parts_of(mine, self.how.accumulate, self.examples.whole):
-            batch = make_batch(self.examples, part, self.device, self.augment)
+            batch = make_batch(self.examples, part, self.device, self.augment, self.how.mask)
             loss = self._loss(self._answer(batch), batch)
             share = len(part) / len(rows) * self.team.size  # the mean over processes divides by their number
             self.precision.scaler.scale(loss * share).backward()

@@ -25,6 +25,11 @@ class TrainingParameters(BaseModel):
     augment: str | None = Field(
         None, description="module:function that changes a batch (arrays by name, and labels) before it is learned from."
     )
+    mask: str | None = Field(
+        None,
+        description="Input that is 0 where texts are filled up, such as attention_mask: batches are cut to their longest text, and texts "
+        "of like length come together. The network must not see what the mask hides.",
+    )
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = Field(
         "auto", description="Compute in 16 bits where that is safe. auto: on CUDA devices only; fp16 needs one."
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from optkit.progress import Progress
 from optkit.training.answering import answer_with
 from optkit.training.batches import Batch, make_batch
 from optkit.training.features import Features
+from optkit.training.lengths import lengths_of
 
 if TYPE_CHECKING:
     import torch
@@ -63,8 +65,8 @@ class Remembering:
     Batches that were augmented, and teachers that show more than their answers, are asked each time.
     """
 
-    def __init__(self, teacher: Teacher, examples: Examples) -> None:
-        self.teacher, self.examples = teacher, examples
+    def __init__(self, teacher: Teacher, examples: Examples, mask: str | None = None) -> None:
+        self.teacher, self.examples, self.mask = teacher, examples, mask
         self.known: dict[str, Array] = {}
 
     def remember(self, device: str, progress: Progress) -> None:
@@ -72,11 +74,11 @@ class Remembering:
         if self.examples.whole:
             return
         found: dict[str, Array] = {}
-        rows = np.arange(len(self.examples))
-        for start in range(0, len(rows), ASKED_AT_ONCE):
+        rows, starts = self._order()
+        for start, end in pairwise((*starts, len(rows))):
             progress("the teacher answers", start, len(rows))
-            part = rows[start : start + ASKED_AT_ONCE]
-            taught = self.teacher(make_batch(self.examples, part, device))
+            part = rows[start:end]
+            taught = self.teacher(make_batch(self.examples, part, device, mask=self.mask))
             if taught.hidden or taught.attention:
                 return
             answers = {name: value.cpu().numpy() for name, value in taught.outputs.items()}
@@ -91,6 +93,15 @@ class Remembering:
                     return
                 found[name][part] = value
         self.known = found
+
+    def _order(self) -> tuple[Array, Sequence[int]]:
+        """The examples, and where in them each question begins; texts by length, the shortest one alone: answers as long as the text
+        then differ in shape, and are not kept.
+        """
+        count, lengths = len(self.examples), lengths_of(self.examples, self.mask)
+        if lengths is None:
+            return np.arange(count), range(0, count, ASKED_AT_ONCE)
+        return np.argsort(lengths, kind="stable"), (0, *range(1, count, ASKED_AT_ONCE))
 
     def to(self, device: str) -> None:
         self.teacher.to(device)

@@ -15,11 +15,11 @@ CLASSES = 6
 class Layer(nn.Module):
     """Self-attention and a feed-forward network, each added to its input and normalized."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, units: int):
         super().__init__()
         self.heads = heads
         self.query, self.key, self.value, self.mixed = (nn.Linear(width, width) for _ in range(4))
-        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.wide, self.narrow = nn.Linear(width, units), nn.Linear(units, width)
         self.norm_attention, self.norm_output = nn.LayerNorm(width, 1e-12), nn.LayerNorm(width, 1e-12)
         self.dropout = nn.Dropout(0.1)
 
@@ -33,15 +33,50 @@ class Layer(nn.Module):
         x = self.norm_attention(x + self.dropout(self.mixed(seen)))
         return self.norm_output(x + self.dropout(self.narrow(gelu(self.wide(x)))))
 
+    def start_from(self, layer, examples):
+        """As a layer with more units in its feed-forward network, of which it keeps those with the largest weights."""
+        size = layer.wide.weight.norm(dim=1) * layer.narrow.weight.norm(dim=0)
+        kept = size.topk(self.wide.out_features).indices.sort().values
+        known = layer.state_dict()
+        for name in ("wide.weight", "wide.bias"):
+            known[name] = known[name][kept]
+        known["narrow.weight"] = known["narrow.weight"][:, kept]
+        self.load_state_dict(known)
+
+
+class ProductTable(nn.Module):
+    """A vector for each word as the product of a narrow table, [words, rank], and a matrix, [rank, width]: small in a file."""
+
+    def __init__(self, words: int, rank: int, width: int):
+        super().__init__()
+        self.words, self.widen = nn.Embedding(words, rank), nn.Linear(rank, width)
+
+    def forward(self, ids):
+        return self.widen(self.words(ids))
+
+    def start_from(self, table, examples):
+        """As near to a full table as its rank allows; the squared distances of words weigh as often as the questions use them."""
+        words, rank = self.words.weight.shape
+        known = table.weight.double()
+        used = torch.from_numpy(examples["input_ids"][examples["attention_mask"] > 0])
+        often = 1 + torch.bincount(used, minlength=words)[:, None].double()
+        mean = (often * known).sum(0) / often.sum()
+        # the eigenvectors of the largest eigenvalues come last
+        directions = torch.linalg.eigh((known - mean).T @ (often * (known - mean))).eigenvectors[:, -rank:]
+        self.words.weight.copy_((known - mean) @ directions)
+        self.widen.weight.copy_(directions)
+        self.widen.bias.copy_(mean)
+
 
 class Embeddings(nn.Module):
-    """A vector for each token and each place; they are not trained."""
+    """A vector for each token and each place. A full table is not trained; one of a rank is."""
 
-    def __init__(self, words: int, places: int, width: int):
+    def __init__(self, words: int, places: int, width: int, rank: int | None):
         super().__init__()
-        self.words, self.places, self.norm = nn.Embedding(words, width), nn.Embedding(places, width), nn.LayerNorm(width, 1e-12)
+        self.words = nn.Embedding(words, width) if rank is None else ProductTable(words, rank, width)
+        self.places, self.norm = nn.Embedding(places, width), nn.LayerNorm(width, 1e-12)
         self.dropout = nn.Dropout(0.1)
-        self.requires_grad_(False)
+        self.requires_grad_(rank is not None)
 
     def forward(self, ids):
         return self.dropout(self.norm(self.words(ids) + self.places.weight[: ids.shape[1]]))
@@ -50,10 +85,19 @@ class Embeddings(nn.Module):
 class MiniLm(nn.Module):
     """Token ids and mask, int64 [N, length], to logits [N, 6], read off the mean over the tokens."""
 
-    def __init__(self, layers: int = 6, width: int = 384, heads: int = 12, words: int = 30522, places: int = 512):
+    def __init__(
+        self,
+        layers: int = 6,
+        width: int = 384,
+        heads: int = 12,
+        words: int = 30522,
+        places: int = 512,
+        units: int | None = None,
+        rank: int | None = None,
+    ):
         super().__init__()
-        self.embeddings = Embeddings(words, places, width)
-        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(layers))
+        self.embeddings = Embeddings(words, places, width, rank)
+        self.layers = nn.ModuleList(Layer(width, heads, units or 4 * width) for _ in range(layers))
         self.classify = nn.Linear(width, CLASSES)
 
     def forward(self, input_ids, attention_mask):

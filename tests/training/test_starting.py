@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from optkit.errors import ModelError, UsageError
@@ -24,7 +25,7 @@ def test_the_parts_named_are_copied_buffers_too_and_stay_apart_from_the_teachers
     with torch.no_grad():
         teacher["layers"][3][1].running_mean += 7
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
-    start_from(student, TorchTeacher(teacher, ()), {"layers.0": "layers.1", "layers.1": "layers.3"})
+    start_from(student, TorchTeacher(teacher, ()), {"layers.0": "layers.1", "layers.1": "layers.3"}, {})
     for mine, theirs in ((0, 1), (1, 3)):
         for name, tensor in teacher["layers"][theirs].state_dict().items():
             assert torch.equal(student["layers"][mine].state_dict()[name], tensor)
@@ -47,7 +48,7 @@ def test_the_parts_named_are_copied_buffers_too_and_stay_apart_from_the_teachers
 )
 def test_what_does_not_fit_is_named(parts: dict[str, str], kind: type[Exception], told: str) -> None:
     with pytest.raises(kind) as caught:
-        start_from(network(2), TorchTeacher(network(4), ()), parts)
+        start_from(network(2), TorchTeacher(network(4), ()), parts, {})
     assert told in str(caught.value)
     assert "start_from" in str(caught.value)
 
@@ -58,4 +59,32 @@ def test_an_onnx_teacher_has_no_parts_to_copy() -> None:
         def to(self, device: str) -> None: ...
 
     with pytest.raises(UsageError, match="the parts of an ONNX teacher cannot be copied"):
-        start_from(network(2), Other(), {"head": "head"})  # type: ignore[arg-type]
+        start_from(network(2), Other(), {"head": "head"}, {})  # type: ignore[arg-type]
+
+
+class Narrow(torch.nn.Module):
+    """Keeps the first units of a wider one, and says what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.seen = torch.nn.Linear(4, 1), dict[str, Any]()
+
+    def start_from(self, part: Any, examples: Any) -> None:
+        self.inside.weight.copy_(part.weight[:1])
+        self.seen = dict(examples)
+
+
+def test_a_part_of_another_size_says_itself_how_it_starts() -> None:
+    student, teacher = torch.nn.ModuleDict({"head": Narrow()}), network(1)
+    examples = {"x": np.arange(3)}
+    start_from(student, TorchTeacher(teacher, ()), {"head": "head"}, examples)
+    assert torch.equal(student["head"].inside.weight, teacher["head"].weight[:1])
+    assert student["head"].inside.weight.requires_grad
+    assert student["head"].seen.keys() == examples.keys()
+
+
+def test_a_start_that_fails_is_told() -> None:
+    student = torch.nn.ModuleDict({"head": Narrow()})
+    with pytest.raises(UsageError, match=r"Narrow\.start_from raised AttributeError") as caught:
+        start_from(student, TorchTeacher(network(1), ()), {"head": "layers.0"}, {})
+    assert "start_from: head → layers.0" in str(caught.value)
