@@ -1,9 +1,10 @@
-"""The chain of recipes/fashion_chain.yaml step by step, with several seeds: accuracy with intervals over seeds, size, time.
+"""The chains of recipes/ step by step, with several seeds: accuracy with intervals over seeds, size, time.
 
-    python -m benchmarks.chain --results DIR                     needs optkit[torch]; --seeds 1,2,3 by default
+    python -m benchmarks.chain fashion --results DIR                     needs optkit[torch]; --seeds 1,2,3 by default
+    python -m benchmarks.chain text --results DIR                        after recipes/text_teacher.yaml
 
-Beside each step stands what it is to be held against: the same pruned student trained without the teacher, for as many epochs
-(`finetune`), and static INT8 without training (`quantize_static`). DIR keeps what was made, a folder for each seed, so that seeds may be
+Beside each step stands what it is to be held against: the same student trained without the teacher, for as many steps, and for the
+images static INT8 without training (`quantize_static`). DIR keeps what was made, a folder for each seed, so that seeds may be
 trained by several processes at once (`--seeds 1 --only distilled`), and a further call goes on. The time is that of one request on one
 thread; all models take turns.
 """
@@ -11,7 +12,8 @@ thread; all models take turns.
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +37,10 @@ from optkit.plan.torch_source import trusting_recipe
 from optkit.recipe import Recipe, read_recipe
 from optkit.training.parameters import TrainingParameters
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "fashion_chain.yaml"
+RECIPES = Path(__file__).parent.parent / "recipes"
 TEACHER, SHIPPED = "teacher", "teacher exported"
 PRUNED, PLAIN, DISTILLED = "pruned", "trained without teacher", "distilled"
-EXPORTED, STATIC, AWARE = "exported", "INT8", "INT8 trained"
+EXPORTED, INT8, AWARE = "exported", "INT8", "INT8 trained"
 FILES = {
     TEACHER: "teacher.safetensors",
     SHIPPED: "teacher.onnx",
@@ -46,32 +48,99 @@ FILES = {
     PLAIN: "plain.safetensors",
     DISTILLED: "distilled.safetensors",
     EXPORTED: "exported.onnx",
-    STATIC: "static.onnx",
+    INT8: "int8.onnx",
     AWARE: "aware.onnx",
 }
-TIMED = (SHIPPED, TEACHER, DISTILLED, EXPORTED, STATIC, AWARE)
-"""The first is what the others are relative to: the same runtime, nothing else changed. Pruned and plain are built as the distilled is."""
-AGAINST = ((DISTILLED, PLAIN), (AWARE, STATIC), (AWARE, TEACHER))
-"""Differences to show, paired by seed."""
+Steps = tuple[Pass, ...]
 Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A ready recipe, and what is made beside its result."""
+
+    recipe: str
+    made: Callable[[Plan], Mapping[str, tuple[str, Steps]]]
+    """For each model the one that it is made from, and the steps from there."""
+    timed: tuple[str, ...]
+    """The first is what the others are relative to: the same runtime, nothing else changed."""
+    against: tuple[tuple[str, str], ...]
+    """Differences to show, paired by seed."""
+    changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a model's recipe says otherwise."""
+
+
+def of_images(plan: Plan) -> dict[str, tuple[str, Steps]]:
+    """fashion_chain: pruned, distilled, INT8 by training and without."""
+    at = {word_of(step): i for i, step in enumerate(plan.steps)}
+    prune, learned = plan.steps[at["prune_channels"]], plan.steps[at["distill"]]
+    assert isinstance(learned, Distill)
+    same = {name: getattr(learned, name) for name in TrainingParameters.model_fields}
+    return {
+        TEACHER: (TEACHER, ()),
+        SHIPPED: (TEACHER, (ExportOnnx(), SimplifyGraph())),
+        PRUNED: (TEACHER, (prune,)),
+        PLAIN: (TEACHER, (prune, Finetune(**same))),
+        DISTILLED: (TEACHER, (prune, learned)),
+        EXPORTED: (DISTILLED, plan.steps[at["export_onnx"] : at["quantize_aware"]]),
+        INT8: (EXPORTED, (QuantizeStatic(),)),
+        AWARE: (EXPORTED, (plan.steps[at["quantize_aware"]],)),
+    }
+
+
+def of_text(plan: Plan) -> dict[str, tuple[str, Steps]]:
+    """text_chain: its student learns without its teacher from the questions alone, whose labels are certain, in as many steps."""
+    learned, *export, quantize = plan.steps
+    assert isinstance(learned, Distill)
+    alone = learned.model_copy(update={"label_share": 1 - 1e-9, "epochs": VARIANTS * learned.epochs})
+    return {
+        TEACHER: (TEACHER, ()),
+        SHIPPED: (TEACHER, tuple(export)),
+        PLAIN: (TEACHER, (alone,)),
+        DISTILLED: (TEACHER, (learned,)),
+        EXPORTED: (DISTILLED, tuple(export)),
+        INT8: (EXPORTED, (quantize,)),
+    }
+
+
+VARIANTS = 3
+"""Of each question, itself among them: what `sample_models.trec_minilm.data:varied` gives."""
+CHAINS = {
+    "fashion": Chain(
+        "fashion_chain",
+        of_images,
+        (SHIPPED, TEACHER, DISTILLED, EXPORTED, INT8, AWARE),
+        ((DISTILLED, PLAIN), (AWARE, INT8), (AWARE, TEACHER)),
+    ),
+    "text": Chain(
+        "text_chain",
+        of_text,
+        (SHIPPED, TEACHER, DISTILLED, EXPORTED, INT8),
+        ((DISTILLED, PLAIN), (DISTILLED, TEACHER), (INT8, DISTILLED), (INT8, TEACHER)),
+        {PLAIN: ("data.training=sample_models.trec_minilm.data:training",)},
+    ),
+}
 
 
 def main() -> None:
     """Make what is not there yet, and print the tables."""
     asked = _arguments()
-    seeds = [int(word) for word in asked.seeds.split(",")]
+    chain, seeds = CHAINS[asked.chain], [int(word) for word in asked.seeds.split(",")]
+    names = list(chain.made(make_plan(_recipe(chain, seeds[0], asked.set))))
     for seed in seeds:
-        _make_all(seed, asked.results / f"seed-{seed}", asked.set, asked.only.split(",") if asked.only else list(FILES), asked.train_on)
+        due = [name for name in asked.only.split(",") if name] or names
+        _make_all(chain, seed, asked.results / f"seed-{seed}", asked.set, due, asked.train_on)
     if asked.only:
         return
-    found = [_scores(seed, asked.results / f"seed-{seed}", asked.set) for seed in seeds]
+    found = [_scores(chain, names, seed, asked.results / f"seed-{seed}", asked.set) for seed in seeds]
     first = asked.results / f"seed-{seeds[0]}"
-    ratios = _times(first, asked.set, asked.time) if asked.time else {}
-    print("\n".join(table(found, {name: model_size(first / file) for name, file in FILES.items()}, ratios)))
+    ratios = _times(chain, first, asked.set, asked.time) if asked.time else {}
+    print("\n".join(table(found, {name: model_size(first / FILES[name]) for name in names}, ratios, chain.against)))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chain", choices=CHAINS)
     parser.add_argument("--results", type=Path, required=True, metavar="DIR")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--time", type=float, default=30.0, help="seconds of timing; 0 leaves it out")
@@ -81,46 +150,28 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _recipe(seed: int, changes: Sequence[str]) -> Recipe:
-    return read_recipe(RECIPE, [*changes, f"seed={seed}"])
+def _recipe(chain: Chain, seed: int, changes: Sequence[str]) -> Recipe:
+    return read_recipe(RECIPES / f"{chain.recipe}.yaml", [*changes, f"seed={seed}"])
 
 
-def _make_all(seed: int, folder: Path, changes: Sequence[str], names: Sequence[str], device: str) -> None:
+def _make_all(chain: Chain, seed: int, folder: Path, changes: Sequence[str], names: Sequence[str], device: str) -> None:
     """The models of one seed; those that are there already stay."""
-    due = [name for name in names if not (folder / FILES[name]).is_file()]
-    if not due:
-        return
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = _recipe(seed, changes)
-    with trusting_recipe(recipe):
-        plan = make_plan(recipe)
-        material = gather(plan)
-        for name in due:
-            started = time.monotonic()
-            _make(name, plan, material, folder, device)
-            print(f"seed {seed}: {name}, {time.monotonic() - started:.0f} s", flush=True)
+    for own in sorted({chain.changes.get(name, ()) for name in names}):
+        due = [name for name in names if chain.changes.get(name, ()) == own and not (folder / FILES[name]).is_file()]
+        if not due:
+            continue
+        recipe = _recipe(chain, seed, [*changes, *own])
+        with trusting_recipe(recipe):
+            plan = make_plan(recipe)
+            material, made = gather(plan), chain.made(plan)
+            for name in due:
+                started = time.process_time()
+                _make(name, *made[name], plan, material, folder, device)
+                print(f"seed {seed}: {name}, {time.process_time() - started:.0f} s of CPU time", flush=True)
 
 
-def chains(plan: Plan) -> dict[str, tuple[str, tuple[Pass, ...]]]:
-    """For each model the one that it is made from, and the steps from there."""
-    at = {word_of(step): i for i, step in enumerate(plan.steps)}
-    prune, learned = plan.steps[at["prune_channels"]], plan.steps[at["distill"]]
-    assert isinstance(learned, Distill)
-    same = {field: getattr(learned, field) for field in TrainingParameters.model_fields}
-    return {
-        TEACHER: (TEACHER, ()),
-        SHIPPED: (TEACHER, (ExportOnnx(), SimplifyGraph())),
-        PRUNED: (TEACHER, (prune,)),
-        PLAIN: (TEACHER, (prune, Finetune(**same))),
-        DISTILLED: (TEACHER, (prune, learned)),
-        EXPORTED: (DISTILLED, plan.steps[at["export_onnx"] : at["quantize_aware"]]),
-        STATIC: (EXPORTED, (QuantizeStatic(),)),
-        AWARE: (EXPORTED, (plan.steps[at["quantize_aware"]],)),
-    }
-
-
-def _make(name: str, plan: Plan, material: Material, folder: Path, device: str) -> None:
-    origin, steps = chains(plan)[name]
+def _make(name: str, origin: str, steps: Steps, plan: Plan, material: Material, folder: Path, device: str) -> None:
     target = folder / FILES[name]
     if not steps:
         target.write_bytes(material.source.path.read_bytes())
@@ -134,46 +185,46 @@ def _artifacts(folder: Path, names: Sequence[str]) -> list[Artifact]:
     return [read_artifact(folder / FILES[name]) for name in names]
 
 
-def _scores(seed: int, folder: Path, changes: Sequence[str]) -> Scores:
+def _scores(chain: Chain, names: Sequence[str], seed: int, folder: Path, changes: Sequence[str]) -> Scores:
     """Share of right answers to the evaluation examples, of every model of one seed."""
     kept = folder / "scores.json"
     if not kept.is_file():
-        recipe = _recipe(seed, changes)
+        recipe = _recipe(chain, seed, changes)
         with trusting_recipe(recipe):
             examples = gather(make_plan(recipe)).examples["evaluation"]
-            measured = measure(_artifacts(folder, list(FILES)), examples, [find_metric("top1")], meters=("size",))
+            measured = measure(_artifacts(folder, names), examples, [find_metric("top1")], meters=("size",))
         top1 = [next(each for each in one.samples if each.metric == "top1") for one in measured]
-        kept.write_text(json.dumps({name: float(np.mean(each.values)) for name, each in zip(FILES, top1, strict=True)}, indent=2))
+        kept.write_text(json.dumps({name: float(np.mean(each.values)) for name, each in zip(names, top1, strict=True)}, indent=2))
     found: Scores = json.loads(kept.read_text())
     return found
 
 
-def _times(folder: Path, changes: Sequence[str], seconds: float) -> dict[str, str]:
-    """How fast each model is, beside the first of TIMED; the medians of that one and of the last in seconds."""
-    recipe = _recipe(0, changes)
+def _times(chain: Chain, folder: Path, changes: Sequence[str], seconds: float) -> dict[str, str]:
+    """How fast each model is, beside the first that is timed; the medians of that one and of the last in seconds."""
+    recipe, (first, *others) = _recipe(chain, 0, changes), chain.timed
     with trusting_recipe(recipe):
         examples = gather(make_plan(recipe)).examples["evaluation"].spread(256)
-        measured = measure(_artifacts(folder, TIMED), examples, [], seconds=seconds, meters=("latency",))
+        measured = measure(_artifacts(folder, chain.timed), examples, [], seconds=seconds, meters=("latency",))
     found = {}
-    for name, comparison in zip(TIMED[1:], compare_all(measured), strict=True):
+    for name, comparison in zip(others, compare_all(measured), strict=True):
         delta = next(each for each in comparison.deltas if each.metric == "latency_median")
         # a gain is 1 - after / before, of time
         fast, slowest, fastest = (1 / (1 - gain) for gain in (delta.gain, delta.low, delta.high))
         found[name] = f"{fast:.2f}× ({slowest:.2f}–{fastest:.2f}), {delta.after * 1e6:.0f} µs"
-        found[TIMED[0]] = f"1×, {delta.before * 1e6:.0f} µs"
+        found[first] = f"1×, {delta.before * 1e6:.0f} µs"
     return found
 
 
-def table(found: Sequence[Scores], sizes: Mapping[str, int], times: Mapping[str, str]) -> list[str]:
+def table(found: Sequence[Scores], sizes: Mapping[str, int], times: Mapping[str, str], against: Sequence[tuple[str, str]]) -> list[str]:
     """Markdown: the models with intervals over seeds, and the differences."""
     runtime = {name: "ONNX Runtime" if file.endswith("onnx") else "PyTorch" for name, file in FILES.items()}
     lines = ["| model | runs in | top-1 (95 % over seeds) | size | speed |", "|---|---|---|---|---|"]
-    for name in FILES:
+    for name in sizes:
         ratio = sizes[TEACHER] / sizes[name]
         size = f"{sizes[name] / 1000:,.0f} kB" + (f", 1/{ratio:.1f}" if ratio > 1.05 else "")
         lines.append(f"| {name} | {runtime[name]} | {percent([each[name] for each in found])} | {size} | {times.get(name, '')} |")
     lines += ["", "| difference, paired by seed | points (95 %) |", "|---|---|"]
-    for one, other in AGAINST:
+    for one, other in against:
         lines.append(f"| {one} − {other} | {percent([each[one] - each[other] for each in found], signed=True)} |")
     return lines
 

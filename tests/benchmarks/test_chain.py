@@ -1,5 +1,8 @@
 """Intervals over seeds, and what is trained to be compared with what."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from scipy import stats
 
@@ -21,19 +24,38 @@ def test_intervals_are_students_over_seeds() -> None:
     assert chain.percent([0.5]) == "50.00"
 
 
+def made(name: str) -> Mapping[str, Any]:
+    kept = chain.CHAINS[name]
+    return kept.made(make_plan(read_recipe(chain.RECIPES / f"{kept.recipe}.yaml")))
+
+
+SAME = ("batch_size", "optimizer", "learning_rate", "weight_decay", "validation", "mask")
+
+
 def test_the_rival_of_distillation_is_trained_just_as_long_without_a_teacher() -> None:
-    made = chain.chains(make_plan(read_recipe(chain.RECIPE)))
-    (pruned, plain), (same, distilled) = made[chain.PLAIN][1], made[chain.DISTILLED][1]
+    models = made("fashion")
+    (pruned, plain), (same, distilled) = models[chain.PLAIN][1], models[chain.DISTILLED][1]
     assert pruned == same
     assert isinstance(plain, Finetune)
     assert isinstance(distilled, Distill)
-    for name in ("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "validation"):
+    for name in ("epochs", *SAME):
         assert getattr(plain, name) == getattr(distilled, name)
+
+
+def test_the_rival_of_text_starts_as_the_student_and_learns_from_labels() -> None:
+    models = made("text")
+    ((plain,), (distilled,)) = models[chain.PLAIN][1], models[chain.DISTILLED][1]
+    for name in ("student", "start_from", *SAME):
+        assert getattr(plain, name) == getattr(distilled, name)
+    assert plain.label_share > 0.999
+    changes = ((), chain.CHAINS["text"].changes[chain.PLAIN])
+    data = [read_recipe(chain.RECIPES / "text_chain.yaml", each).data.training for each in changes]
+    assert [str(each).rpartition(":")[2] for each in data] == ["varied", "training"]
 
 
 def test_sizes_are_relative_to_the_teacher() -> None:
     scores = [dict.fromkeys(chain.FILES, 0.9), dict.fromkeys(chain.FILES, 0.92)]
     sizes = {**dict.fromkeys(chain.FILES, 250_000), chain.TEACHER: 1_000_000}
-    lines = chain.table(scores, sizes, {chain.AWARE: "3×"})
+    lines = chain.table(scores, sizes, {chain.AWARE: "3×"}, [(chain.DISTILLED, chain.PLAIN)])
     assert next(line for line in lines if line.startswith(f"| {chain.AWARE} |")).endswith("| 250 kB, 1/4.0 | 3× |")
     assert next(line for line in lines if line.startswith(f"| {chain.DISTILLED} − ")).endswith("| +0.00 |")

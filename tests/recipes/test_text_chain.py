@@ -31,7 +31,7 @@ def smaller(output: Path, *more: str) -> list[str]:
         f"data.training={QUESTIONS}[:800]",
         f"data.evaluation={QUESTIONS}[800:]",
         f"model.factory={FACTORY}",
-        f"model.arguments={NETWORK}, layers: 4}}",
+        f"model.arguments={NETWORK}, layers: 6}}",
         "measure.time=1s",
         f"output={output}",
         *more,
@@ -59,7 +59,7 @@ def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: P
     shorter = [
         f"model.weights={teacher / 'MiniLm.safetensors'}",
         f"data.calibration={QUESTIONS}[:64]",
-        f"passes.0.distill.student.arguments={NETWORK}, layers: 3}}",
+        f"passes.0.distill.student.arguments={NETWORK}, layers: 3, units: 48, rank: 12}}",
         "passes.0.distill.training_threads=1",
         "passes.0.distill.epochs=6",
         "passes.0.distill.learning_rate=0.001",
@@ -78,7 +78,7 @@ def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: P
     operators = {node.op_type for node in onnx.load(made.model.path).graph.node}
     assert operators & {"MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DynamicQuantizeLinear", "QAttention"}
     with trusting(FACTORY, folder=str(folder().parent)):
-        assert len(load_torch(teacher / "MiniLm.safetensors").module.layers) == 4
+        assert len(load_torch(teacher / "MiniLm.safetensors").module.layers) == 6
     session = open_session(made.model.path)
     for batch, length in ((1, 7), (5, 33)):
         feed = {name: np.ones((batch, length), np.int64) for name in ("input_ids", "attention_mask")}
