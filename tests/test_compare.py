@@ -256,3 +256,15 @@ def test_a_small_difference_of_models_opened_once_is_undecided_and_said_to_be() 
         found = compare(one, other)
         assert by_metric(found)["latency_median"].verdict == verdict
         assert any("take too long to open" in warned.what for warned in found.warnings) == (openings == 1)
+
+
+def test_where_examples_take_different_times_throughput_says_how_much_faster() -> None:
+    for mixed, speed in ((False, "latency_median"), (True, "throughput")):
+        conditions = Conditions(20, 10.0, 0.0, 0.0, None, 20, mixed=mixed)
+        one, other = (measured(latency(seed, 1.0), name=str(seed), conditions=conditions) for seed in (0, 1))
+        found = compare(one, other)
+        assert found.speed == speed
+        assert any("longer for some examples" in each.what for each in found.warnings) == mixed
+        elsewhere = dataclasses.replace(one, batch=8, conditions=dataclasses.replace(conditions, mixed=False))
+        joined = compare_all([one, other, elsewhere, dataclasses.replace(elsewhere, name="1")])
+        assert [each.speed for each in joined] == [speed]

@@ -165,3 +165,23 @@ def test_what_was_left_out_is_undecided_and_never_passed() -> None:
     assert judge([elsewhere], Limits(min_speedup=1.0, strict=True)).outcome == "failed"
     with pytest.raises(UsageError, match="agreement is with the original"):
         judge([elsewhere], Limits(min_agreement=0.9, baseline="report.json"))
+
+
+RATE = Delta("throughput", "cpu", 1, "1/s", "higher", 1000.0, 2000.0, 1.0, 0.9, 1.1, "better", "block bootstrap over rounds", 30)
+
+
+@pytest.mark.parametrize(("wanted", "outcome"), [(1.85, "passed"), (1.95, "undecided"), (2.05, "undecided"), (2.15, "failed")])
+def test_where_examples_take_different_times_speed_is_throughput(wanted: float, outcome: str) -> None:
+    """Gains of 0.9 to 1.1 in examples a second are 1.9 to 2.1 times as fast, whatever the median says."""
+    slower = replace(SPEED, after=0.004, gain=-1.0, low=-1.1, high=-0.9, verdict="worse")
+    mixed = replace(comparison(slower, RATE), speed="throughput")
+    (check,) = judge([mixed], Limits(min_speedup=wanted)).checks
+    assert (check.outcome, check.delta) == (outcome, RATE)
+    assert check.reason.startswith("2.00× as fast over the mix of examples, on cpu at batch 1 (1.90× to 2.10×)")
+    assert judge([comparison(slower, RATE)], Limits(min_speedup=1.3)).outcome == "failed"
+
+
+def test_each_comparison_is_judged_by_its_own_measure_of_speed() -> None:
+    both = [comparison(SPEED, RATE), replace(comparison(SPEED, RATE, after="c"), speed="throughput")]
+    checks = judge(both, Limits(min_speedup=1.5)).checks
+    assert [(check.model, check.delta.metric) for check in checks] == [("b", "latency_median"), ("c", "throughput")]

@@ -36,7 +36,11 @@ def _share(least: float, most: float) -> Callable[[click.Context, click.Paramete
     type=click.Choice(["mlperf-99", "mlperf-99.9"]),
     help="A largest loss by name: 99% or 99.9% of the original's score is kept.",
 )
-@click.option("--min-speedup", type=click.FloatRange(0, min_open=True), help="How many times as fast, by median latency: 1.3.")
+@click.option(
+    "--min-speedup",
+    type=click.FloatRange(0, min_open=True),
+    help="How many times as fast: 1.3. By median latency, or by throughput where some examples take longer than others.",
+)
 @click.option("--max-size", type=RATIO, callback=_share(0.001, 10), help="Largest file, relative to the original's: 0.5.")
 @click.option(
     "--min-agreement", type=RATIO, callback=_share(0, 1), help="Least share of examples with the original's answer: 99%. Needs no labels."

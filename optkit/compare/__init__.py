@@ -77,6 +77,8 @@ class Comparison:
     """Where it was asked for: who paid, worst first, for each metric on each device."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """What a comparison with a stored report does not compare, `speed` or `accuracy`, and why."""
+    speed: Literal["latency_median", "throughput"] = "latency_median"
+    """The metric that says how much faster: throughput where some examples take longer than others, for which a median is that of one."""
 
 
 def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Comparison:
@@ -100,7 +102,9 @@ def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Compa
         here, there = (f"{m.device} at batch {m.batch}" for m in (before, after))
         raise ValueError(f"{before.name} was measured on {here}, {after.name} on {there}")
     deltas = deltas_of(before, after, seed)
-    return Comparison(before.name, after.name, deltas, doubts_of(before, after, deltas))
+    return Comparison(
+        before.name, after.name, deltas, doubts_of(before, after, deltas), speed="throughput" if is_mixed(before) else "latency_median"
+    )
 
 
 def compare_all(measurements: Sequence["Measurement"], seed: int = 0) -> tuple[Comparison, ...]:
@@ -142,11 +146,18 @@ def sliced(
     )
 
 
+def is_mixed(measured: "Measurement") -> bool:
+    """Whether some examples took longer than others, so that their mix was timed."""
+    return measured.conditions is not None and measured.conditions.mixed
+
+
 def with_precision_wished(comparison: Comparison, precision: float) -> Comparison:
     """A warning added for each ratio of times that is known less precisely than was wished: half its interval, relative to it."""
     from optkit.compare._doubts import imprecise
 
-    missed = (warned for delta in comparison.deltas if (warned := imprecise(delta, precision)) is not None)
+    missed = (
+        warned for delta in comparison.deltas if delta.metric == comparison.speed and (warned := imprecise(delta, precision)) is not None
+    )
     return replace(comparison, warnings=(*comparison.warnings, *missed))
 
 
@@ -155,4 +166,5 @@ def _joined(parts: Sequence[Comparison]) -> Comparison:
 
     deltas = once_on_each_device(delta for part in parts for delta in part.deltas)
     warnings = tuple(dict.fromkeys(warned for part in parts for warned in part.warnings))
-    return Comparison(parts[0].before, parts[0].after, deltas, warnings)
+    speed = max((part.speed for part in parts), key=("latency_median", "throughput").index)
+    return Comparison(parts[0].before, parts[0].after, deltas, warnings, speed=speed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optkit.arrays import Array
-from optkit.compare import Delta, Warned
+from optkit.compare import Delta, Warned, is_mixed
 from optkit.compare._deltas import rounds_of
 from optkit.compare._fall_backs import fall_backs
 from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
@@ -93,11 +93,12 @@ def _wanted(delta: Delta, half: float) -> float:
 
 def imprecise(delta: Delta, precision: float) -> Warned | None:
     """What to say of a ratio of times that is not known as precisely as was wished."""
+    ratio = 1 + delta.gain if delta.better == "higher" else 1 - delta.gain
     half = (delta.high - delta.low) / 2
-    if delta.metric != "latency_median" or half <= precision * (1 - delta.gain):
+    if half <= precision * ratio:
         return None
     place = f"on {delta.device} at batch {delta.batch}"
-    what = f"the times {place} are known to {_plus_minus(half / (1 - delta.gain))}, and {_plus_minus(precision)} was wished"
+    what = f"the times {place} are known to {_plus_minus(half / ratio)}, and {_plus_minus(precision)} was wished"
     return Warned(what, "give more with --time, or measure on a quieter machine")
 
 
@@ -128,6 +129,11 @@ def timing_doubts(before: "Measurement", after: "Measurement") -> Iterator[Warne
     firsts, seconds = ([samples for samples in one.samples if samples.metric == "latency"] for one in (before, after))
     if firsts and seconds and (hit := waited(firsts[0], seconds[0], is_busy(before.conditions))):
         yield Warned(f"the slowest queries {place} waited for a busy machine, so there is no {' and no '.join(hit)}", QUIETER)
+    if is_mixed(before):
+        what = f"{before.name} takes longer for some examples than for others {place}"
+        yield Warned(
+            what, "the median is that of one of them; throughput is that of the data's own mix, and --min-speedup is held against it"
+        )
     yield from _conditions(before, place)
     quieter = "models run in turns, so all suffer alike; on a quieter machine the intervals get narrower"
     if abs(trend(timed)) > MUCH_TREND:

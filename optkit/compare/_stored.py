@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optkit.compare import Comparison, Delta, Warned
+from optkit.compare import Comparison, Delta, Warned, is_mixed
 from optkit.compare._deltas import QUANTILES, deltas_of, ratio_delta, rounds_of
 from optkit.compare._doubts import timing_doubts
 from optkit.compare._fall_backs import once_on_each_device
@@ -56,7 +56,9 @@ def compare_with_stored(stored: Sequence[Pair], now: Sequence[Pair], same_data: 
     if not pairs and stored and now:
         deltas = [delta for delta in deltas_of(stored[0].model, now[0].model, seed) if delta.metric in ("size", "compressed_size")]
     first, second = stored[0].model.name, now[0].model.name
-    return Comparison(first, second, tuple(deltas), tuple(_doubts(pairs, left_out)), left_out=left_out)
+    mixed = any(is_mixed(each.model) for pair in pairs for each in pair)
+    doubts = tuple(_doubts(pairs, left_out))
+    return Comparison(first, second, tuple(deltas), doubts, left_out=left_out, speed="throughput" if mixed else "latency_median")
 
 
 def _place(pair: Pair) -> tuple[str, int, int]:

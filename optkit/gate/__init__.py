@@ -24,7 +24,7 @@ class Limits:
     max_drop: float | None = None
     """Largest loss of every accuracy metric, relative to the original's score: 0.01 is one percent of it."""
     min_speedup: float | None = None
-    """Median time before / after: 1.3 is 1.3 times as fast."""
+    """1.3 is 1.3 times as fast: median time before / after, or throughput where some examples take longer than others."""
     max_size: float | None = None
     """Bytes after / before."""
     min_agreement: float | None = None
@@ -65,11 +65,14 @@ class Verdict:
     checks: tuple[Check, ...]
 
 
-def limits_asked(limits: Limits) -> "list[Limit]":
-    """The limits that are set, in the order of the command line. Raises UsageError when none is."""
+def limits_asked(limits: Limits, speed: str = "latency_median") -> "list[Limit]":
+    """The limits that are set, in the order of the command line; `speed` is the metric that says how much faster a model is.
+
+    Raises UsageError when none is.
+    """
     from optkit.gate._limits import limits_asked
 
-    return limits_asked(limits)
+    return limits_asked(limits, speed)
 
 
 def judge(comparisons: Sequence[Comparison], limits: Limits) -> Verdict:
@@ -81,8 +84,9 @@ def judge(comparisons: Sequence[Comparison], limits: Limits) -> Verdict:
     Raises UsageError when nothing is limited, or when nothing was measured of what a limit concerns.
     """
     checks = [check for comparison in comparisons for check in _finite(comparison)]
-    for limit in limits_asked(limits):
-        for comparison in comparisons:
+    limits_asked(limits)
+    for each in zip(*(limits_asked(limits, comparison.speed) for comparison in comparisons), strict=True):
+        for limit, comparison in zip(each, comparisons, strict=True):
             concerned = [delta for delta in comparison.deltas if limit.concerns(delta)]
             if not concerned and (why := comparison.left_out.get(limit.kind)):
                 checks.append(_not_compared(limit, comparison, why))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 
 from optkit.compare import Delta
 from optkit.errors import UsageError
@@ -33,13 +34,13 @@ class Limit:
         return self.wants in (delta.metric, kind_of(delta.metric))
 
     def not_measured(self) -> UsageError:
-        named = {"latency_median": "no latency", "size": "no file size", FALL_BACKS: "no device but the CPU"}
+        named = {"latency_median": "no latency", "throughput": "no throughput", "size": "no file size", FALL_BACKS: "no device but the CPU"}
         what = named.get(self.wants, f"no {self.wants}")
         return UsageError(f"{what} was measured, so it cannot be judged", where=self.text, hint=self.hint)
 
 
-def limits_asked(limits: Limits) -> list[Limit]:
-    """The limits that are set, in the order of the command line. Raises UsageError when none is."""
+def limits_asked(limits: Limits, speed: str) -> list[Limit]:
+    """See `optkit.gate.limits_asked`."""
     if limits.preset is not None and limits.max_drop is not None:
         raise UsageError("a preset is a largest drop already", where=f"--preset {limits.preset}", hint="leave it or --max-drop out")
     if limits.baseline is not None and limits.min_agreement is not None:
@@ -49,7 +50,7 @@ def limits_asked(limits: Limits) -> list[Limit]:
     makers = (
         (limits.max_drop, _max_drop),
         (drop, lambda allowed: replace(_max_drop(allowed), text=f"--preset {limits.preset}")),
-        (limits.min_speedup, _min_speedup),
+        (limits.min_speedup, lambda wanted: _min_speedup(wanted, speed)),
         (limits.max_size, _max_size),
         (limits.min_agreement, _min_agreement),
     )
@@ -79,20 +80,26 @@ def _max_drop(allowed: float) -> Limit:
     )
 
 
-def _min_speedup(wanted: float) -> Limit:
+def _min_speedup(wanted: float, metric: str) -> Limit:
+    rate = metric == "throughput"
+
+    def ratio(gain: float) -> float:
+        return 1 + gain if rate else 1 / (1 - gain) if gain < 1 else inf
+
     def measured(delta: Delta) -> str:
         threads = "" if (delta.threads or 1) == 1 else f" with {delta.threads} threads"
         place = f"{delta.device} at batch {delta.batch}{threads}"
-        speed = f"{_times(delta.gain)} as fast on {place} ({_times(delta.low)} to {_times(delta.high)})"
-        return f"{speed}; {wanted:g}× is wanted"
+        value, low, high = (f"{ratio(gain):.2f}×".replace("inf", "∞") for gain in (delta.gain, delta.low, delta.high))
+        over = "over the mix of examples, " if rate else ""
+        return f"{value} as fast {over}on {place} ({low} to {high}); {wanted:g}× is wanted"
 
     return Limit(
         f"--min-speedup {wanted:g}",
-        1 - 1 / wanted,
-        "latency_median",
+        wanted - 1 if rate else 1 - 1 / wanted,
+        metric,
         "measure with optkit compare or optkit gate BEFORE AFTER",
         measured,
-        lambda delta: f"{wanted - 1 / (1 - delta.gain):.2f}× too little",
+        lambda delta: f"{wanted - ratio(delta.gain):.2f}× too little",
         "speed",
     )
 
@@ -155,10 +162,6 @@ def _value(delta: Delta, value: float) -> str:
 def _signed(ratio: float) -> str:
     """Two decimals, and more than a hyphen for what is below 0."""
     return f"{ratio * 100:+.2f}%".replace("-", "−").replace(".00%", "%")
-
-
-def _times(gain: float) -> str:
-    return f"{1 / (1 - gain):.2f}×" if gain < 1 else "∞×"
 
 
 def _percent(ratio: float, decimals: int | None = None) -> str:

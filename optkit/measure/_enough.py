@@ -35,16 +35,18 @@ class Wish:
         return precise and (self.limit is None or _decided(ratio, self.limit, rounds))
 
 
-def enough(wish: Wish, seed: int, openings: Callable[[], int]) -> Callable[[Rounds], bool] | None:
+def enough(wish: Wish, seed: int, openings: Callable[[], int], *, mixed: bool = False) -> Callable[[Rounds], bool] | None:
     """Whether the rounds so far tell it of every model after the first; None where nothing is wished, so that all time is used.
 
-    `openings` says how often the models were opened so far.
+    `openings` says how often the models were opened so far. Where some examples take longer than others (`mixed`) a round counts with
+    its mean, as throughput does; otherwise with all its values.
     """
     if not wish:
         return None
 
     def is_enough(times: Rounds) -> bool:
-        ratios = (allowing_for_luck(ratio_of_medians(times[0], each, seed), openings()) for each in times[1:])
+        rounds = [[each.mean(keepdims=True) for each in row] for row in times] if mixed else times
+        ratios = (allowing_for_luck(ratio_of_medians(rounds[0], each, seed), openings()) for each in rounds[1:])
         return all(wish.fulfilled(ratio, len(times[0])) for ratio in ratios)
 
     return is_enough

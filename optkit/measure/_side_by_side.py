@@ -127,7 +127,7 @@ class _OnDevice:
             for (size, packed), spent, times, starts in zip(sizes, cpu, rounds, fresh, strict=True)
         ]
         if conditions is not None:
-            conditions = replace(conditions, interrupted=self.interrupted)
+            conditions = replace(conditions, interrupted=self.interrupted, mixed=not timed.alike)
         return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings], conditions
 
     def _interrupt(self) -> None:
@@ -145,7 +145,7 @@ class _OnDevice:
             watch.look()
             told(what, done, total)
 
-        stop = enough(asked.wish, asked.seed, lambda: lanes[0].openings)
+        stop = enough(asked.wish, asked.seed, lambda: lanes[0].openings, mixed=not timed.alike)
         cpu = CpuTime(lanes, progress)
         times = time_rounds(
             lanes,

@@ -77,7 +77,9 @@ class GateKeys(Keys):
     """What the result may cost and must gain, relative to the original. What is left out is not limited."""
 
     max_drop: Share | None = Field(None, ge=0, le=1, description="Largest loss of accuracy, as a share of the original's: 1% or 0.01.")
-    min_speedup: float | None = Field(None, gt=0, description="Median time before / after: 1.3 is 1.3 times as fast.")
+    min_speedup: float | None = Field(
+        None, gt=0, description="1.3 is 1.3 times as fast: by median time, or by throughput where some examples take longer than others."
+    )
     max_size: Share | None = Field(None, gt=0, description="Bytes after / before: 0.5 is half the size.")
     min_agreement: Share | None = Field(None, ge=0, le=1, description="Share of examples on which both models must answer alike.")
     max_fallback_nodes: int | None = Field(None, ge=0, description="Most nodes on the CPU, on other devices.")

@@ -44,6 +44,18 @@ def test_every_model_must_be_known() -> None:
     assert not stop([*quiet, loud[1]])
 
 
+def test_of_a_mix_of_queries_their_mean_decides_and_not_the_typical_one() -> None:
+    """Two of three queries take as long as before, and the third, which takes ten times as long, half of that."""
+    dice = np.random.default_rng(0)
+    plain, faster = (np.tile([1.0, 1.0, long], 7) for long in (10.0, 5.0))
+    times = [[row * np.exp(dice.normal(0, 0.005)) for _ in range(9)] for row in (plain, faster)]
+    by_median, by_mean = (enough(Wish(limit=1.0), 0, lambda: 9, mixed=mixed) for mixed in (False, True))
+    assert by_median is not None
+    assert by_mean is not None
+    assert not by_median(times)
+    assert by_mean(times)
+
+
 @pytest.mark.slow
 def test_looking_often_finds_no_more_by_chance_than_looking_once() -> None:
     """At the limit itself, in 400 runs, whatever is claimed too often is claimed too often without looking early as well."""

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from optkit.report import Report
 
 MOST_SCORES = 2
-COSTS = ("latency_median", "size", "memory", "device_memory")
+COSTS = ("size", "memory", "device_memory")
 FIDELITY = ("agreement", "sqnr", "cosine")
-TITLES = {"latency_median": "speed", "device_memory": "device memory", "memory": "peak memory", "size": "file size"}
+TITLES = {"latency_median": "speed", "throughput": "speed", "device_memory": "device memory", "memory": "peak memory", "size": "file size"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _chosen(report: "Report", comparison: "Comparison") -> "dict[str, Delta]":
     here = rows_of(comparison, places[0]) if places else {}
     scores = [metric for metric in here if kind_of(metric) == "accuracy"][:MOST_SCORES]
     scores = ["finite"] * ("finite" in here) + (scores or [metric for metric in FIDELITY if metric in here][:1])
-    return {metric: here[metric] for metric in (*scores, *COSTS) if metric in here}
+    return {metric: here[metric] for metric in (*scores, comparison.speed, *COSTS) if metric in here}
 
 
 def _tile(delta: "Delta") -> Tile:
