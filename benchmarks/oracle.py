@@ -26,7 +26,7 @@ from optkit.datasets import read_examples
 from optkit.errors import OptkitError
 from optkit.formats.onnx import load_model
 from optkit.quantization.choosing.sensitivity import noise_by_node
-from optkit.quantization.float_graph.prepare import prepare_checked
+from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.node_times import gains, node_times

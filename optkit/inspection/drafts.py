@@ -21,7 +21,7 @@ from optkit.passes._judging import judged_of, split
 from optkit.progress import Progress
 from optkit.quantization.choosing.decide import time_ratio
 from optkit.quantization.choosing.hopeless import refuse_hopeless
-from optkit.quantization.float_graph.prepare import prepare_checked
+from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.treatment import Treatment, Way

@@ -18,7 +18,8 @@ from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.fidelity.reference import Fidelity, Reference
-from optkit.quantization.float_graph.prepare import Prepared, prepare, same_answers
+from optkit.quantization.float_graph.checked import same_answers
+from optkit.quantization.float_graph.prepare import Prepared, prepare
 from optkit.quantization.recognise import already_quantized
 from optkit.quantization.variants.race import Feed, race, raced_feeds
 from optkit.runtimes import full_feeds, open_session

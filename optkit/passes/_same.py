@@ -26,7 +26,7 @@ def rewrite_same(
     """
     from optkit.formats.onnx import load_model, save_model
     from optkit.quantization.choosing.hopeless import refuse_hopeless
-    from optkit.quantization.float_graph.prepare import prepare_checked, same_answers
+    from optkit.quantization.float_graph.checked import prepare_checked, same_answers
     from optkit.runtimes import full_feeds, open_session
 
     if job.examples is None or job.examples.synthetic:

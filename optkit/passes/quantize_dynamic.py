@@ -9,7 +9,7 @@ from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import NodesInFloat, Target
 from optkit.passes._patterns import check_patterns
 from optkit.quantization.choosing.hopeless import refuse_hopeless
-from optkit.quantization.float_graph.prepare import prepare_in_float
+from optkit.quantization.float_graph.checked import prepare_tried
 from optkit.quantization.integer_graph.instruction_sets import safe_on
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.candidates import candidates
@@ -20,7 +20,7 @@ from optkit.quantization.variants.treatment import count_ways
 class QuantizeDynamic(OnnxPass):
     """Dynamic INT8 of matrix products (not of convolutions, which it makes slower); needs no data. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
 
     exclude: NodesInFloat = ()
     target: Target = "portable"
@@ -28,7 +28,7 @@ class QuantizeDynamic(OnnxPass):
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)
         check_patterns(model, self.exclude)
-        prepared = prepare_in_float(model)
+        prepared = prepare_tried(model, None, job.device, job.threads, job.seed)
         found = candidates(prepared.model, "dynamic", False, self.exclude, self.target == "portable")
         if not found:
             raise NothingPaid(

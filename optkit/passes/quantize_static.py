@@ -10,7 +10,7 @@ from optkit.passes._parameters import CalibrationMemory, CalibrationSamples, Nod
 from optkit.passes._patterns import check_patterns
 from optkit.quantization.calibration.note import NOTE, calibration_note
 from optkit.quantization.choosing.hopeless import refuse_hopeless
-from optkit.quantization.float_graph.prepare import prepare_in_float
+from optkit.quantization.float_graph.checked import prepare_tried
 from optkit.quantization.integer_graph.instruction_sets import safe_on
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate, within_reach
@@ -22,7 +22,7 @@ from optkit.quantization.variants.wishes import Setting
 class QuantizeStatic(OnnxPass):
     """Static INT8 (Q/DQ): uint8 activations with calibrated ranges, int8 weights per channel. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 9
+    revision: ClassVar[int] = 10
     draws: ClassVar[str | None] = "calibration"
 
     ranges: Ranges = "auto"
@@ -35,15 +35,15 @@ class QuantizeStatic(OnnxPass):
     def edit(self, model: ir.Model, job: Job) -> ir.Model:
         refuse_hopeless(model)
         check_patterns(model, self.exclude)
-        prepared = prepare_in_float(model)
+        if job.examples is None or job.examples.synthetic:
+            raise DataError("activation ranges need real examples", hint="pass --data examples.npz: one array for each model input")
+        prepared = prepare_tried(model, job.examples, job.device, job.threads, job.seed)
         found = candidates(prepared.model, "static", True, self.exclude, self.target == "portable")
         if not found:
             raise NothingPaid(
                 "no convolution or matrix product with float weights is left to quantize", hint="optkit inspect MODEL shows what is inside"
             )
         treatment = found[0] if self.regions else found[-1]
-        if job.examples is None or job.examples.synthetic:
-            raise DataError("activation ranges need real examples", hint="pass --data examples.npz: one array for each model input")
         setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
         learned = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
         treatment = within_reach(prepared.model, treatment, learned)

@@ -97,3 +97,18 @@ def test_twice_is_once_too_often(tmp_path: Path) -> None:
     quantized(source_of(tmp_path, PRODUCTS))
     with pytest.raises(NothingPaid, match="it is quantized already: it has DynamicQuantizeLinear, MatMulInteger"):
         quantized(read_artifact(tmp_path / "dynamic.onnx"), "twice.onnx")
+
+
+def test_a_rewrite_that_changes_the_answers_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of(tmp_path, PRODUCTS)
+    monkeypatch.setattr("optkit.quantization.float_graph.prepare.simplify", with_twice_the_weights)
+    quantized(source)
+    exact, found = answers(source.path, x=X), answers(tmp_path / "dynamic.onnx", x=X)
+    assert ((found - exact) ** 2).sum() < 0.01 * (exact**2).sum()
+
+
+def with_twice_the_weights(model: ir.Model) -> ir.Model:
+    made = model.clone()
+    weight = made.graph.initializers["w"]
+    weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(2), name="w")  # type: ignore[union-attr]
+    return made

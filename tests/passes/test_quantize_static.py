@@ -166,3 +166,17 @@ def test_twice_is_once_too_often(source: Artifact) -> None:
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         QuantizeStatic(**wrong)
+
+
+def test_a_rewrite_that_changes_the_answers_is_not_used(source: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optkit.quantization.float_graph.prepare.simplify", with_twice_the_weights)
+    quantized(source)
+    exact, found = answers(source.path), answers(source.path.with_name("static.onnx"))
+    assert ((found - exact) ** 2).sum() < 0.01 * (exact**2).sum()
+
+
+def with_twice_the_weights(model: ir.Model) -> ir.Model:
+    made = model.clone()
+    weight = made.graph.initializers["w"]
+    weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(2), name="w")  # type: ignore[union-attr]
+    return made

@@ -21,7 +21,7 @@ from optkit.quantization.blocks.trial import Bench, Trial
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.choosing.decide import TIE
 from optkit.quantization.fidelity.room import room
-from optkit.quantization.float_graph.prepare import prepare_checked
+from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.recognise import already_quantized
 from optkit.quantization.variants.candidates import excluded
 from optkit.quantization.variants.wishes import Setting, Wishes

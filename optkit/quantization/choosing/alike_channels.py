@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.channels.equalize import equalize_on
-from optkit.quantization.float_graph.prepare import Prepared, same_answers
+from optkit.quantization.float_graph.checked import same_answers
+from optkit.quantization.float_graph.prepare import Prepared
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.treatment import Treatment
 from optkit.quantization.variants.trial import Bench

@@ -16,7 +16,7 @@ from optkit.quantization.choosing.hopeless import nothing_for, refuse_hopeless
 from optkit.quantization.choosing.limit_drop import best_effort, search_within
 from optkit.quantization.choosing.polish import polish
 from optkit.quantization.choosing.remarks import of_result, of_simplifying
-from optkit.quantization.float_graph.prepare import prepare_checked
+from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate, find_outliers
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.treatment import count_ways

@@ -7,7 +7,7 @@ from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.channels.equalize import equalize_on
 from optkit.quantization.channels.seams import add_seams, drop_idle_seams
 from optkit.quantization.choosing.polish import with_learned_rounding
-from optkit.quantization.float_graph.prepare import same_answers
+from optkit.quantization.float_graph.checked import same_answers
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import LARGE, Bench

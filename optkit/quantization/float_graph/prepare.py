@@ -1,20 +1,12 @@
 """The float graph that quantization starts from: simplified, at an opset with per-channel Q/DQ, every node named."""
 
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
-from optkit.arrays import Array
-from optkit.errors import OptkitError
-from optkit.formats.onnx import save_model
 from optkit.formats.onnx_opset import raise_opset
 from optkit.formats.onnx_simplify import simplify
-from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.float_graph.conv_affine import fold_affine
 from optkit.quantization.float_graph.hard_sigmoids import name_hard_sigmoids
 from optkit.quantization.float_graph.masks import soften_masks
@@ -22,16 +14,8 @@ from optkit.quantization.float_graph.pools import pool_means
 from optkit.quantization.float_graph.product_bias import join_products
 from optkit.quantization.float_graph.reshapes import settle_reshapes
 from optkit.quantization.float_graph.spell_out import spell_out
-from optkit.quantization.half.widen import WIDENED, widen
-from optkit.runtimes import open_session
 
 PER_CHANNEL_OPSET = 13
-EQUAL = 70.0
-"""dB: what reordered float32 arithmetic leaves of a deep model at the worst; a wrong rewrite is far below."""
-
-
-ENOUGH = 16
-"""Feeds: a wrong rewrite shows on every one."""
 
 
 @dataclass(frozen=True)
@@ -65,57 +49,6 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
     _name_nodes(ready)
     _name_inner_values(ready)
     return Prepared(ready, (remark,) if remark else ())
-
-
-def prepare_in_float(model: ir.Model) -> Prepared:
-    """As `prepare`, of the model computed in float32 where it has weights in half precision."""
-    wide = widen(model)
-    ready = prepare(wide)
-    return ready if wide is model else _told(ready)
-
-
-def prepare_checked(original: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], device: str, threads: int) -> Prepared:
-    """The most simplified graph whose answers to `feeds`, of many the first, are those of the original file.
-
-    What is in half precision there is float32 here; such a graph's answers are those of the original computed in float32.
-    """
-    wide = widen(model)
-    if wide is model:
-        return _simplest(original, model, feeds, device, threads)
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        start = Path(folder) / "wide.onnx"
-        save_model(wide, start)
-        return _told(_simplest(start, wide, feeds, device, threads))
-
-
-def _told(ready: Prepared) -> Prepared:
-    return replace(ready, remarks=(WIDENED, *ready.remarks), widened=True)
-
-
-def _simplest(start: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], device: str, threads: int) -> Prepared:
-    reference = Reference(model, open_session(start, device, threads), feeds[:ENOUGH])
-    attempts: tuple[dict[str, bool], ...] = ({}, {"soften": False}, {"soften": False, "rewrite": False})
-    for options in attempts[:-1]:
-        ready = prepare(model, **options)
-        with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-            path = Path(folder) / "prepared.onnx"
-            save_model(ready.model, path)
-            with suppress(OptkitError):  # it does not load or run
-                if reference.compare(open_session(path, device, threads)).sqnr >= EQUAL:
-                    return ready
-    return prepare(model, **attempts[-1])
-
-
-def same_answers(model: ir.Model, made: ir.Model, feeds: Sequence[Mapping[str, Array]], threads: int) -> bool:
-    """Whether a rewritten graph answers as the graph it was made from."""
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        save_model(model, before)
-        save_model(made, after)
-        try:
-            return Reference(model, open_session(before, "cpu", threads), feeds).compare(open_session(after, "cpu", threads)).sqnr >= EQUAL
-        except OptkitError:
-            return False
 
 
 def _spelled_out(model: ir.Model) -> ir.Model:
