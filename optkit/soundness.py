@@ -10,6 +10,7 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.datasets.synthetic import synthetic
 from optkit.errors import DataError, ModelError
+from optkit.measure._feeds import fitted
 from optkit.runtimes import full_feeds, open_session
 
 TRIED = 16
@@ -40,11 +41,14 @@ def examples_for(model: Path, device: str, threads: int, seed: int) -> Examples 
 
 
 def observe(model: Path, examples: Examples | None, device: str, threads: int) -> Behaviour | None:
-    """Load a model and try it. None where there is nothing to try it on. Raises ModelError, DataError or UsageError."""
+    """Load a model and try it, its inputs being of another precision than the examples or not.
+
+    None where there is nothing to try it on. Raises ModelError, DataError or UsageError.
+    """
     session = open_session(model, device, threads)
     if examples is None:
         return None
-    answers = [session.run(feed) for feed in full_feeds(session, examples.spread(TRIED))]
+    answers = [session.run(fitted(feed, session.inputs)) for feed in full_feeds(session, examples.spread(TRIED))]
     return behaviour_of(answers)
 
 

@@ -46,7 +46,8 @@ def _dims(values: Inputs, index: int) -> Dims:
 
 
 def _times(*factors: int | None) -> int | None:
-    return known_product(factors)
+    """None as well where a size is negative: an input is assumed to be smaller than what is slid over it."""
+    return None if any(f is not None and f < 0 for f in factors) else known_product(factors)
 
 
 def _conv(weight: int) -> Rule:

@@ -178,6 +178,13 @@ def test_half_precision_has_a_name_of_its_own(quantize: Quantize, room: Path) ->
     assert names(room) == {"model.onnx", "data.npz", "model.fp16.onnx"}
 
 
+@pytest.mark.parametrize("data", [(), ("--data", "data.npz")])
+def test_half_precision_at_the_ports_too(quantize: Quantize, room: Path, data: tuple[str, ...]) -> None:
+    assert quantize("model.onnx", "--fp16", "--io", "fp16", *data).exit_code == 0
+    (port,) = onnx.load(room / "model.fp16.onnx").graph.input
+    assert port.type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
+
+
 @pytest.mark.slow
 def test_when_nothing_pays_nothing_is_left(quantize: Quantize, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(monkeypatch, 1.4)

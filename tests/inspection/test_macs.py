@@ -56,6 +56,11 @@ def test_macs_by_hand(
     assert count(op_type, inputs, weights, **more) == expected
 
 
+def test_what_slides_over_less_than_itself_is_not_counted() -> None:
+    (visit,) = walked(one_node("Conv", {"x": (1, 1, 128)}, {"w": floats(8, 1, 512)}, strides=[160])).visits
+    assert visit.macs is None
+
+
 def test_standard_attention_counts_scores_and_weighted_sum() -> None:
     by_head = {"q": (2, 4, 10, 8), "k": (2, 4, 12, 8), "v": (2, 4, 12, 6)}
     flat = {"q": (2, 10, 32), "k": (2, 12, 32), "v": (2, 12, 24)}

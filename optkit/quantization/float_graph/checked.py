@@ -16,7 +16,7 @@ from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.fidelity.likeness import TRIED, trial_feeds
 from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.float_graph.prepare import Prepared, prepare
-from optkit.quantization.half.widen import WIDENED, widen
+from optkit.quantization.half.widen import told, widen
 from optkit.runtimes import full_feeds, open_session
 
 EQUAL = 70.0
@@ -36,7 +36,7 @@ def prepare_tried(model: ir.Model, examples: Feeds | None, device: str, threads:
             return prepare_checked(given, model, feeds, device, threads)
     wide = widen(model)
     ready = prepare(wide, soften=False)
-    return ready if wide is model else _told(ready)
+    return ready if wide is model else _widened(ready)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -51,11 +51,11 @@ def prepare_checked(original: Path, model: ir.Model, feeds: Sequence[Mapping[str
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         start = Path(folder) / "wide.onnx"
         save_model(wide, start)
-        return _told(_simplest(start, wide, feeds, device, threads))
+        return _widened(_simplest(start, wide, feeds, device, threads))
 
 
-def _told(ready: Prepared) -> Prepared:
-    return replace(ready, remarks=(WIDENED, *ready.remarks), widened=True)
+def _widened(ready: Prepared) -> Prepared:
+    return replace(ready, remarks=(told(ready.model), *ready.remarks), widened=True)
 
 
 def _simplest(start: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], device: str, threads: int) -> Prepared:

@@ -20,8 +20,6 @@ from optkit.quantization.recognise import HALVES, graph_constants
 FLOAT = ir.DataType.FLOAT
 TYPE_ATTRIBUTES = frozenset({"to", "dtype", "output_datatype", "output_dtype", "stash_type", "softmax_precision"})
 """Attributes that hold a type."""
-WIDENED = "computed in float32 first, from where INT8 starts: its float16 stays at inputs and outputs"
-"""For the user."""
 
 
 def holds_half(value: ir.Value) -> bool:
@@ -49,6 +47,12 @@ def widen(model: ir.Model) -> ir.Model:
         if not value.is_graph_output():
             value.type = value.shape = None  # the inference takes sequences for tensors
     return wide
+
+
+def told(model: ir.Model) -> str:
+    """What was done to a model that was widened, for the user."""
+    ports = any(v.dtype in HALVES for v in (*model.graph.inputs, *model.graph.outputs))
+    return f"its half precision was turned into float32 first{', but for inputs and outputs' if ports else ''}"
 
 
 class _Widening:
