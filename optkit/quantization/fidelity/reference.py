@@ -26,6 +26,8 @@ LEAST_PROBABILITY = 1e-4
 """Classes less likely than this are all equally unlikely: a confident answer does not hang on how they rank."""
 SMALLEST_PROBABILITY = 1e-9
 """What a softmax in float32 still tells apart."""
+LEAST_SURE = 0.01
+"""By how much more likely the first class must be than the second, on average, by the model's own logits."""
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 MOST_DECIBELS = 120.0
 BOX = 4
@@ -107,8 +109,17 @@ class Reference:
         first = next((n for n, a in (self.answers[0] if self.answers else {}).items() if a.dtype.kind == "f"), None)
         if first not in self.axes or first in self.beside:
             return None
-        sure = (n for n in self.axes if self._is_share(n) and self._places(n) == self._places(first))
-        return next(sure, first) if len(self._places(first)) > 1 else first
+        shares = (n for n in self.axes if self._is_share(n) and self._places(n) == self._places(first))
+        name = next(shares, first) if len(self._places(first)) > 1 else first
+        return name if self._is_share(name) or self._prefers(name) else None
+
+    def _prefers(self, name: str) -> bool:
+        """Whether the model is ever sure of one class: the largest number of a piece of sound or of features is no answer."""
+        answers, axis = [a[name] for a in self.answers], self.axes[name]
+        if any(a.ndim < 2 or a.shape[axis] < 2 or not a.size for a in answers):
+            return True
+        worth = np.concatenate([m.worth for a in answers for m in margins_of(np.moveaxis(a, axis, -1))])
+        return not worth.any() or float(worth.mean()) >= LEAST_SURE
 
     def _places(self, name: str) -> tuple[int, ...]:
         shape: tuple[int, ...] = self.answers[0][name].shape

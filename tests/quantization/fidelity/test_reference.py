@@ -218,3 +218,13 @@ def test_what_is_hopeless_at_a_glance_is_not_looked_at_further(limit: float, loo
     found = Reference(PLAIN, Answering(*truth), [{}] * 24).compare(answering, hopeless=lambda fidelity: fidelity.sqnr < limit)
     assert answering.turn == looked_at
     assert found.sqnr == pytest.approx(20, abs=0.5)
+
+
+@pytest.mark.parametrize(("scale", "answers"), [(3.0, True), (0.01, False)])
+def test_the_largest_number_of_what_prefers_nothing_is_no_answer(scale: float, answers: bool) -> None:
+    """As in a piece of sound: noise then moves the largest sample about, and nobody asks for it."""
+    model = read("(float[1,1,64] x) => (float[1,1,64] y) { y = Identity(x) }")
+    truth = [{"y": draw(1, 1, 64, seed=i, scale=scale)} for i in range(4)]
+    fidelity = held(model, truth, [{"y": a["y"] + draw(1, 1, 64, seed=i + 9, scale=scale / 5)} for i, a in enumerate(truth)])
+    assert (fidelity.agreement is not None, fidelity.cost is not None) == (answers, answers)
+    assert fidelity.numbers == fidelity.sqnr
