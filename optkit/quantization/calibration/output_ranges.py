@@ -4,7 +4,6 @@ A tensor's own squared error treats all values alike. Where a GELU or a maximum 
 cut off in one layer may be made up for by another. So ranges are tried where all tensors are rounded, one end of one range at a time.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,14 +12,12 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.formats.onnx import save_model
 from optkit.progress import Progress
 from optkit.quantization.affine import Grid, grid_for
 from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.fidelity.reference import Reference
+from optkit.quantization.calibration.switched import SwitchedModel, with_error
 from optkit.quantization.graphs import add_constant, add_node, all_graphs, graph_of, share_names
 from optkit.runtimes import full_feeds, open_session
-from optkit.runtimes.onnxruntime import open_onnx
 
 ENDS = ((0.7, 1.0), (0.4, 1.0), (0.15, 1.0), (1.0, 0.85), (1.0, 0.7), (1.0, 0.5), (1.2, 1.0), (1.0, 1.15), (1.0, 1.3))
 """Factors of the low and of the high end of a range to try."""
@@ -48,13 +45,11 @@ def ranges_by_output(
     if not held:
         return {}
     count = int(np.clip(MOST_ASKED // len(held), FEWEST_EXAMPLES, EXAMPLES))
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        rounded = _Rounded(original, model, list(held), examples.spread(count), Path(folder), threads)
-        return _search(rounded, held, progress)
+    return _search(_Rounded(original, model, list(held), examples.spread(count), threads), held, progress)
 
 
 def _search(rounded: "_Rounded", held: Mapping[str, Grid], progress: Progress) -> dict[str, Grid]:
-    glance = max(GLANCE, len(rounded.feeds) // 4)
+    glance = max(GLANCE, rounded.examples // 4)
     alone = {}
     for name, grid in held.items():
         alone[name] = rounded.noise({name: grid}, glance)
@@ -86,18 +81,15 @@ class _Rounded:
 
     PORTS = ("optkit_scales", "optkit_zero_points", "optkit_switches")
 
-    def __init__(self, original: Path, model: ir.Model, names: Sequence[str], examples: Feeds, folder: Path, threads: int) -> None:
+    def __init__(self, original: Path, model: ir.Model, names: Sequence[str], examples: Feeds, threads: int) -> None:
         self.names = names
-        save_model(_switched(model, names, self.PORTS), folder / "rounded.onnx")
-        self.session = open_onnx(folder / "rounded.onnx", "cpu", threads)
-        self.feeds = list(full_feeds(open_session(original, "cpu", threads), examples))
-        self.reference = Reference(model, self.session, [{**feed, **self._given({})} for feed in self.feeds])
+        feeds = list(full_feeds(open_session(original, "cpu", threads), examples))
+        self.examples = len(feeds)
+        self.switched = SwitchedModel(model, _switched(model, names, self.PORTS), feeds, self._given({}), threads)
 
     def noise(self, grids: Mapping[str, Grid], first: int | None = None) -> float:
         """At the outputs, relative to what varies in them, when these tensors are rounded; on the first few examples or on all."""
-        given = self._given(grids)
-        self.reference.feeds = [{**feed, **given} for feed in self.feeds]
-        return float(10 ** (-self.reference.compare(self.session, first).sqnr / 10))
+        return self.switched.noise(self._given(grids), first)
 
     def _given(self, grids: Mapping[str, Grid]) -> dict[str, Array]:
         scales = np.array([grids[n].scale if n in grids else 1 for n in self.names], np.float32)
@@ -126,9 +118,7 @@ def _switched(model: ir.Model, names: Sequence[str], ports: Sequence[str]) -> ir
             parts.append(picked.outputs[0])
         integers = add_node(picked, "QuantizeLinear", [value, *parts[:2]], "integers", after=True)
         back = add_node(integers, "DequantizeLinear", [integers.outputs[0], *parts[:2]], "back", after=True)
-        error = add_node(back, "Sub", [back.outputs[0], value], "error", after=True)
-        shown = add_node(error, "Mul", [error.outputs[0], parts[2]], "shown", after=True)
-        noisy = add_node(shown, "Add", [value, shown.outputs[0]], "noisy", after=True).outputs[0]
+        noisy = with_error(back, value, back.outputs[0], parts[2], after=True)
         for use in uses:
             use.node.replace_input_with(use.idx, noisy)
         if given_out:

@@ -1,10 +1,9 @@
 """Which way to divide a tensor's channels, told by what its rounding does to the outputs: no formula knows what is behind a layer.
 
-One copy of the float model holds, in front of every group of matrix products, the 8-bit rounding that dynamic INT8 does of the divided
-tensor; what it is divided by, and what its error is multiplied by, are inputs. So every answer costs a run, and no new session.
+A switched copy of the float model holds, in front of every group of matrix products, the 8-bit rounding that dynamic INT8 does of the
+divided tensor; what it is divided by, and what its error is multiplied by, are inputs.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +12,14 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.formats.onnx import save_model
 from optkit.progress import Progress
 from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.switched import SwitchedModel
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.channels.smooth import Products, divisions_of, look
-from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import add_node, share_names
 from optkit.quantization.integer_graph.insert_dynamic import can_be_dynamic
 from optkit.runtimes import full_feeds, open_session
-from optkit.runtimes.onnxruntime import open_onnx
 
 EXAMPLES = 32
 """On which channels are looked at."""
@@ -56,17 +53,16 @@ def measured_divisions(
         return dict(held)
     seen = look(model, groups, examples.spread(EXAMPLES), threads, limit)
     found = dict(held)
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        rounded = RoundedOne(original, model, groups, examples.spread(FEEDS), Path(folder), threads)
-        for done, (name, nodes) in enumerate(groups.items()):
-            products = Products(seen[name], [matrix_of(n) for n in nodes])
-            count = len(held[name].apart)
-            ways = [held[name], *divisions_of(products.peaks, products.weights, count)]
-            noises = [rounded.noise(name, way) * with_weights(products, way) for way in ways]
-            best = int(np.argmin(noises))
-            if noises[best] < BETTER * noises[0]:
-                found[name] = ways[best]
-            progress("weighing divisions", done + 1, len(groups))
+    rounded = RoundedOne(original, model, groups, examples.spread(FEEDS), threads)
+    for done, (name, nodes) in enumerate(groups.items()):
+        products = Products(seen[name], [matrix_of(n) for n in nodes])
+        count = len(held[name].apart)
+        ways = [held[name], *divisions_of(products.peaks, products.weights, count)]
+        noises = [rounded.noise(name, way) * with_weights(products, way) for way in ways]
+        best = int(np.argmin(noises))
+        if noises[best] < BETTER * noises[0]:
+            found[name] = ways[best]
+        progress("weighing divisions", done + 1, len(groups))
     return found
 
 
@@ -85,9 +81,7 @@ class _Inputs:
 class RoundedOne:
     """The float model with one tensor at a time rounded."""
 
-    def __init__(
-        self, original: Path, model: ir.Model, groups: Mapping[str, Sequence[ir.Node]], examples: Feeds, folder: Path, threads: int
-    ) -> None:
+    def __init__(self, original: Path, model: ir.Model, groups: Mapping[str, Sequence[ir.Node]], examples: Feeds, threads: int) -> None:
         made = model.clone()
         share_names(made)
         nodes = {str(n.name): n for n in made.graph}
@@ -95,18 +89,14 @@ class RoundedOne:
         self.none: dict[str, Array] = {}
         for place, (name, readers) in enumerate(groups.items()):
             self._round(made.graph, name, place, [nodes[str(n.name)] for n in readers])
-        save_model(made, folder / "rounded.onnx")
-        self.session = open_onnx(folder / "rounded.onnx", "cpu", threads)
-        self.feeds = list(full_feeds(open_session(original, "cpu", threads), examples))
-        self.reference = Reference(model, self.session, [{**feed, **self.none} for feed in self.feeds])
+        feeds = full_feeds(open_session(original, "cpu", threads), examples)
+        self.switched = SwitchedModel(model, made, feeds, self.none, threads)
 
     def noise(self, name: str, way: Division) -> float:
         """At the outputs, relative to what varies in them."""
         factor = way.factor()
         back = np.divide(1, factor, out=np.zeros_like(factor), where=factor > 0)
-        given = {**self.none, self.ports[name].factor: factor, self.ports[name].error: back}
-        self.reference.feeds = [{**feed, **given} for feed in self.feeds]
-        return float(10 ** (-self.reference.compare(self.session).sqnr / 10))
+        return self.switched.noise({**self.none, self.ports[name].factor: factor, self.ports[name].error: back})
 
     def _round(self, graph: ir.Graph, name: str, place: int, nodes: Sequence[ir.Node]) -> None:
         channels = matrix_of(nodes[0]).shape[0]

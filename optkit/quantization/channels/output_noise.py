@@ -1,22 +1,17 @@
 """How much of each rounding shows at the outputs: noise of the same size matters in one layer and vanishes in the next.
 
-One copy of the float model holds, in front of every group of matrix products, the same 8-bit rounding that dynamic INT8 does, and
-an input that switches each on: every answer costs a run of the float model, and no new session.
+A switched copy of the float model holds, in front of every group of matrix products, the same 8-bit rounding that dynamic INT8 does.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from optkit.formats.onnx import LARGEST_DRAFT, save_model
 from optkit.progress import Progress
-from optkit.quantization.fidelity.reference import Reference
+from optkit.quantization.calibration.switched import SwitchedModel, with_error
 from optkit.quantization.graphs import add_constant, add_node, share_names
 from optkit.runtimes import Batches, Port, full_feeds
-from optkit.runtimes.onnxruntime import open_onnx
 
 SWITCHES = "optkit_switches"
 
@@ -29,19 +24,12 @@ def output_noise(
     `groups` gives the nodes of the main graph that read each tensor.
     """
     names = list(groups)
-    switched = _switched(model, groups)
     feeds = list(full_feeds(_Wanted(model), examples))
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        save_model(switched, Path(folder) / "switched.onnx", largest=LARGEST_DRAFT)
-        session = open_onnx(Path(folder) / "switched.onnx", "cpu", threads)
-        off = np.zeros(len(names), np.float32)
-        reference = Reference(model, session, [{**feed, SWITCHES: off} for feed in feeds])
-        found = {}
-        for place, name in enumerate(names):
-            on = np.eye(len(names), dtype=np.float32)[place]
-            reference.feeds = [{**feed, SWITCHES: on} for feed in feeds]
-            found[name] = float(10 ** (-reference.compare(session).sqnr / 10))
-            progress("weighing layers", place + 1, len(names))
+    switched = SwitchedModel(model, _switched(model, groups), feeds, {SWITCHES: np.zeros(len(names), np.float32)}, threads)
+    found = {}
+    for place, name in enumerate(names):
+        found[name] = switched.noise({SWITCHES: np.eye(len(names), dtype=np.float32)[place]})
+        progress("weighing layers", place + 1, len(names))
     return found
 
 
@@ -71,9 +59,7 @@ def _switched(model: ir.Model, groups: Mapping[str, Sequence[ir.Node]]) -> ir.Mo
         switch = add_node(first, "Gather", [switches, add_constant(graph, "switch", np.int64(place))], "switch").outputs[0]
         integers = add_node(first, "DynamicQuantizeLinear", [source], "rounded", outputs=3)
         rounded = add_node(first, "DequantizeLinear", list(integers.outputs), "rounded").outputs[0]
-        error = add_node(first, "Sub", [rounded, source], "error").outputs[0]
-        chosen = add_node(first, "Mul", [error, switch], "error").outputs[0]
-        noisy = add_node(first, "Add", [source, chosen], "noisy").outputs[0]
+        noisy = with_error(first, source, rounded, switch)
         for node in own:
             node.replace_input_with(0, noisy)
     return made

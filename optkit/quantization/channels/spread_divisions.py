@@ -4,7 +4,6 @@ The default decides by formulas how each tensor is divided. Here what each way l
 picked anew that leave the least for the same estimated time, or a little more: a race decides how much it may be (polish.py).
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +68,8 @@ def spread_divisions(
     groups = {name: each for name, each in groups.items() if name in seen}
     if not groups:
         return None
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        rounded = RoundedOne(original, model, groups, examples.spread(FEEDS), Path(folder), threads)
-        return _measured({name: _Tensor(name, seen[name], readers, rounded) for name, readers in groups.items()}, held, progress)
+    rounded = RoundedOne(original, model, groups, examples.spread(FEEDS), threads)
+    return _measured({name: _Tensor(name, seen[name], readers, rounded) for name, readers in groups.items()}, held, progress)
 
 
 class _Tensor:

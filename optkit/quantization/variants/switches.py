@@ -3,17 +3,15 @@
 What each layer costs in fidelity then takes runs of one session, and no file and no session for each.
 """
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.formats.onnx import save_model
 from optkit.quantization.affine import Grid
+from optkit.quantization.calibration.watched import open_watched
 from optkit.quantization.graphs import add_constant, add_node, constant_array, share_names
 from optkit.quantization.integer_graph.compress import compressible, stored_form
 from optkit.quantization.integer_graph.insert_static import output_of
@@ -21,7 +19,6 @@ from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, weight_of
 from optkit.quantization.variants.build import rounded_weights, shared_grids
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
-from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
 
 SWITCHES = "optkit_switches"
 Ends = tuple[Grid | None, Grid | None]
@@ -35,9 +32,7 @@ class Switched:
     def __init__(self, model: ir.Model, treatment: Treatment, learned: Learned, threads: int) -> None:
         made, self.layers = with_switches(model, treatment, learned)
         self.on: str | None = None
-        with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-            save_model(made, Path(folder) / "switched.onnx")
-            self._session: OnnxSession = open_onnx(Path(folder) / "switched.onnx", "cpu", threads)
+        self._session = open_watched(made, threads)
         self.inputs = tuple(i for i in self._session.inputs if i.name != SWITCHES)
         self.outputs = self._session.outputs
 
