@@ -112,10 +112,3 @@ def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
     path = Path(path)
     return recipe_from(recipe_text(path), str(path), path.parent, overrides)
-
-
-def read_recipe_text(text: str, overrides: Sequence[str] = (), *, name: str = "recipe", folder: Path | None = None) -> Recipe:
-    """Read a recipe from text; its relative paths start at `folder`. Raises RecipeError with every mistake at once."""
-    from optkit.recipe.reading import recipe_from
-
-    return recipe_from(text, name, folder or Path(), overrides)

@@ -34,7 +34,7 @@ def recipe_text(path: Path) -> str:
         ) from error
 
 
-def recipe_from(text: str, name: str, folder: Path, overrides: Sequence[str]) -> Recipe:
+def recipe_from(text: str, name: str = "recipe", folder: Path = Path(), overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe whose relative paths start at `folder`. Raises RecipeError with every mistake."""
     lines = read_lines(text, name)
     apply(lines, overrides)

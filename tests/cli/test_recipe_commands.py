@@ -11,7 +11,8 @@ import pytest
 from optkit.plan import make_plan
 from optkit.plan.preview import gather
 from optkit.quantization.variants.wishes import Wishes
-from optkit.recipe import read_recipe, read_recipe_text
+from optkit.recipe import read_recipe
+from optkit.recipe.reading import recipe_from
 from optkit.recipe.ready import folder, ready_recipes
 from optkit.registry import load, members
 
@@ -97,7 +98,7 @@ def test_recipes_are_listed_with_what_each_is_for_and_printed_as_they_are(optkit
         assert len(ready.purpose) > 20
         printed = optkit("recipes", ready.name).stdout
         assert printed == ready.path.read_text(encoding="utf-8")
-        assert read_recipe_text(printed).steps
+        assert recipe_from(printed).steps
     shown = json.loads(optkit("recipes", "--json").stdout)
     assert [each["name"] for each in shown] == [ready.name for ready in ready_recipes()]
     assert json.loads(optkit("recipes", "int8_cnn", "--json").stdout)["text"].startswith("# yaml")

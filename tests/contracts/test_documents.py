@@ -9,7 +9,7 @@ import click
 import pytest
 
 from optkit.cli import main
-from optkit.recipe import read_recipe_text
+from optkit.recipe.reading import recipe_from
 from optkit.registry import members
 
 ROOT = Path(__file__).parents[2]
@@ -54,4 +54,4 @@ def test_words_of_passes_in_the_readme_exist() -> None:
 
 def test_the_recipe_in_the_readme_has_no_mistakes() -> None:
     (recipe,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(read_recipe_text(recipe).steps) == 2
+    assert len(recipe_from(recipe).steps) == 2

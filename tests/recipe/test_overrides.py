@@ -4,13 +4,14 @@ from typing import Any
 import pytest
 
 from optkit.errors import RecipeError
-from optkit.recipe import Data, Recipe, read_recipe_text
+from optkit.recipe import Data, Recipe
+from optkit.recipe.reading import recipe_from
 
 TEXT = "model: m.onnx\npasses:\n- shrink\n- shrink: {ratio: 0.1, skip: [a, b]}\n- melt\nmeasure: {time: 1s}\n"
 
 
 def changed(*overrides: str) -> Recipe:
-    return read_recipe_text(TEXT, overrides, folder=Path("in"))
+    return recipe_from(TEXT, "recipe", Path("in"), overrides)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_parameters_of_steps_can_be_set(override: str, step: int, parameters: di
 
 def test_a_step_may_be_called_by_its_name_where_only_one_has_it() -> None:
     text = "model: m\npasses: [melt, shrink]"
-    assert read_recipe_text(text, ["passes.shrink.ratio=0.3"]).steps[1].pass_.model_dump()["ratio"] == 0.3
+    assert recipe_from(text, overrides=["passes.shrink.ratio=0.3"]).steps[1].pass_.model_dump()["ratio"] == 0.3
     with pytest.raises(RecipeError, match="passes has no item 'shrink'"):
         changed("passes.shrink.ratio=0.3")
 

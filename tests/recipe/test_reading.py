@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from optkit.errors import RecipeError, UsageError
 from optkit.gate import Limits
-from optkit.recipe import Data, Measure, Recipe, read_recipe, read_recipe_text
+from optkit.recipe import Data, Measure, Recipe, read_recipe
+from optkit.recipe.reading import recipe_from
 
 WHOLE = """\
 model: m.onnx
@@ -41,7 +42,7 @@ output: out
 
 def problems(text: str, *overrides: str) -> list[tuple[str, str, str]]:
     with pytest.raises(RecipeError) as caught:
-        read_recipe_text(text, overrides, name="r.yaml")
+        recipe_from(text, "r.yaml", overrides=overrides)
     return [(problem.where, problem.what, problem.hint or "") for problem in caught.value.problems]
 
 
@@ -61,12 +62,12 @@ def test_every_key_reaches_its_place(tmp_path: Path) -> None:
 
 
 def test_a_gate_may_limit_fall_backs_alone() -> None:
-    recipe = read_recipe_text("model: m.onnx\npasses: [shrink]\ngate: {max_fallback_nodes: 0}\n")
+    recipe = recipe_from("model: m.onnx\npasses: [shrink]\ngate: {max_fallback_nodes: 0}\n")
     assert recipe.gate == Limits(max_fallback_nodes=0)
 
 
 def test_the_least_that_a_recipe_needs() -> None:
-    recipe = read_recipe_text("model: m.onnx\npasses: [shrink]\ngate:\n")
+    recipe = recipe_from("model: m.onnx\npasses: [shrink]\ngate:\n")
     assert (recipe.data, recipe.measure, recipe.gate, recipe.seed) == (Data(), Measure(), None, 0)
 
 
@@ -75,7 +76,7 @@ def test_the_least_that_a_recipe_needs() -> None:
     [("d.npz", Data(whole="in/d.npz")), ("synthetic", Data(synthetic=True)), ("pack.mod:make", Data(whole="pack.mod:make"))],
 )
 def test_one_source_for_all(given: str, data: Data) -> None:
-    assert read_recipe_text(f"model: m\npasses: [shrink]\ndata: {given}", folder=Path("in")).data == data
+    assert recipe_from(f"model: m\npasses: [shrink]\ndata: {given}", folder=Path("in")).data == data
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_unknown_keys_are_found_wherever_they_stand(at: set[int], seed: int) -> 
     if expected:
         assert [where for where, _, _ in problems("\n".join(lines))] == expected
     else:
-        assert isinstance(read_recipe_text(WHOLE), Recipe)
+        assert isinstance(recipe_from(WHOLE), Recipe)
 
 
 YAML_TEXT = st.recursive(
@@ -197,7 +198,7 @@ YAML_TEXT = st.recursive(
 @given(st.one_of(st.text(max_size=40), YAML_TEXT), st.lists(st.text("apsse.0123=ratio ", max_size=12), max_size=2))
 def test_no_text_whatever_is_a_bug(text: str, overrides: list[str]) -> None:
     with contextlib.suppress(RecipeError):
-        assert isinstance(read_recipe_text(text, overrides), Recipe)
+        assert isinstance(recipe_from(text, overrides=overrides), Recipe)
 
 
 @pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a [x]\n" + "\n".join(f"b{i}: &a [*a, *a, *a, *a]" for i in range(12))])
