@@ -173,7 +173,7 @@ def _fall_backs(before: "Measurement", after: "Measurement") -> Iterator[Warned]
         if left := fall_backs(one):
             total = sum(one.nodes.values())
             yield Warned(
-                f"{left:,} of {total:,} nodes of {one.name} run on the CPU, not on {one.device}",
+                f"{left:,} of {total:,} nodes of {one.name} {'runs' if left == 1 else 'run'} on the CPU, not on {one.device}",
                 "each change of device costs time; the report names the operators",
             )
 

@@ -4,7 +4,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from optkit.samples import FALL_BACKS, kind_of
-from optkit.units import show_value
+from optkit.units import show_bytes, show_value
 
 if TYPE_CHECKING:
     from optkit.compare import Delta
@@ -178,8 +178,10 @@ def _amount(delta: "Delta") -> str:
     if delta.n == 1:
         if delta.verdict == "same":
             return "the same"
-        share = 1 - delta.gain
-        return f"{share:.1%} of it: smaller" if delta.verdict == "better" else f"{share:.1%} of it: larger"
+        share, size = f"{1 - delta.gain:.1%}", "smaller" if delta.verdict == "better" else "larger"
+        if share == "100.0%" and delta.unit == "bytes":
+            return f"{size} by {show_bytes(abs(delta.after - delta.before))}"
+        return f"{share} of it: {size}"
     low, high = 1 - delta.high, 1 - delta.low
     if delta.verdict in ALIKE:
         return f"{_alike(delta)} ({low:.0%} to {high:.0%} of it)"

@@ -66,6 +66,17 @@ def test_chance_in_calls_of_microseconds_is_not_taken_for_their_inputs(stopwatch
     assert not typical(answer, feeds(*[5e-6, 20e-6] * 20), FEW).alike
 
 
+def test_other_work_that_makes_a_few_long_makes_no_mix(stopwatch: Stopwatch) -> None:
+    """One call in five waits for something else, however long a call takes; each input is asked once where that is 20 ms and more."""
+    dice = np.random.default_rng(1)
+
+    def answer(feed: Feed) -> None:
+        stopwatch.now += float(feed["seconds"]) * (1 if dice.random() < 0.8 else 1.6)
+
+    assert typical(answer, feeds(*[0.03] * 40), FEW).alike
+    assert not typical(answer, feeds(*[0.03, 0.045] * 20), FEW).alike
+
+
 LONG_TAIL = np.repeat([1e-4, 2e-4, 4e-4, 16e-4, 30e-4], [12, 12, 12, 8, 4])
 
 
