@@ -23,8 +23,8 @@ from optkit.compare import Says, compare_all
 from optkit.datasets import Examples
 from optkit.formats import read_artifact
 from optkit.measure import measure
-from optkit.runtimes._lanes import Calls, Here
-from optkit.runtimes._rounds import time_rounds
+from optkit.runtimes.lanes import Calls, Here
+from optkit.runtimes.rounds import time_rounds
 from optkit.stats.proportions import share
 from optkit.stats.ratio import ratio_of_medians
 

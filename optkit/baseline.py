@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optkit.compare._stored import Pair, compare_with_stored
+from optkit.compare.stored import Pair, compare_with_stored
 from optkit.errors import UsageError
 from optkit.gate import Limits, judge
 from optkit.report import Report

@@ -13,7 +13,7 @@ from optkit.draft import check_folder, check_output, disk_error, draft_folder, p
 from optkit.formats import NAMES, model_files
 from optkit.formats.torch_compiled import with_compiled
 from optkit.manifest import CHOSEN_ON, MEASURED
-from optkit.measure._names import distinguishing_names
+from optkit.measure.names import distinguishing_names
 from optkit.optimize import optimize
 from optkit.plan import Plan
 from optkit.plan.preview import Material, compared_on, gather

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from optkit.artifact import Artifact
 from optkit.baseline import against, read_baseline, stored_metrics
 from optkit.compare import Comparison, Warned, compare_all, sliced, with_precision_wished
-from optkit.compare._fall_backs import fall_backs, is_cpu
+from optkit.compare.fall_backs import fall_backs, is_cpu
 from optkit.errors import UsageError
 from optkit.formats.torch_compiled import is_compiled
 from optkit.gate import Limits, judge, limits_asked
@@ -17,7 +17,7 @@ from optkit.inspection.audit import ProviderAudit, audit
 from optkit.layers import compare_layers
 from optkit.manifest import lineage_of
 from optkit.measure import Measurement, measure, was_interrupted
-from optkit.measure._names import distinguishing_names
+from optkit.measure.names import distinguishing_names
 from optkit.progress import Progress, silent
 from optkit.registry import suggestion
 from optkit.report import SCHEMA, DataUsed, Report
@@ -225,7 +225,7 @@ def slices_by(by: Sequence[str], examples: "Examples", metrics: "Sequence[Metric
 
     Raises UsageError or DataError.
     """
-    from optkit.compare._slices import BY_CLASS, cut_into
+    from optkit.compare.slices import BY_CLASS, cut_into
 
     found = {}
     for word in by:

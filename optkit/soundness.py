@@ -10,7 +10,7 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.datasets.synthetic import synthetic
 from optkit.errors import DataError, ModelError
-from optkit.measure._feeds import fitted
+from optkit.measure.feeds import fitted
 from optkit.runtimes import full_feeds, open_session
 
 TRIED = 16

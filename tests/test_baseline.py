@@ -10,7 +10,7 @@ import pytest
 from optkit.artifact import Artifact
 from optkit.baseline import against, stored_metrics
 from optkit.compare import Delta, compare_all
-from optkit.compare._stored import machines_differ
+from optkit.compare.stored import machines_differ
 from optkit.errors import UsageError
 from optkit.gate import Limits
 from optkit.measure import Machine, Measurement

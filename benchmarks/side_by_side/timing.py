@@ -10,8 +10,8 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.runtimes import open_session
-from optkit.runtimes._lanes import Here
-from optkit.runtimes._rounds import time_rounds
+from optkit.runtimes.lanes import Here
+from optkit.runtimes.rounds import time_rounds
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
 

@@ -84,7 +84,7 @@ def bench(
     """
     from optkit.bench._candidates import candidates
     from optkit.formats import compressed_size, model_size
-    from optkit.measure._names import distinguishing_names
+    from optkit.measure.names import distinguishing_names
     from optkit.scenarios._loadgen import LoadGenerator
 
     traffic = traffic or Traffic()

@@ -7,10 +7,10 @@ import numpy as np
 from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import UsageError
-from optkit.measure._feeds import Feed, fitted, timed_feeds
-from optkit.measure._names import distinguishing_names
+from optkit.measure.feeds import Feed, fitted, timed_feeds
+from optkit.measure.names import distinguishing_names
 from optkit.runtimes import Session, fixed_batch, open_session
-from optkit.runtimes._lanes import Calls, Opener, opener
+from optkit.runtimes.lanes import Calls, Opener, opener
 from optkit.scenarios import Candidate, Traffic
 
 STREAM = 256

@@ -128,7 +128,7 @@ def sliced(
     On each slice a score is compared as it is on all examples. Whether a slice is `better` or `worse` is decided by its p-value after
     Holm's correction over all slices of that score.
     """
-    from optkit.compare._slices import slices_of
+    from optkit.compare.slices import slices_of
 
     first: dict[str, tuple[int, int]] = {}
     rows: dict[str, list[Measurement]] = {}
@@ -162,7 +162,7 @@ def with_precision_wished(comparison: Comparison, precision: float) -> Compariso
 
 
 def _joined(parts: Sequence[Comparison]) -> Comparison:
-    from optkit.compare._fall_backs import once_on_each_device
+    from optkit.compare.fall_backs import once_on_each_device
 
     deltas = once_on_each_device(delta for part in parts for delta in part.deltas)
     warnings = tuple(dict.fromkeys(warned for part in parts for warned in part.warnings))

@@ -9,8 +9,8 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.compare import Delta, Says
-from optkit.compare._fall_backs import fall_back_delta
 from optkit.compare._waiting import is_busy, waited
+from optkit.compare.fall_backs import fall_back_delta
 from optkit.samples import FIDELITY, Better, Samples
 from optkit.stats.interval import Interval, Z, chance_of
 from optkit.stats.order import runs_needed

@@ -9,8 +9,8 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.compare import Delta, Warned, is_mixed
 from optkit.compare._deltas import rounds_of
-from optkit.compare._fall_backs import fall_backs
 from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
+from optkit.compare.fall_backs import fall_backs
 from optkit.formats.torch_compiled import is_compiled
 from optkit.samples import Samples, kind_of
 from optkit.stats.drift import spread, trend, wander

@@ -28,9 +28,9 @@ from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
 from optkit.runtimes import fixed_batch, full_feeds, open_session
-from optkit.runtimes._clocks import Clock
-from optkit.runtimes._lanes import Here, opener
-from optkit.runtimes._rounds import time_rounds
+from optkit.runtimes.clocks import Clock
+from optkit.runtimes.lanes import Here, opener
+from optkit.runtimes.rounds import time_rounds
 from optkit.stats.ratio import ratio_of_medians
 
 LEARNED = 32

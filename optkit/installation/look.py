@@ -16,8 +16,8 @@ from optkit.installation.troubles import SAME_FILES, find_troubles
 from optkit.measure import detect_machine
 from optkit.needs import EXTRAS, has
 from optkit.runtimes import available_devices
-from optkit.runtimes._unavailable import how_to_get
 from optkit.runtimes.onnxruntime import open_onnx
+from optkit.runtimes.unavailable import how_to_get
 
 GIVES = {
     "torch": "PyTorch passes",

@@ -19,7 +19,7 @@ from optkit.layers.matching import Pair, match_tensors
 from optkit.layers.sums import Noise
 from optkit.layers.tensors import Graph, scores_behind
 from optkit.layers.watch import FLOATS, Seen, Values, Watched, feeds, in_groups, open_graph
-from optkit.measure._feeds import fitted
+from optkit.measure.feeds import fitted
 from optkit.progress import Progress
 from optkit.quantization.fidelity.reference import decibels
 from optkit.quantization.recognise import already_quantized, half_precision

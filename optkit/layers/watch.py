@@ -12,7 +12,7 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
-from optkit.measure._feeds import batches_of, fitted, is_fixed
+from optkit.measure.feeds import batches_of, fitted, is_fixed
 from optkit.runtimes import Session
 from optkit.runtimes.onnxruntime import open_onnx
 

@@ -7,7 +7,7 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
-from optkit.measure._feeds import batches_of, fitted, is_fixed
+from optkit.measure.feeds import batches_of, fitted, is_fixed
 from optkit.metrics import Metric, SetMetric, default_metrics
 from optkit.progress import Progress
 from optkit.runtimes import Session

@@ -14,7 +14,7 @@ from optkit.arrays import Array
 from optkit.formats.torch_origin import trusted
 from optkit.meters import Fresh
 from optkit.progress import Progress
-from optkit.runtimes._processes import command, failed, store_feeds, surroundings
+from optkit.runtimes.processes import command, failed, store_feeds, surroundings
 
 FEWEST, MOST = 6, 9
 """Processes per model. Of fewer than six pairs all favour one model by chance alone more than once in twenty times."""

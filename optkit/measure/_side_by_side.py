@@ -14,20 +14,20 @@ from optkit.measure._answers import score_all
 from optkit.measure._conditions import Watch
 from optkit.measure._enough import Wish, enough
 from optkit.measure._features import gives_features
-from optkit.measure._feeds import check_batch, fitted, typical_feeds
 from optkit.measure._fresh import cold_starts
-from optkit.measure._names import distinguishing_names
+from optkit.measure.feeds import check_batch, fitted, typical_feeds
+from optkit.measure.names import distinguishing_names
 from optkit.meters import Fresh, Meter, Readings
 from optkit.metrics import Metric
 from optkit.progress import Progress
 from optkit.registry import load, members
 from optkit.runtimes import Port, open_session
-from optkit.runtimes._clocks import Clock
-from optkit.runtimes._cpu_time import CpuTime
-from optkit.runtimes._lanes import Here, Lane, opener
-from optkit.runtimes._own_process import OwnProcess
-from optkit.runtimes._rounds import time_rounds
-from optkit.runtimes._typical import Typical
+from optkit.runtimes.clocks import Clock
+from optkit.runtimes.cpu_time import CpuTime
+from optkit.runtimes.lanes import Here, Lane, opener
+from optkit.runtimes.own_process import OwnProcess
+from optkit.runtimes.rounds import time_rounds
+from optkit.runtimes.typical import Typical
 from optkit.samples import Samples
 
 COLD_SHARE = 0.5

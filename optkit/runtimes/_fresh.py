@@ -18,9 +18,9 @@ from optkit.errors import OptkitError
 from optkit.formats import format_of
 from optkit.formats.torch_origin import trusting
 from optkit.runtimes import open_session
-from optkit.runtimes._memory import forget_peak, nvidia_memory_used, peak, resident
-from optkit.runtimes._processes import REFUSED, stored_feeds, told
+from optkit.runtimes.memory import forget_peak, nvidia_memory_used, peak, resident
 from optkit.runtimes.onnxruntime import open_onnx
+from optkit.runtimes.processes import REFUSED, stored_feeds, told
 
 
 def cold_start(model: Path, warm: Path, device: str, threads: int, feed: dict[str, Any]) -> dict[str, float | int | None]:

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from optkit.errors import UsageError
 from optkit.registry import suggestion
 from optkit.runtimes._plugins import PluginDevice, find_plugin_device, plugin_words
-from optkit.runtimes._unavailable import how_to_get, missing_library
+from optkit.runtimes.unavailable import how_to_get, missing_library
 
 SUFFIX = "ExecutionProvider"
 CPU = "CPUExecutionProvider"

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 from optkit.errors import OptkitError
 from optkit.formats.torch_origin import trusting
 from optkit.runtimes import Session, open_session
-from optkit.runtimes._lanes import Here, opener
-from optkit.runtimes._processes import REFUSED, stored_feeds, told
+from optkit.runtimes.lanes import Here, opener
+from optkit.runtimes.processes import REFUSED, stored_feeds, told
 
 
 def serve(asked: dict[str, Any], wishes: TextIO, answers: TextIO) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from optkit.progress import Progress
-from optkit.runtimes._cpu_time import CpuTime
-from optkit.runtimes._lanes import Here
-from optkit.runtimes._rounds import time_rounds
+from optkit.runtimes.cpu_time import CpuTime
+from optkit.runtimes.lanes import Here
+from optkit.runtimes.rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.interval import Interval
 from optkit.stats.order import median_interval

@@ -11,7 +11,7 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.errors import UsageError
 from optkit.progress import Progress
-from optkit.runtimes._lanes import Calls, warm_up
+from optkit.runtimes.lanes import Calls, warm_up
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.order import runs_needed
 from optkit.stats.proportions import share_in_sequence

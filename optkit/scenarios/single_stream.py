@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from optkit.progress import Progress
-from optkit.runtimes._cpu_time import CpuTime
-from optkit.runtimes._lanes import Here
-from optkit.runtimes._rounds import time_rounds
+from optkit.runtimes.cpu_time import CpuTime
+from optkit.runtimes.lanes import Here
+from optkit.runtimes.rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.order import median_interval, quantile_interval, runs_needed
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from optkit.errors import UsageError
 from optkit.progress import Progress
-from optkit.runtimes._lanes import Here
-from optkit.runtimes._rounds import time_rounds
+from optkit.runtimes.lanes import Here
+from optkit.runtimes.rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.order import median_interval, quantile_interval
 

@@ -8,7 +8,7 @@ import pytest
 
 from optkit.artifact import Artifact
 from optkit.compare import Slice, compare_all, sliced
-from optkit.compare._slices import cut_into
+from optkit.compare.slices import cut_into
 from optkit.errors import DataError, UsageError
 from optkit.measure import Machine, Measurement
 from optkit.metrics import SetMetric, find_metric

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optkit.measure._enough import Wish, enough
-from optkit.runtimes._rounds import LOOKS
+from optkit.runtimes.rounds import LOOKS
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
 

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from optkit.datasets import Examples
 from optkit.errors import UsageError
-from optkit.measure._feeds import MOST_MIXED, TIMED, batches_of, check_batch, fitted, timed_feeds, typical_feeds
-from optkit.runtimes import Port, _clocks, _typical
+from optkit.measure.feeds import MOST_MIXED, TIMED, batches_of, check_batch, fitted, timed_feeds, typical_feeds
+from optkit.runtimes import Port
+from optkit.runtimes import clocks as _clocks
+from optkit.runtimes import typical as _typical
 
 
 def numbered(count: int, whole: bool = False) -> Examples:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optkit.measure._names import distinguishing_names
+from optkit.measure.names import distinguishing_names
 
 PARTS = st.lists(st.sampled_from(["a", "b", "model.onnx"]), min_size=1, max_size=4)
 

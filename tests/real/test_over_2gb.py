@@ -29,7 +29,7 @@ pytestmark = [
 RUN = """
 import sys
 from optkit.cli import main
-from optkit.runtimes._memory import peak
+from optkit.runtimes.memory import peak
 try:
     main()
 finally:

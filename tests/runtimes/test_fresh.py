@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from optkit.runtimes._fresh import main
-from optkit.runtimes._processes import REFUSED, store_feeds
+from optkit.runtimes.processes import REFUSED, store_feeds
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from optkit.runtimes._memory import forget_peak, nvidia_memory_used, peak, resident
+from optkit.runtimes.memory import forget_peak, nvidia_memory_used, peak, resident
 
 SIZE = 64 * 2**20
 

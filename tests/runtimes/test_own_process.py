@@ -10,9 +10,9 @@ import pytest
 from onnx import helper
 
 from optkit.errors import ModelError
-from optkit.runtimes._own_process import OwnProcess
-from optkit.runtimes._processes import failed, store_feeds, stored_feeds
-from optkit.runtimes._rounds import FEWEST_ROUNDS, time_rounds
+from optkit.runtimes.own_process import OwnProcess
+from optkit.runtimes.processes import failed, store_feeds, stored_feeds
+from optkit.runtimes.rounds import FEWEST_ROUNDS, time_rounds
 
 
 def model(path: Path, rows: int = 64) -> Path:

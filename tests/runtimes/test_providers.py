@@ -13,8 +13,8 @@ from optkit.needs import has
 from optkit.runtimes import _providers, available_devices
 from optkit.runtimes._bound import Bound
 from optkit.runtimes._providers import find_provider
-from optkit.runtimes._unavailable import missing_library
 from optkit.runtimes.onnxruntime import open_onnx
+from optkit.runtimes.unavailable import missing_library
 
 Builder = Callable[..., bytes]
 X = {"x": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}

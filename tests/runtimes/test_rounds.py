@@ -7,9 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from optkit.runtimes import _clocks, _lanes, _rounds
-from optkit.runtimes._lanes import Here, Opener
-from optkit.runtimes._rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, Rounds, time_rounds
+from optkit.runtimes import clocks
+from optkit.runtimes import lanes as _lanes
+from optkit.runtimes import rounds as _rounds
+from optkit.runtimes.lanes import Here, Opener
+from optkit.runtimes.rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, Rounds, time_rounds
 
 
 def lanes(opened: list[int], log: list[tuple[int, int]], models: int = 2, feeds: int = 3, opening: float = 0.0) -> list[Here]:
@@ -41,7 +43,7 @@ class Ticking:
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Ticking()
-    for module in (_rounds, _clocks, _lanes):
+    for module in (_rounds, clocks, _lanes):
         monkeypatch.setattr(module, "time", clock)
 
 

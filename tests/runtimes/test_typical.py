@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optkit.runtimes import _clocks, _typical
-from optkit.runtimes._typical import Typical, Wanted, like_all, typical
+from optkit.runtimes import clocks
+from optkit.runtimes import typical as picking
+from optkit.runtimes.typical import Typical, Wanted, like_all, typical
 
 Feed = Mapping[str, Any]
 
@@ -20,8 +21,8 @@ class Stopwatch:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.answered = 0
-        monkeypatch.setattr(_clocks, "time", self)
-        monkeypatch.setattr(_typical, "time", self)
+        monkeypatch.setattr(clocks, "time", self)
+        monkeypatch.setattr(picking, "time", self)
 
     def perf_counter(self) -> float:
         return self.now

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from optkit.errors import MissingLibrary, UsageError
-from optkit.runtimes._lanes import Opener
+from optkit.runtimes.lanes import Opener
 from optkit.scenarios import Candidate, Outcome, Traffic
 from optkit.scenarios import _loadgen as module
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from optkit.errors import UsageError
-from optkit.runtimes._lanes import Calls, Opener
+from optkit.runtimes.lanes import Calls, Opener
 from optkit.scenarios import Candidate, Outcome, Traffic
 from optkit.scenarios.offline import Offline
 from optkit.scenarios.server import Queue, Server, _next, _serve, _simulated

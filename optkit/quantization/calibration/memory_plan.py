@@ -9,7 +9,7 @@ from optkit.errors import UsageError
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.watched import open_watched
 from optkit.runtimes import full_feeds
-from optkit.runtimes._memory import peak, resident, return_freed
+from optkit.runtimes.memory import peak, resident, return_freed
 from optkit.units import show_bytes
 
 COPIES = 3

@@ -13,7 +13,7 @@ MORE = 1.1
 OPENS = """
 import sys
 import onnxruntime
-from optkit.runtimes._memory import forget_peak, peak, resident
+from optkit.runtimes.memory import forget_peak, peak, resident
 from optkit.runtimes.onnxruntime import open_onnx
 from pathlib import Path
 forget_peak()

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from optkit.runtimes import Session, open_session
-from optkit.runtimes._clocks import Clock
-from optkit.runtimes._lanes import Calls, Here, Opener, opener
-from optkit.runtimes._rounds import time_rounds
-from optkit.runtimes._typical import Typical, Wanted, typical
+from optkit.runtimes.clocks import Clock
+from optkit.runtimes.lanes import Calls, Here, Opener, opener
+from optkit.runtimes.rounds import time_rounds
+from optkit.runtimes.typical import Typical, Wanted, typical
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
 

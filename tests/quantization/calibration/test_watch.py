@@ -90,7 +90,7 @@ from pathlib import Path
 import numpy as np, onnx_ir as ir
 from optkit.datasets import Examples
 from optkit.quantization.calibration.observe import observe
-from optkit.runtimes._memory import peak
+from optkit.runtimes.memory import peak
 model = ir.load(sys.argv[1])
 limit = int(sys.argv[2]) or None
 feeds = Examples("made in a test", {"x": np.ones((2, 8, 512, 512), np.float32)})
@@ -129,7 +129,7 @@ import sys
 from pathlib import Path
 import numpy as np, onnx_ir as ir
 from optkit.quantization.calibration.observe import observe
-from optkit.runtimes._memory import peak
+from optkit.runtimes.memory import peak
 class Images:
     whole = False
     def __init__(self, count): self.count = count

@@ -17,7 +17,7 @@ from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
-from optkit.runtimes._typical import Typical
+from optkit.runtimes.typical import Typical
 from optkit.stats.interval import Interval
 
 from ..tiny import Feed, draw, read, saved

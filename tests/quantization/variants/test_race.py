@@ -11,8 +11,9 @@ import pytest
 
 from optkit.quantization.variants import race as racing
 from optkit.quantization.variants.race import race, raced_feeds
-from optkit.runtimes import _clocks, _typical
-from optkit.runtimes._typical import Typical
+from optkit.runtimes import clocks
+from optkit.runtimes import typical as picking
+from optkit.runtimes.typical import Typical
 
 LENGTHS = [8] * 12 + [16] * 8 + [64] * 2 + [256] * 2
 """As sorted as data often is."""
@@ -40,7 +41,7 @@ class Model:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Model]:
     clock = SimpleNamespace(now=0.0)
     clock.perf_counter = clock.thread_time = lambda: clock.now
-    for module in (_clocks, _typical):
+    for module in (clocks, picking):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(racing, "open_session", partial(Model, clock))
     return lambda name: Model(clock, Path(name))

@@ -10,8 +10,8 @@ import numpy as np
 from optkit.compare import Comparison, Delta, Warned, is_mixed
 from optkit.compare._deltas import QUANTILES, deltas_of, ratio_delta, rounds_of
 from optkit.compare._doubts import timing_doubts
-from optkit.compare._fall_backs import once_on_each_device
 from optkit.compare._waiting import is_busy, waited
+from optkit.compare.fall_backs import once_on_each_device
 from optkit.samples import FIDELITY, Samples, kind_of
 from optkit.stats.apart import ratio_of_intervals, ratio_of_runs
 from optkit.stats.interval import Interval

@@ -12,8 +12,8 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.formats.torch_origin import trusted
-from optkit.runtimes._clocks import Clock
-from optkit.runtimes._processes import command, failed, store_feeds, surroundings
+from optkit.runtimes.clocks import Clock
+from optkit.runtimes.processes import command, failed, store_feeds, surroundings
 
 
 class OwnProcess:

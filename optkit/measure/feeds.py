@@ -9,8 +9,8 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.runtimes import Port, Session
-from optkit.runtimes._rounds import SHORTEST_BLOCK
-from optkit.runtimes._typical import EXAMINED, Typical, Wanted, typical
+from optkit.runtimes.rounds import SHORTEST_BLOCK
+from optkit.runtimes.typical import EXAMINED, Typical, Wanted, typical
 
 Feed = dict[str, Array]
 
