@@ -36,7 +36,7 @@ class Distill(TrainingPass):
     The student is the model that comes in, such as a pruned one, or the network that `student` names.
     """
 
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     paths: ClassVar[tuple[str, ...]] = ("teacher", "teacher.weights", "student.weights")
 
     teacher: str | Network | None = Field(

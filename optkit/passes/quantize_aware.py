@@ -142,7 +142,7 @@ class QuantizeAware(TrainingPass):
             model = load_file(path)
             teacher = TorchTeacher(model.module, model.origin.outputs)
         assert job.examples is not None
-        return Remembering(teacher, job.examples)
+        return Remembering(teacher, job.examples, self.mask)
 
     def _loss(self, module: "torch.nn.Module", teacher: "Remembering", job: Job) -> "LearningFrom":
         from optkit.training.learning_from import LearningFrom, Mix

@@ -24,6 +24,10 @@ MOST_REMEMBERED = 2 * 10**9
 """Bytes of answers; where all of them together are more, the teacher is asked anew in every epoch."""
 
 
+Shown = tuple[int, str]
+"""Which of a Taught's three, and the name in it."""
+
+
 @dataclass(frozen=True)
 class Taught:
     """What a teacher has to say of a batch."""
@@ -60,28 +64,25 @@ class TorchTeacher:
 
 
 class Remembering:
-    """A teacher whose answers to the examples are kept: it is asked once for each, in order, before anything is learned.
+    """A teacher whose answers, hidden states and maps of the examples are kept: it is asked once for each, before anything is learned.
 
-    Batches that were augmented, and teachers that show more than their answers, are asked each time.
+    It is asked each time for batches that were augmented, and where what it shows follows the length of a text or is too much to keep.
     """
 
     def __init__(self, teacher: Teacher, examples: Examples, mask: str | None = None) -> None:
         self.teacher, self.examples, self.mask = teacher, examples, mask
-        self.known: dict[str, Array] = {}
+        self.known: dict[Shown, Array] = {}
 
     def remember(self, device: str, progress: Progress) -> None:
-        """Ask for everything, where its answers are plain outputs with the examples as their first axis, and fit into memory."""
+        """Ask for everything, where all that it shows has the examples as its first axis and fits into memory."""
         if self.examples.whole:
             return
-        found: dict[str, Array] = {}
+        found: dict[Shown, Array] = {}
         rows, starts = self._order()
         for start, end in pairwise((*starts, len(rows))):
             progress("the teacher answers", start, len(rows))
             part = rows[start:end]
-            taught = self.teacher(make_batch(self.examples, part, device, mask=self.mask))
-            if taught.hidden or taught.attention:
-                return
-            answers = {name: value.cpu().numpy() for name, value in taught.outputs.items()}
+            answers = _shown(self.teacher(make_batch(self.examples, part, device, mask=self.mask)))
             if start == 0:
                 sizes = [value.nbytes / max(1, len(value)) for value in answers.values() if value.ndim]
                 fits = sum(sizes) * len(rows) <= MOST_REMEMBERED
@@ -112,4 +113,14 @@ class Remembering:
         if not self.known or batch.augmented:
             return self.teacher(batch)
         device = next(iter(batch.inputs.values())).device
-        return Taught({name: torch.from_numpy(value[batch.rows]).to(device) for name, value in self.known.items()})
+        seen: tuple[dict[str, torch.Tensor], ...] = ({}, {}, {})
+        for (kind, name), value in self.known.items():
+            seen[kind][name] = torch.from_numpy(value[batch.rows]).to(device)
+        return Taught(*seen)
+
+
+def _shown(taught: Taught) -> dict[Shown, Array]:
+    """As NumPy holds it: bfloat16, which it has not, becomes float32."""
+    kinds = (taught.outputs, taught.hidden, taught.attention)
+    told = {(kind, name): value.cpu() for kind, values in enumerate(kinds) for name, value in values.items()}
+    return {key: (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy() for key, value in told.items()}

@@ -44,39 +44,45 @@ class Layer(nn.Module):
         self.load_state_dict(known)
 
 
-class ProductTable(nn.Module):
-    """A vector for each word as the product of a narrow table, [words, rank], and a matrix, [rank, width]: small in a file."""
+class SmallTable(nn.Module):
+    """A vector for each word in a quarter of the space: narrow ones made wide by a matrix, and for frequent words what that leaves out."""
 
-    def __init__(self, words: int, rank: int, width: int):
+    def __init__(self, words: int, width: int, rank: int, frequent: int):
         super().__init__()
-        self.words, self.widen = nn.Embedding(words, rank), nn.Linear(rank, width)
+        self.narrow, self.widen = nn.Embedding(words, rank), nn.Linear(rank, width)
+        self.rest = nn.Embedding(1 + frequent, width)
+        # row 0 of `rest` is for all other words
+        self.register_buffer("place", torch.zeros(words, dtype=torch.int32))
 
     def forward(self, ids):
-        return self.widen(self.words(ids))
+        return self.widen(self.narrow(ids)) + self.rest(self.place[ids])
 
     def start_from(self, table, examples):
-        """As near to a full table as its rank allows; the squared distances of words weigh as often as the questions use them."""
-        words, rank = self.words.weight.shape
-        known = table.weight.double()
+        """Exact for the words that the questions use most; the others as near as their rank allows."""
+        known, rank = table.weight.double(), self.narrow.embedding_dim
         used = torch.from_numpy(examples["input_ids"][examples["attention_mask"] > 0])
-        often = 1 + torch.bincount(used, minlength=words)[:, None].double()
-        mean = (often * known).sum(0) / often.sum()
+        frequent = torch.bincount(used, minlength=len(known)).argsort(descending=True, stable=True)[: len(self.rest.weight) - 1]
+        self.place[frequent] = torch.arange(1, len(frequent) + 1, dtype=torch.int32)
+        others = known[self.place == 0]
+        mean = others.mean(0)
         # the eigenvectors of the largest eigenvalues come last
-        directions = torch.linalg.eigh((known - mean).T @ (often * (known - mean))).eigenvectors[:, -rank:]
-        self.words.weight.copy_((known - mean) @ directions)
+        directions = torch.linalg.eigh((others - mean).T @ (others - mean)).eigenvectors[:, -rank:]
+        self.narrow.weight.copy_((known - mean) @ directions)
         self.widen.weight.copy_(directions)
         self.widen.bias.copy_(mean)
+        left = known - mean - (known - mean) @ directions @ directions.T
+        self.rest.weight.copy_(torch.cat([torch.zeros_like(mean)[None], left[frequent]]))
 
 
 class Embeddings(nn.Module):
-    """A vector for each token and each place. A full table is not trained; one of a rank is."""
+    """A vector for each token and each place; they are not trained."""
 
-    def __init__(self, words: int, places: int, width: int, rank: int | None):
+    def __init__(self, words: int, places: int, width: int, rank: int | None, frequent: int):
         super().__init__()
-        self.words = nn.Embedding(words, width) if rank is None else ProductTable(words, rank, width)
+        self.words = nn.Embedding(words, width) if rank is None else SmallTable(words, width, rank, frequent)
         self.places, self.norm = nn.Embedding(places, width), nn.LayerNorm(width, 1e-12)
         self.dropout = nn.Dropout(0.1)
-        self.requires_grad_(rank is not None)
+        self.requires_grad_(False)
 
     def forward(self, ids):
         return self.dropout(self.norm(self.words(ids) + self.places.weight[: ids.shape[1]]))
@@ -94,19 +100,26 @@ class MiniLm(nn.Module):
         places: int = 512,
         units: int | None = None,
         rank: int | None = None,
+        frequent: int = 4096,
     ):
         super().__init__()
-        self.embeddings = Embeddings(words, places, width, rank)
+        self.embeddings = Embeddings(words, places, width, rank, frequent)
         self.layers = nn.ModuleList(Layer(width, heads, units or 4 * width) for _ in range(layers))
-        self.classify = nn.Linear(width, CLASSES)
+        self.mean, self.classify = Mean(), nn.Linear(width, CLASSES)
 
     def forward(self, input_ids, attention_mask):
         x = self.embeddings(input_ids)
         hidden = (1 - attention_mask[:, None, None, :].to(x.dtype)) * -10000.0
         for layer in self.layers:
             x = layer(x, hidden)
-        kept = attention_mask[:, :, None].to(x.dtype)
-        return self.classify((x * kept).sum(1) / kept.sum(1))
+        return self.classify(self.mean(x, attention_mask[:, :, None].to(x.dtype)))
+
+
+class Mean(nn.Module):
+    """Over the tokens that the mask keeps: what the network makes of a whole question, and a hidden state to learn from."""
+
+    def forward(self, x, kept):
+        return (x * kept).sum(1) / kept.sum(1)
 
 
 def pretrained(layers: int = 6) -> MiniLm:

@@ -137,11 +137,11 @@ def test_an_onnx_model_teaches(folder: Path) -> None:
     assert job.notes["validation loss"]["after"] < job.notes["validation loss"]["before"]
 
 
-def test_answers_are_remembered_as_they_were_given(folder: Path) -> None:
+def test_answers_and_hidden_states_are_remembered_as_they_were_given(folder: Path) -> None:
     data = examples()
     onnx_teacher(folder / "t.onnx", "N")
     asked: list[int] = []
-    inner = OnnxTeacher(folder / "t.onnx", 1)
+    inner = OnnxTeacher(folder / "t.onnx", 1, hidden=["inner"])
 
     class Counted:
         def __call__(self, batch: Any) -> Any:
@@ -155,6 +155,7 @@ def test_answers_are_remembered_as_they_were_given(folder: Path) -> None:
     assert asked == [64, 56]
     batch = make_batch(data, np.array([70, 3, 119]), "cpu")
     torch.testing.assert_close(teacher(batch).outputs["scores"], inner(batch).outputs["scores"])
+    torch.testing.assert_close(teacher(batch).hidden["inner"], inner(batch).hidden["inner"])
     assert asked == [64, 56]
     teacher(make_batch(data, np.array([70]), "cpu", lambda batch: batch))
     assert asked == [64, 56, 1], "an augmented batch is new to the teacher"

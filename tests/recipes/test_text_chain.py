@@ -59,7 +59,7 @@ def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: P
     shorter = [
         f"model.weights={teacher / 'MiniLm.safetensors'}",
         f"data.calibration={QUESTIONS}[:64]",
-        f"passes.0.distill.student.arguments={NETWORK}, layers: 3, units: 48, rank: 12}}",
+        f"passes.0.distill.student.arguments={NETWORK}, layers: 3, units: 48, rank: 6, frequent: 300}}",
         "passes.0.distill.training_threads=1",
         "passes.0.distill.epochs=6",
         "passes.0.distill.learning_rate=0.001",
