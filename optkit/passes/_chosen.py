@@ -1,9 +1,9 @@
 """What a pass that raced variants notes of the one it chose, and of the others."""
 
 from optkit.passes import Job
-from optkit.quantization.blocks.choose import Choice as ChoiceOfBlocks
-from optkit.quantization.blocks.trial import Trial as TrialOfBlocks
 from optkit.quantization.choosing.choose import Choice
+from optkit.quantization.choosing_blocks.choose import Choice as ChoiceOfBlocks
+from optkit.quantization.choosing_blocks.trial import Trial as TrialOfBlocks
 from optkit.quantization.variants.trial import Trial
 from optkit.stats.interval import Interval
 

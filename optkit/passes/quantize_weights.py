@@ -21,8 +21,8 @@ from optkit.passes._parameters import (
     Symmetric,
 )
 from optkit.quantization.blocks.algorithms import NAMES
-from optkit.quantization.blocks.choose import Asked, Choice, choose
-from optkit.quantization.blocks.trial import Trial, bits_text
+from optkit.quantization.choosing_blocks.choose import Asked, Choice, choose
+from optkit.quantization.choosing_blocks.trial import Trial, bits_text
 from optkit.quantization.integer_graph.instruction_sets import safe_on
 from optkit.quantization.variants.wishes import Setting, Wishes
 

@@ -140,7 +140,9 @@ def test_a_precision_must_be_named(quantize: Quantize, room: Path) -> None:
 
 
 def test_four_bits_have_a_name_of_their_own(quantize: Quantize, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optkit.quantization.blocks.trial.race", lambda models, *_, **__: [Interval(1.0, 0.99, 1.01) for _ in models])
+    monkeypatch.setattr(
+        "optkit.quantization.choosing_blocks.trial.race", lambda models, *_, **__: [Interval(1.0, 0.99, 1.01) for _ in models]
+    )
     shown = quantize("model.onnx", "--int4", "--data", "data.npz", "--min-sqnr", 10, "--group-size", 64, "--symmetric")
     assert shown.exit_code == 0, shown.output
     assert (room / "model.int4.onnx").stat().st_size < 0.25 * (room / "model.onnx").stat().st_size

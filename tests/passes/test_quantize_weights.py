@@ -58,7 +58,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
         found = [max((times.get(n.op_type, 0) for n in onnx.load(m).graph.node), default=0) or 1.0 for m in models]
         return [Interval(t, t - 0.01, t + 0.01) for t in found]
 
-    monkeypatch.setattr("optkit.quantization.blocks.trial.race", race)
+    monkeypatch.setattr("optkit.quantization.choosing_blocks.trial.race", race)
     return times
 
 

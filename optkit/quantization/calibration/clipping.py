@@ -10,8 +10,8 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.progress import Progress, silent
 from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.histogram import Histogram
 from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.mse import Mse
 
 SUMS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sum", "Sub", "BatchNormalization"})

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from optkit.quantization.calibration.histogram import Histogram
+from optkit.quantization.histogram import Histogram
 from optkit.units import counted
 
 ENOUGH = 32

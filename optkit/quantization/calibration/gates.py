@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.quantization.affine import grid_for
-from optkit.quantization.calibration.histogram import Histogram
+from optkit.quantization.histogram import Histogram
 from optkit.quantization.operators import attribute, is_standard
 
 Function = Callable[[Array], Array]

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
-from optkit.quantization.calibration.histogram import Histogram
 from optkit.quantization.fidelity.output_forms import CARRYING, YES_OR_NO
+from optkit.quantization.histogram import Histogram
 
 REACH = 4.0
 """Where a Sigmoid has come to within 2 % of its end."""

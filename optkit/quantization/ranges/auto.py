@@ -1,6 +1,6 @@
 """For each tensor the method that suits it."""
 
-from optkit.quantization.calibration.histogram import Histogram
+from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.entropy import Entropy
 from optkit.quantization.ranges.min_max import MinMax
 from optkit.quantization.ranges.mse import Mse, squared_error

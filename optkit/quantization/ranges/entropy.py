@@ -3,7 +3,7 @@
 import numpy as np
 
 from optkit.quantization.affine import grid_for
-from optkit.quantization.calibration.histogram import Histogram
+from optkit.quantization.histogram import Histogram
 
 
 class Entropy:

@@ -1,6 +1,6 @@
 """Everything that was seen."""
 
-from optkit.quantization.calibration.histogram import Histogram
+from optkit.quantization.histogram import Histogram
 
 
 class MinMax:

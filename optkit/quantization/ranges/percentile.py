@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optkit.quantization.calibration.histogram import BINS, Histogram
+from optkit.quantization.histogram import BINS, Histogram
 
 
 class Percentile:

@@ -10,7 +10,7 @@ from optkit.errors import DataError
 from optkit.passes import Job
 from optkit.passes.quantize_static import QuantizeStatic
 from optkit.quantization.calibration.contract import ENOUGH, calibration_remarks
-from optkit.quantization.calibration.histogram import Histogram
+from optkit.quantization.histogram import Histogram
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.wishes import Setting

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from optkit.arrays import Array
 from optkit.quantization.affine import grid_for
 from optkit.quantization.calibration.gates import gates, range_before
-from optkit.quantization.calibration.histogram import Histogram
+from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.mse import Mse
 
 from ..tiny import answers, draw, read

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from optkit.datasets import Examples
-from optkit.quantization.calibration.histogram import Histogram
 from optkit.quantization.calibration.observe import observe
 from optkit.quantization.calibration.watched import with_outputs
+from optkit.quantization.histogram import Histogram
 
 from ..tiny import answers, draw, examples, read, saved
 

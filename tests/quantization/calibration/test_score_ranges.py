@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from optkit.quantization.calibration.histogram import Histogram
 from optkit.quantization.calibration.score_ranges import REACH, before_scores, with_room_for_scores
+from optkit.quantization.histogram import Histogram
 
 from ..tiny import draw, read
 

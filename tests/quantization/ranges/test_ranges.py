@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from optkit.arrays import Array
 from optkit.quantization.affine import grid_for
-from optkit.quantization.calibration.histogram import BINS, Histogram
+from optkit.quantization.histogram import BINS, Histogram
 from optkit.quantization.ranges.entropy import Entropy
 from optkit.quantization.ranges.min_max import MinMax
 from optkit.quantization.ranges.mse import Mse

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from optkit.arrays import Array
-from optkit.quantization.calibration.histogram import BINS, Histogram
+from optkit.quantization.histogram import BINS, Histogram
 
 FEW = settings(max_examples=30, deadline=None)
 VALUES = arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32, allow_nan=False, allow_infinity=False))

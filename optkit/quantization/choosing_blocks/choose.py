@@ -13,13 +13,13 @@ from optkit.formats.onnx import save_model
 from optkit.quantization.blocks.algorithms import Rounded, round_all
 from optkit.quantization.blocks.blocked import Scheme
 from optkit.quantization.blocks.build import Form, build
-from optkit.quantization.blocks.decide import decide
 from optkit.quantization.blocks.layers import Weight, find_weights
-from optkit.quantization.blocks.mix import mix
-from optkit.quantization.blocks.sensitivity import output_noise
-from optkit.quantization.blocks.trial import Bench, Trial
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.choosing.decide import TIE
+from optkit.quantization.choosing_blocks.decide import decide
+from optkit.quantization.choosing_blocks.mix import mix
+from optkit.quantization.choosing_blocks.sensitivity import output_noise
+from optkit.quantization.choosing_blocks.trial import Bench, Trial
 from optkit.quantization.fidelity.room import room
 from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.recognise import already_quantized

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from optkit.progress import Progress
 from optkit.quantization.blocks.algorithms import Rounded
-from optkit.quantization.blocks.trial import Bench, Trial
+from optkit.quantization.choosing_blocks.trial import Bench, Trial
 from optkit.quantization.fidelity.room import room
 
 MARGIN = 2.0

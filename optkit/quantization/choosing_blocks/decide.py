@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from optkit.errors import NothingPaid
-from optkit.quantization.blocks.trial import Bench, Trial, bits_text
 from optkit.quantization.choosing.decide import SLOWER
+from optkit.quantization.choosing_blocks.trial import Bench, Trial, bits_text
 from optkit.quantization.fidelity.room import room, shortfall
 from optkit.units import show_percent
 

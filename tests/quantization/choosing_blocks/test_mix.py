@@ -10,15 +10,15 @@ import pytest
 from optkit.quantization.blocks.algorithms import Rounded, round_all
 from optkit.quantization.blocks.blocked import Scheme
 from optkit.quantization.blocks.layers import find_weights
-from optkit.quantization.blocks.mix import MARGIN, mix, mixed, ranked
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
-from optkit.quantization.blocks.sensitivity import output_noise
-from optkit.quantization.blocks.trial import Trial
+from optkit.quantization.choosing_blocks.mix import MARGIN, mix, mixed, ranked
+from optkit.quantization.choosing_blocks.sensitivity import output_noise
+from optkit.quantization.choosing_blocks.trial import Trial
 from optkit.quantization.fidelity.reference import Fidelity, Reference
 from optkit.quantization.variants.wishes import Wishes
 from optkit.runtimes.onnxruntime import open_onnx
 
-from .small import draw, feed_of, model_of, with_real_weights
+from ..blocks.small import draw, feed_of, model_of, with_real_weights
 
 SILENT = lambda *a: None  # noqa: E731
 
