@@ -42,6 +42,8 @@ SIDEWAYS = {
     ("runtimes", "formats"),  # to load what a runtime does not load by itself
 }
 """Which family may use which."""
+BY_NAME = frozenset({"commands", "passes", "datasets", "metrics", "meters", "scenarios", "reports"})
+"""Families whose members are found by the name of their file."""
 LAZY = frozenset({"optkit"})
 """`import optkit` offers the Python API, and loads it on first use."""
 
@@ -54,8 +56,8 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def room_of(module: str) -> str:
-    return module.split(".")[1] if "." in module else module
+def room_of(module: str, house: str = "optkit") -> str:
+    return module.removeprefix(f"{house}.").split(".")[0]
 
 
 def imports(file: Path) -> Iterator[tuple[str, int]]:
@@ -104,12 +106,14 @@ def test_imports_only_go_down(imported: dict[str, list[tuple[str, int]]]) -> Non
     assert [f"{module}:{line}: {what}" for module, line, what in found if what] == []
 
 
-def test_no_room_reaches_itself(imported: dict[str, list[tuple[str, int]]]) -> None:
+@pytest.mark.parametrize("house", ["optkit", "optkit.quantization"])
+def test_no_room_reaches_itself(imported: dict[str, list[tuple[str, int]]], house: str) -> None:
     """Rooms of one level may use each other, but never in a circle."""
     edges: dict[str, set[str]] = {}
     for module, others in imported.items():
-        reached = {room_of(other) for other, _ in others} - {room_of(module), "optkit"}
-        edges.setdefault(room_of(module), set()).update(reached)
+        if module.startswith(f"{house}."):
+            reached = {room_of(other, house) for other, _ in others if other.startswith(f"{house}.")} - {room_of(module, house)}
+            edges.setdefault(room_of(module, house), set()).update(reached)
 
     def circle(path: tuple[str, ...]) -> tuple[str, ...] | None:
         for following in edges.get(path[-1], ()):
@@ -119,8 +123,19 @@ def test_no_room_reaches_itself(imported: dict[str, list[tuple[str, int]]]) -> N
                 return longer
         return None
 
-    edges.pop("optkit")
+    assert len(edges) > 10
     assert [found for room in edges if (found := circle((room,)))] == []
+
+
+def test_what_has_an_underscore_stays_in_its_room(imported: dict[str, list[tuple[str, int]]]) -> None:
+    """In families of members an underscore says that a file is no member; elsewhere, that it is of its room alone."""
+    found = [
+        f"{module}:{line}: {other}"
+        for module, others in imported.items()
+        for other, line in others
+        if other.count("._") and room_of(other) not in BY_NAME and not module.startswith(other.partition("._")[0])
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize(
