@@ -16,7 +16,7 @@ from optkit.recipe.ready import folder
 from optkit.report import Report
 from optkit.runtimes import open_session
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("tokenizers")
 
 QUESTIONS = folder().parent / "sample_models" / "trec_transformer" / "questions.csv"
@@ -43,6 +43,39 @@ def test_the_recipes_can_be_read(name: str) -> None:
     recipe = read_recipe(folder() / f"{name}.yaml")
     assert recipe.torch is not None
     assert recipe.torch.outputs == ("logits",)
+
+
+def test_a_small_table_is_exact_for_frequent_words_and_the_better_for_others_the_higher_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder().parent))
+    from sample_models.trec_minilm.network import SmallTable
+
+    torch.manual_seed(0)
+    table = torch.nn.Embedding(50, 16)
+    ids = np.array([[7, 3, 3, 9], [7, 7, 9, 0]])
+    examples = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64)}
+    words, off = torch.arange(50), {}
+    for rank in (2, 8, 16):
+        small = SmallTable(50, 16, rank, 3)
+        with torch.no_grad():
+            small.start_from(table, examples)
+            apart = (small(words) - table(words)).square().sum(1)
+        assert small.place.nonzero().flatten().tolist() == [3, 7, 9]
+        assert float(apart[[3, 7, 9]].max()) < 1e-9
+        off[rank] = float(apart.mean())
+    assert off[2] > 2 * off[8] > 1e6 * off[16]
+
+
+def test_a_layer_starts_from_a_wider_one_by_the_units_with_the_largest_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder().parent))
+    from sample_models.trec_minilm.network import Layer
+
+    torch.manual_seed(0)
+    wide, narrow = Layer(8, 2, 12).eval(), Layer(8, 2, 5).eval()
+    with torch.no_grad():
+        wide.narrow.weight[:, [0, 2, 3, 7, 8, 9, 10]] = 0
+        narrow.start_from(wide, {})
+        x, hidden = torch.randn(2, 3, 8), torch.zeros(2, 1, 1, 3)
+        assert torch.allclose(narrow(x, hidden), wide(x, hidden), atol=1e-6)
 
 
 @pytest.mark.slow
