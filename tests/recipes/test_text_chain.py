@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -55,7 +56,7 @@ def test_a_small_table_is_exact_for_frequent_words_and_the_better_for_others_the
     examples = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64)}
     words, off = torch.arange(50), {}
     for rank in (2, 8, 16):
-        small = SmallTable(50, 16, rank, 3)
+        small: Any = SmallTable(50, 16, rank, 3)
         with torch.no_grad():
             small.start_from(table, examples)
             apart = (small(words) - table(words)).square().sum(1)

@@ -62,7 +62,7 @@ def test_an_onnx_teacher_has_no_parts_to_copy() -> None:
         start_from(network(2), Other(), {"head": "head"}, {})  # type: ignore[arg-type]
 
 
-class Narrow(torch.nn.Module):
+class Narrow(torch.nn.Module):  # type: ignore[name-defined,misc]
     """Keeps the first units of a wider one, and says what it was given."""
 
     def __init__(self) -> None:
