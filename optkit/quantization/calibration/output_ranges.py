@@ -135,6 +135,3 @@ def _values(model: ir.Model) -> dict[str, ir.Value]:
     every = [*model.graph.inputs, *(v for g in all_graphs(model) for n in g for v in n.outputs)]
     count = Counter(str(v.name) for v in every)
     return {str(v.name): v for v in every if count[str(v.name)] == 1}
-
-
-__all__ = ["ranges_by_output"]

@@ -45,6 +45,3 @@ def _carried_from(values: Iterable[ir.Value]) -> list[ir.Value]:
             sources = node.inputs if node.op_type == "Concat" else node.inputs[:1]
             found += [each for each in sources if each is not None and each not in found]
     return found
-
-
-__all__ = ["before_scores", "with_room_for_scores"]

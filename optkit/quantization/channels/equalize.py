@@ -234,6 +234,3 @@ def _scale_layer(graph: ir.Graph, node: ir.Node, ties: Ties, factors: Array) -> 
     held = constant_array(bias)
     if bias is not None and held is not None:
         node.replace_input_with(2, add_constant(graph, f"{bias.name}_equalized", (held / out).astype(held.dtype)))
-
-
-__all__ = ["equalize", "equalize_on", "tensors_to_equalize"]

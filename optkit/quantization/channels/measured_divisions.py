@@ -114,6 +114,3 @@ class RoundedOne:
             node.replace_input_with(0, noisy)
         self.ports[name] = ports
         self.none |= {ports.factor: np.ones(channels, np.float32), ports.error: np.zeros(channels, np.float32)}
-
-
-__all__ = ["EXAMPLES", "RoundedOne", "measured_divisions", "with_weights"]

@@ -98,6 +98,3 @@ def _redirect(old: ir.Value, readers: Iterable[ir.Node], new: ir.Value) -> None:
     for use in list(old.uses()):
         if use.node in nodes:
             use.node.replace_input_with(use.idx, new)
-
-
-__all__ = ["add_seams", "drop_idle_seams"]

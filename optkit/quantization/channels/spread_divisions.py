@@ -120,6 +120,3 @@ def _measured(tensors: Mapping[str, _Tensor], held: Mapping[str, Division], prog
         progress("weighing divisions", len(options), len(tensors))
     before = sum(option.seconds for option in now.values())
     return Spread(options, before, REST * sum(tensor.seconds for tensor in tensors.values()))
-
-
-__all__ = ["Spread", "spread_divisions"]

@@ -247,5 +247,3 @@ RULES: Mapping[str, Callable[[ir.Node, Ties], bool]] = {
     "Concat": _concat,
     "Transpose": _transpose,
 }
-
-__all__ = ["Channels", "Ties", "find_ties", "scalable_layer"]

@@ -228,6 +228,3 @@ def _learned_gates(
 
 def _those(nodes: list[ir.Node], wanted: Callable[[str], bool]) -> list[ir.Node]:
     return [n for n in nodes if wanted(str(n.name))]
-
-
-__all__ = ["polish", "used_grids", "with_learned_rounding"]

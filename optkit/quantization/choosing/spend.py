@@ -54,6 +54,3 @@ def _way_to(layer: ir.Node, ways: Mapping[str, Way]) -> list[ir.Node]:
             return found
         found.append(maker)
         node = maker
-
-
-__all__ = ["no_slower", "with_float_tail"]

@@ -53,6 +53,3 @@ def same_boxes(truth: Array, got: Array) -> Array:
 
 def _area(corners: Array) -> Array:
     return np.asarray(np.prod(np.maximum(corners[:, 2:] - corners[:, :2], 0), axis=1))
-
-
-__all__ = ["from_centres", "from_corners", "reading_of", "same_boxes"]

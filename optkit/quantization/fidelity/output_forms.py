@@ -93,6 +93,3 @@ def _source(value: ir.Value, through: Container[str]) -> ir.Value:
 
 def _maker(value: ir.Value, through: Container[str]) -> ir.Node | None:
     return _source(value, through).producer()
-
-
-__all__ = ["RESHAPING", "adds_up", "class_axis", "ends_of", "form_of", "holds_scores", "is_features", "is_many_scores"]

@@ -287,6 +287,3 @@ def decibels(noise: float) -> float:
     if not np.isfinite(noise):
         return -np.inf
     return MOST_DECIBELS if noise <= 10 ** (-MOST_DECIBELS / 10) else -10 * float(np.log10(noise))
-
-
-__all__ = ["Fidelity", "Reference", "decibels"]

@@ -60,6 +60,3 @@ def _noise(sqnr: float, floor: float) -> str:
 def _decibels(allowed: float, found: float) -> float:
     """Cost grows as the energy of noise does, for noise that is small beside the margins."""
     return 10 * log10(allowed / found) if found > 0 else inf
-
-
-__all__ = ["room", "shortfall"]

@@ -130,6 +130,3 @@ class ScoreAgreement:
     def value(self) -> float | None:
         """Between 0 and 1; None where too few scores are high to tell."""
         return 2 * self.both / (self.expected + self.found) if self.expected >= FEWEST else None
-
-
-__all__ = ["ScoreAgreement", "ScoreChannels", "are_gains", "background_of", "find_scores", "only_scores"]

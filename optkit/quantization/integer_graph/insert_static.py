@@ -190,6 +190,3 @@ def _quantized_constant(graph: ir.Graph, node: ir.Node, value: ir.Value) -> ir.V
         node, "DequantizeLinear", [add_constant(graph, f"{value.name}_uint8", integers), scale, zero], f"{value.name}_dequantized"
     )
     return made.outputs[0]
-
-
-__all__ = ["activation_inputs", "insert_static", "output_of", "outputs_of", "tensors_to_observe"]

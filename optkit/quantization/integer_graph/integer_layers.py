@@ -140,6 +140,3 @@ def _only_reader(value: ir.Value, operator: str) -> ir.Node | None:
 def _shape(value: ir.Value) -> tuple[int, ...]:
     held = constant_array(value)
     return () if held is None else held.shape
-
-
-__all__ = ["IntegerLayer", "integer_layers"]

@@ -135,6 +135,3 @@ def _ordered(node: ir.Node, array: Array) -> Array:
 
 def _squared(error: Array) -> Array:
     return np.asarray(np.einsum("ij,ij->i", error, error))
-
-
-__all__ = ["fit_pairs", "has_pairs", "worst_pair_sums"]

@@ -168,6 +168,3 @@ def _before(node: ir.Node, direction: int, states: Array, start: Array | None) -
 def _steps(values: Array) -> Array:
     """Of the grids over the values of each row."""
     return np.asarray(np.maximum(values.max(axis=1), 0) - np.minimum(values.min(axis=1), 0)) / 255
-
-
-__all__ = ["RoundedGates", "can_learn_gates", "round_gates"]

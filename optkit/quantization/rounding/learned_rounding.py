@@ -208,6 +208,3 @@ def _portions(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
         portions[-1].append(node)
         used += size
     return [p for p in portions if p]
-
-
-__all__ = ["Rounded", "believed", "from_rows", "learn_rounding", "round_in_order", "round_weights", "row_errors"]

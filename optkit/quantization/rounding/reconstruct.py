@@ -239,6 +239,3 @@ class _Sums:
         off = factor * truth - given
         against = factor[:, :, None] * truth_x - given_x - off[:, :, None] * x[:, None, :]
         return Compared(self.rows, x, xx - x[:, :, None] * x[:, None, :], off.ravel(), against, np.maximum(left - off**2, 0))
-
-
-__all__ = ["Compared", "compare_layer", "decide_layer", "reconstruct", "same_tensor", "shift_bias"]

@@ -85,6 +85,3 @@ def _means(
                 flat = np.moveaxis(value, axes[name], -1)
                 found.setdefault(name, []).append(flat.reshape(-1, flat.shape[-1]).mean(axis=0, dtype=np.float64))
     return {name: np.stack(each) for name, each in found.items() if np.isfinite(each).all()}
-
-
-__all__ = ["believed_shift", "settle_biases", "side_by_side"]

@@ -150,6 +150,3 @@ def _replace(graph: ir.Graph, old: ir.Value, new: ir.Value) -> None:
         old.name, new.name = f"{old.name}_plain", old.name
     for use in list(old.uses()):
         use.node.replace_input_with(use.idx, new)
-
-
-__all__ = ["Switched", "with_switches"]

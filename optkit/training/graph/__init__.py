@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
 
-__all__ = ["is_quantized", "keeps_zeros", "make_trainable", "put_back"]
-
 
 def make_trainable(model: "ir.Model", *, learn_ranges: bool, portable: bool) -> "torch.nn.Module":
     """A module that answers as the graph does, rounding where it rounds: a dict of outputs. `model` is not changed.
