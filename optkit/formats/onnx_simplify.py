@@ -15,6 +15,7 @@ from onnxscript.rewriter.rules import common as rules
 
 from optkit.formats.onnx_known_sizes import fold_known_sizes
 from optkit.formats.onnx_layouts import without_layout_changes
+from optkit.formats.onnx_loop_invariants import free_loop_invariants
 from optkit.formats.onnx_quiet import quiet_graph_libraries
 from optkit.formats.onnx_weight_chains import fold_weight_chains
 
@@ -39,7 +40,7 @@ def simplify(model: ir.Model) -> ir.Model:
     """
     ports = [(v.shape, v.type) for v in model.graph.outputs]
     with quiet_graph_libraries():
-        for step in (_inline_functions, free_constant_inputs, _lift_constants, _forget_stale_shapes):
+        for step in (_inline_functions, free_constant_inputs, _lift_constants, free_loop_invariants, _forget_stale_shapes):
             model = _try_step(step, model)
         model = _settled(model)
         straight = _straightened(model)
