@@ -59,7 +59,7 @@ class Cost:
     times: int = 1
     """How often it runs in one inference."""
     crossing: int = 0
-    """Values of its output that an operator takes which has no integers, such as a HardSwish."""
+    """Values of its output that an operator takes which has no integers, such as a Gelu."""
     integers: bool = False
     """It computes in INT8 already."""
 

@@ -7,8 +7,8 @@ from optkit.quantization.graphs import all_graphs, constant_tensor
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 """Multiply activations by constant weights: where time and bytes are."""
 
-ELEMENTWISE = frozenset({"Add", "Mul", "Sigmoid", "LeakyRelu", "GlobalAveragePool", "AveragePool", "Concat", "Softmax"})
-"""Have integer kernels of their own (QLinearAdd, …) when every input and the output is quantized."""
+ELEMENTWISE = frozenset({"Add", "Mul", "Sigmoid", "HardSigmoid", "LeakyRelu", "GlobalAveragePool", "AveragePool", "Concat", "Softmax"})
+"""Have integer kernels of their own (QLinearAdd, …) when every input and the output is quantized; HardSigmoid: see hard_gates.py."""
 
 MOVERS = frozenset(
     {

@@ -1,6 +1,7 @@
 """HardSigmoid and HardSwish as older exporters write them, clip(x + 3, 0, 6) / 6: one operator instead of three, and known as a gate.
 
 Also without the addition, which may have gone into the bias of the convolution before, and with the division behind the product with x.
+HardSwish itself becomes x · HardSigmoid(x), which is what ONNX Runtime makes of it, and of which both have integers.
 """
 
 import numpy as np
@@ -15,7 +16,9 @@ CLOSE = 1e-3
 
 def name_hard_sigmoids(model: ir.Model) -> int:
     """Write HardSigmoid for what says the same, in place; returns how many."""
-    done = sum(_change(node) for graph in all_graphs(model) for node in list(graph) if node.op_type == "Clip")
+    nodes = [node for graph in all_graphs(model) for node in graph]
+    done = sum(_change(node) for node in nodes if node.op_type == "Clip")
+    done += sum(_spell_out(node) for node in nodes if node.op_type == "HardSwish" and is_standard(node))
     if done:
         prune_unused(model)
     return done
@@ -38,11 +41,28 @@ def _change(clip: ir.Node) -> bool:
     end = gate
     if product is not None:
         end = add_node(product, "Mul", [value, gate], f"{product.outputs[0].name}_gated").outputs[0]
-    old = scale.outputs[0]
-    end.type, end.shape, name = old.type, old.shape, old.name
-    old.replace_all_uses_with(end, replace_graph_outputs=True)
-    graph_of(scale).remove(scale, safe=True)
-    end.name = name
+    _take_the_place_of(scale.outputs[0], end)
+    return True
+
+
+def _take_the_place_of(old: ir.Value, new: ir.Value) -> None:
+    """With its type and name; what made the old one goes."""
+    maker = old.producer()
+    assert maker is not None
+    new.type, new.shape, name = old.type, old.shape, old.name
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+    graph_of(maker).remove(maker, safe=True)
+    new.name = name
+
+
+def _spell_out(swish: ir.Node) -> bool:
+    value, old = swish.inputs[0], swish.outputs[0]
+    if value is None or value.dtype != ir.DataType.FLOAT:
+        return False
+    gate = add_node(swish, "HardSigmoid", [value], f"{old.name}_gate", alpha=1 / 6, beta=0.5).outputs[0]
+    end = add_node(swish, "Mul", [value, gate], f"{old.name}_gated").outputs[0]
+    gate.type, gate.shape = old.type, old.shape
+    _take_the_place_of(old, end)
     return True
 
 

@@ -17,6 +17,7 @@ from optkit.quantization.graphs import (
     home_of,
     shared_constant,
 )
+from optkit.quantization.integer_graph.hard_gates import add_hard_gate, is_hard_gate
 from optkit.quantization.operators import activation_after, channel_axis, moves, weight_of
 
 
@@ -72,7 +73,7 @@ def _insert_in(
     nodes = [n for n in graph if n.name in names]
     inside = set(nodes) | {activation_after(n) for n in nodes}
     produced = dict.fromkeys(v for n in nodes if n.name not in float_outputs for v in outputs_of(n))
-    pairs = _Pairs(graph, grids)
+    pairs = _Pairs(graph, grids, {n for n in nodes if is_hard_gate(n)})
     for value in dict.fromkeys([*(v for node in nodes for v in activation_inputs(node)), *produced]):
         after = pairs.around(value)
         readers = [u for u in value.uses() if u.node not in pairs.made]
@@ -110,8 +111,8 @@ def _once(after: ir.Value) -> ir.Value:
 class _Pairs:
     """The Q/DQ pairs made so far."""
 
-    def __init__(self, graph: ir.Graph, grids: Mapping[str, Grid]) -> None:
-        self.graph, self.grids = graph, grids
+    def __init__(self, graph: ir.Graph, grids: Mapping[str, Grid], gates: Collection[ir.Node]) -> None:
+        self.graph, self.grids, self.gates = graph, grids, gates
         self.made: set[ir.Node] = set()
         self.behind: dict[ir.Value, Grid] = {}
         self.integers: dict[ir.Value, ir.Value] = {}
@@ -124,10 +125,16 @@ class _Pairs:
         producer = value.producer()
         placed = producer is not None and producer.graph is self.graph
         anchor = producer if producer is not None and placed else self.graph[0]
-        q = add_node(anchor, "QuantizeLinear", [value, scale, zero], f"{value.name}_quantized", after=placed)
-        dq = add_node(q, "DequantizeLinear", [q.outputs[0], scale, zero], f"{value.name}_dequantized", after=True)
-        self.made |= {q, dq}
-        self.behind[dq.outputs[0]], self.integers[dq.outputs[0]] = grid, q.outputs[0]
+        if producer in self.gates:
+            read = anchor.inputs[0]
+            assert read is not None
+            integers = add_hard_gate(anchor, self.integers[read], self.behind[read])
+        else:
+            anchor = add_node(anchor, "QuantizeLinear", [value, scale, zero], f"{value.name}_quantized", after=placed)
+            integers = anchor.outputs[0]
+        dq = add_node(anchor, "DequantizeLinear", [integers, scale, zero], f"{value.name}_dequantized", after=True)
+        self.made |= {anchor, dq}
+        self.behind[dq.outputs[0]], self.integers[dq.outputs[0]] = grid, integers
         dq.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
         return dq.outputs[0]
 

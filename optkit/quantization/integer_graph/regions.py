@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from optkit.quantization.fidelity.output_forms import RESHAPING
 from optkit.quantization.graphs import all_graphs
+from optkit.quantization.integer_graph.hard_gates import can_be_integer, is_hard_gate
 from optkit.quantization.integer_graph.insert_static import activation_inputs, outputs_of
 from optkit.quantization.operators import ELEMENTWISE, activation_after, is_standard, moves
 
@@ -53,8 +54,10 @@ def _computes(node: ir.Node) -> bool:
 
 def _joinable(node: ir.Node) -> bool:
     floats = [*activation_inputs(node), *node.outputs]
-    if node.op_type == "Softmax" or (node.op_type == "Sigmoid" and _is_answer(node)):
+    if node.op_type == "Softmax" or (node.op_type in ("Sigmoid", "HardSigmoid") and _is_answer(node)):
         return False  # 256 levels are few for probabilities: examples would score alike
+    if node.op_type == "HardSigmoid" and not (is_hard_gate(node) and can_be_integer(node)):
+        return False
     return (len(node.outputs) == 1 or moves(node)) and all(v.dtype == ir.DataType.FLOAT for v in floats)
 
 

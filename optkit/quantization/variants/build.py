@@ -13,6 +13,7 @@ from optkit.quantization.channels.divide import divide_inputs
 from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes, prune_unused, share_names
 from optkit.quantization.integer_graph.clip_grids import within_clips
 from optkit.quantization.integer_graph.compress import compress_tables, compress_weights, compressible, stored_form
+from optkit.quantization.integer_graph.hard_gates import with_hard_gates
 from optkit.quantization.integer_graph.insert_dynamic import insert_dynamic
 from optkit.quantization.integer_graph.insert_recurrent import WEIGHTS, correct_gates, insert_recurrent
 from optkit.quantization.integer_graph.insert_static import insert_static, output_of
@@ -129,8 +130,9 @@ def _along(scale: Array, axis: int, rank: int) -> Array:
 
 
 def shared_grids(model: ir.Model, names: Iterable[str], grids: Mapping[str, Grid]) -> dict[str, Grid]:
-    """Grids in which what a moving node writes has the grid of what it reads."""
-    chosen, result = set(names), dict(grids)
+    """Grids in which what a moving node writes has the grid of what it reads, and gates find theirs."""
+    chosen = set(names)
+    result = with_hard_gates(model, chosen, grids)
     for node in (n for g in all_graphs(model) for n in g):
         if node.name in chosen and moves(node) and str(node.inputs[0].name) in result:  # type: ignore[union-attr]
             result |= {str(v.name): result[str(node.inputs[0].name)] for v in node.outputs}  # type: ignore[union-attr]

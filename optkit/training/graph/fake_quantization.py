@@ -80,6 +80,10 @@ class Scale:
         change = with_gradient_of(self.change.detach(), self.change, 1 / math.sqrt(numbers * 127))
         return self.start * (change if self.grows else change.clamp(max=0)).exp()
 
+    def hold(self) -> None:
+        """Learn no more."""
+        self.change = None
+
     def tensors(self) -> "dict[str, Parameter]":
         """All that it holds, by name."""
         return {"scale": self.start} | ({} if self.change is None else {"change": self.change})

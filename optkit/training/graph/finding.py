@@ -10,7 +10,7 @@ from optkit.errors import ModelError
 from optkit.quantization.graphs import constant_array, constant_tensor
 from optkit.quantization.operators import WEIGHTED, is_standard, moves
 from optkit.training.graph.fake_quantization import Scale
-from optkit.training.graph.quantizers import Activation, Bias, Weight
+from optkit.training.graph.quantizers import Activation, Bias, Gate, Weight
 
 RANGES = {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}
 
@@ -23,6 +23,10 @@ class Quantizers:
     """QuantizeLinear → what rounds there."""
     passing: dict[ir.Node, Activation] = field(default_factory=dict)
     """Nodes that leave rounded numbers as they are: DequantizeLinear, and a QuantizeLinear behind what only moves rounded numbers."""
+    gates: dict[ir.Node, Gate] = field(default_factory=dict)
+    """DequantizeLinear → the gate that it stands for, with the Clip before it."""
+    cut: set[ir.Node] = field(default_factory=set)
+    """Those Clips."""
     weights: dict[ir.Node, Weight] = field(default_factory=dict)
     biases: dict[ir.Node, Bias] = field(default_factory=dict)
 
@@ -68,12 +72,32 @@ def _take_quantize(found: Quantizers, node: ir.Node, learned: bool) -> None:
 
 
 def _take_dequantize(found: Quantizers, node: ir.Node) -> None:
+    if _take_gate(found, node):
+        return
     maker = _behind_moves(node.inputs[0])
     part = None if maker is None else found.activations.get(maker) or found.passing.get(maker)
     if part is None or not _same_grid(node, maker):
         what = f"node {node.name!r} (DequantizeLinear) reads integers that no QuantizeLinear of the same scale and zero point made"
         raise ModelError(what, hint="give the float model, or one that quantize_static made")
     found.passing[node] = part
+
+
+def _take_gate(found: Quantizers, node: ir.Node) -> bool:
+    """Whether a node reads integers, cut off or not, on another grid than the one that they were made for: then it is a gate."""
+    maker = node.inputs[0].producer() if node.inputs[0] is not None else None
+    clip = maker if maker is not None and maker.op_type == "Clip" and is_standard(maker) else None
+    maker = clip.inputs[0].producer() if clip is not None and clip.inputs[0] is not None else maker
+    part = found.activations.get(maker) if maker is not None else None
+    if maker is None or part is None:
+        return False
+    (_, zero), (scale, its_zero) = _grid(maker), _grid(node)
+    if its_zero >= zero:  # the gate is above zero where what it reads is zero
+        return False
+    ends = [constant_array(v) for v in clip.inputs[1:]] if clip is not None else []
+    low, high = (int(end) if end is not None else limit for end, limit in zip([*ends, None, None], RANGES[zero.dtype.name], strict=False))
+    found.gates[node] = Gate(part, low - int(zero), high - int(zero), float(scale.reshape(())), int(its_zero) - int(zero))
+    found.cut |= {clip} if clip is not None else set()
+    return True
 
 
 def _behind_moves(value: ir.Value | None) -> ir.Node | None:

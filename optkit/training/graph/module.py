@@ -99,7 +99,9 @@ class Graph:
             return _Step(node, part, ())
         if (rounding := parts.activations.get(node)) is not None:
             return _Step(node, rounding, inputs[:1])
-        if node in parts.passing:
+        if (gate := parts.gates.get(node)) is not None:
+            return _Step(node, gate, inputs[:1])
+        if node in parts.passing or node in parts.cut:
             return _Step(node, _the_same, inputs[:1])
         attributes, operator = attributes_of(node), OPERATORS[node.op_type]
         return _Step(node, lambda *given: operator(attributes, *given), inputs)

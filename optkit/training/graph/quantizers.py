@@ -31,6 +31,22 @@ class Activation:
         return self.scale.tensors()
 
 
+class Gate:
+    """A DequantizeLinear that reads integers on a grid which they were not made for, cut off by a Clip before: a HardSigmoid in integers.
+
+    `low` and `high` are the ends of the Clip, and integers count from the zero point of the `source`, as its own do; `shift` is from
+    there to the zero point of the gate. Both grids belong together, so the scale of the source does not learn.
+    """
+
+    def __init__(self, source: Activation, low: int, high: int, scale: float, shift: int) -> None:
+        source.scale.hold()
+        self.source, self.low, self.high, self.scale, self.shift = source, float(low), float(high), scale, float(shift)
+
+    def __call__(self, x: "Tensor") -> "Tensor":
+        steps = x / self.source.scale()
+        return (steps.clamp(self.low, self.high) - self.shift) * self.scale
+
+
 class Weight:
     """The float weight behind the int8 weight of a Conv, Gemm or MatMul. With `portable`, products fit 16 bits in pairs."""
 
