@@ -60,7 +60,7 @@ class BenchReport:
     loadgen: bool = False
     """MLCommons' LoadGen sent the queries."""
     interrupted: bool = False
-    """Ctrl-C ended it: scenarios that were not reached, or not done, are not there."""
+    """Ctrl-C ended it: scenarios and batch sizes that were not reached are not there."""
 
 
 def bench(
@@ -79,7 +79,7 @@ def bench(
 
     `price` is that of the machine for an hour, in any currency; throughput then becomes the cost of a million inferences.
     With `loadgen`, MLCommons' LoadGen sends the queries and keeps the time, one model after the other.
-    Ctrl-C ends it, with the scenarios done by then, if there are any.
+    Ctrl-C ends it, with what was measured by then, if that is anything.
     Raises UsageError, ModelError or DataError, and MissingLibrary where LoadGen is wanted and not there.
     """
     from optkit.bench._candidates import candidates
@@ -89,24 +89,27 @@ def bench(
 
     traffic = traffic or Traffic()
     results: list[Benched] = []
-    interrupted = False
+    stopped: list[bool] = []
     for device, count, word in product(devices, threads, scenarios):
         try:
             scenario: Scenario = LoadGenerator(word) if loadgen else load("scenarios", word)()
             ready = candidates(models, examples, device, count, traffic, streaming=word == "streaming")
             told = _told(progress, f"{word} on {device}, {count} threads")
-            for model, candidate, outcome in zip(models, ready, scenario.run(ready, traffic, told), strict=True):
+            for model, candidate, outcome in zip(
+                models, ready, scenario.run(ready, traffic, told, lambda: stopped.append(True)), strict=True
+            ):
                 priced = replace(outcome, figures=(*outcome.figures, *_cost(outcome.figures, price)))
                 results.append(Benched(candidate.name, model.digest, word, device, count, priced))
         except KeyboardInterrupt:
             if not results:
                 raise
-            interrupted = True
+            stopped.append(True)
+        if stopped:
             break
     created = datetime.now(UTC).isoformat(timespec="seconds")
     names = distinguishing_names([model.path for model in models])
     files = tuple(Stored(name, model_size(each.path), compressed_size(each.path)) for name, each in zip(names, models, strict=True))
-    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price, files, loadgen, interrupted)
+    return BenchReport(SCHEMA, created, detect_machine(), traffic, examples.source, tuple(results), price, files, loadgen, bool(stopped))
 
 
 def _cost(figures: Sequence[Figure], price: float | None) -> Sequence[Figure]:

@@ -64,7 +64,7 @@ def command(models: tuple[Path, ...], as_json: bool, quiet: bool, verbose: bool,
     if report.interrupted:
         from optkit.commands._boundary import INTERRUPTED
 
-        click.echo("interrupted: scenarios that were not done by then are left out", err=True)
+        click.echo("interrupted: what was not measured by then is left out", err=True)
         return INTERRUPTED
     return 0
 

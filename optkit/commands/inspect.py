@@ -80,6 +80,7 @@ def _inspect(
 ) -> "tuple[Inspection, Mapping[str, Any] | None]":
     from dataclasses import replace
 
+    from optkit.commands._progress import progress_display
     from optkit.datasets import read_examples
     from optkit.errors import ModelError, UsageError
     from optkit.formats import format_of
@@ -94,10 +95,14 @@ def _inspect(
     if run_on is None:
         return found, feed
     if examples is not None:
-        return replace(found, profile=profile_model(model, examples, *run_on, fastest=fastest)), feed
+        with progress_display() as progress:
+            progress("a profile of the model", 0, 0)
+            return replace(found, profile=profile_model(model, examples, *run_on, fastest=fastest)), feed
     made_up = made_up_examples(found.inputs, found.work.sizes)
     try:
-        return replace(found, profile=profile_model(model, made_up, *run_on, fastest=fastest)), feed
+        with progress_display() as progress:
+            progress("a profile of the model", 0, 0)
+            return replace(found, profile=profile_model(model, made_up, *run_on, fastest=fastest)), feed
     except ModelError as error:
         hint = "its inputs were made up; give real ones with --data, or other sizes with --shape"
         raise ModelError(error.what, where=error.where, hint=hint) from error

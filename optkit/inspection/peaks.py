@@ -117,7 +117,7 @@ def _model(nodes: list[Any], taken: int, shape: tuple[int, ...], given: int, con
 
 
 def _noise(shape: tuple[int, ...], dtype: Any) -> Array:
-    return (np.random.default_rng(0).standard_normal(shape, np.float32) * 0.05).astype(dtype)
+    return ((np.random.default_rng(0).random(shape, np.float32) - 0.5) * 0.1).astype(dtype)
 
 
 def _integers(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -66,6 +66,11 @@ class Traffic:
 class Scenario(Protocol):
     """Sends queries to models and says what they came to."""
 
-    def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
-        """One outcome for each model. Raises UsageError where something is not said that it needs."""
+    def run(
+        self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
+    ) -> list[Outcome]:
+        """One outcome for each model. Raises UsageError where something is not said that it needs.
+
+        Where somebody wants to hear of Ctrl-C by `interrupted`, what was measured by then is returned, if it says something by itself.
+        """
         ...

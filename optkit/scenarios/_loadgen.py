@@ -47,7 +47,9 @@ class LoadGenerator:
         self.word = word
         self.loadgen = need("loadgen", "--loadgen")
 
-    def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
+    def run(
+        self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
+    ) -> list[Outcome]:
         if self.word == "server" and traffic.slo is None:
             raise UsageError("the scenario server needs to know what is in time", hint="--slo 50ms")
         found = []

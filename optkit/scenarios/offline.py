@@ -1,6 +1,6 @@
 """Everything is there at once: how many examples a second, and with which batch size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,19 +23,34 @@ class Offline:
     All models are timed in turns at each size. A round's throughput counts all of its time; the interval is that of the median round.
     """
 
-    def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
+    def run(
+        self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
+    ) -> list[Outcome]:
         found: list[dict[int, _Batch]] = [{} for _ in models]
+        stopped: list[bool] = []
+        stop = None if interrupted is None else lambda: stopped.append(True)
         for batch in traffic.batches:
             taking = [i for i, model in enumerate(models) if batch in model.batches]
             if not taking:
                 continue
             lanes = [Here(models[i].opener(batch)) for i in taking]
             cpu = CpuTime(lanes, progress)
-            times = time_rounds(lanes, seconds=traffic.seconds * len(taking), seed=traffic.seed, progress=cpu)
+            seconds = traffic.seconds * len(taking)
+            try:
+                times = time_rounds(lanes, seconds=seconds, seed=traffic.seed, progress=cpu, interrupted=stop)
+            except KeyboardInterrupt:  # before its first round
+                if stop is None or not any(found):
+                    raise
+                stop()
+                break
             for i, rounds, spent in zip(taking, times, cpu.per_query(times), strict=True):
                 rates = np.array([batch * len(each) / each.sum() for each in rounds])
                 found[i][batch] = _Batch(median_interval(rates), median_interval(np.array(spent) / batch), len(rates))
-        return [_outcome(each, traffic.batches) for each in found]
+            if stopped:
+                break
+        if stopped and interrupted is not None:
+            interrupted()
+        return [_outcome(each, () if stopped else traffic.batches) for each in found]
 
 
 @dataclass(frozen=True)

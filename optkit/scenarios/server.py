@@ -62,7 +62,9 @@ class Server:
     long run, since the luckiest of several rhythms would promise too much. The models take turns try by try.
     """
 
-    def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
+    def run(
+        self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
+    ) -> list[Outcome]:
         if traffic.slo is None:
             raise UsageError("the scenario server needs to know what is in time", hint="--slo 50ms")
         going = {place: self._tries(model, traffic, traffic.slo, progress) for place, model in enumerate(models)}
@@ -97,7 +99,7 @@ class Server:
             return
         rhythm = typical_rhythm(times, queue, slo, rate, wanted, dice)
         for number in range(TRIES):
-            progress(f"{model.name}: {rate:.4g} queries a second", number, TRIES)
+            progress(f"{model.name}: {_shown(rate)} queries a second", number, TRIES)
             waits = _serve(run, queue, rhythm / rate)
             if float((waits > slo).mean()) <= 1 - IN_TIME:
                 held, best = rate, waits
@@ -108,7 +110,7 @@ class Server:
                 break
             rate = rate * LOWER if held == 0 else min(held * RAISE, (held + failed) / 2, most)
         if best is None:
-            yield Outcome((), (f"no rate that was tried held, down to {rate / LOWER:.4g} a second: the machine may be busy",))
+            yield Outcome((), (f"no rate that was tried held, down to {_shown(rate / LOWER)} a second: the machine may be busy",))
         else:
             yield _outcome(held, best, slo)
 
@@ -205,3 +207,7 @@ def typical_rhythm(times: Mapping[int, Array], queue: Queue, slo: float, rate: f
         late = float((_simulated(times, queue, trace / rate, dice) > slo).mean())
         found.append((late > allowed, abs(late - allowed), trace))
     return min(found, key=lambda each: each[:2])[-1]
+
+
+def _shown(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"

@@ -1,6 +1,6 @@
 """One query after the other, each with the smallest batch asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,11 +20,13 @@ class SingleStream:
     All models are timed in turns. Intervals lie between order statistics.
     """
 
-    def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
+    def run(
+        self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
+    ) -> list[Outcome]:
         batch = min(traffic.batches)
         lanes = [Here(model.opener(batch)) for model in models]
         cpu = CpuTime(lanes, progress)
-        times = time_rounds(lanes, seconds=traffic.seconds * len(models), seed=traffic.seed, progress=cpu)
+        times = time_rounds(lanes, seconds=traffic.seconds * len(models), seed=traffic.seed, progress=cpu, interrupted=interrupted)
         return [_outcome(np.concatenate(each), spent, batch) for each, spent in zip(times, cpu.per_query(times), strict=True)]
 
 

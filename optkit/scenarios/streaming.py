@@ -1,6 +1,6 @@
 """A signal that comes chunk by chunk, to a model that remembers: is it fast enough to keep up?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,7 +19,9 @@ class Streaming:
     at a time.
     """
 
-    def run(self, models: Sequence[Candidate], traffic: Traffic, progress: Progress) -> list[Outcome]:
+    def run(
+        self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
+    ) -> list[Outcome]:
         if traffic.chunk is None:
             raise UsageError("the scenario streaming needs to know how long a chunk lasts", hint="--chunk 32ms")
         lanes = [Here(model.opener(1)) for model in models]
