@@ -18,6 +18,7 @@ from optkit.pruning.graph.moments import LARGEST, Moments, gather_moments
 from optkit.pruning.graph.refit import bias_of
 from optkit.pruning.graph.rows import columns_of, weight_from_rows, weight_rows
 from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.portions import portions
 from optkit.quantization.calibration.watched import open_watched
 from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import constant_array
@@ -43,7 +44,7 @@ def find_readers(
     wanted = {name for family in groups.families for name in family.consumers}
     nodes = [n for n in model.graph if n.name in wanted and columns_count(n) <= LARGEST]
     readers: dict[str, Reader] = {}
-    for portion in _portions(nodes):
+    for portion in portions(nodes, _moment_bytes, BYTES_AT_ONCE):
         found = gather_moments(model, portion, examples, threads=threads, progress=progress, limit=limit)
         for node in portion:
             weight, moments = constant_array(node.inputs[1]), found.get(str(node.name))
@@ -146,14 +147,5 @@ def _noise(
     return float(10 ** (-sqnr / 10)) if np.isfinite(sqnr) else np.inf
 
 
-def _portions(nodes: Sequence[ir.Node]) -> list[list[ir.Node]]:
-    portions: list[list[ir.Node]] = [[]]
-    used = 0
-    for node in nodes:
-        size = 16 * columns_count(node) ** 2
-        if portions[-1] and used + size > BYTES_AT_ONCE:
-            portions.append([])
-            used = 0
-        portions[-1].append(node)
-        used += size
-    return [p for p in portions if p]
+def _moment_bytes(node: ir.Node) -> int:
+    return 16 * columns_count(node) ** 2

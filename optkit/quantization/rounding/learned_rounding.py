@@ -18,6 +18,7 @@ from optkit.progress import Progress
 from optkit.quantization.affine import Grid, quantize_weight
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.patch_moments import Moments, as_rows, largest_patch, patch_moments
+from optkit.quantization.calibration.portions import portions
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.saturation import LARGEST_PAIR, fit_pairs, has_pairs
@@ -63,7 +64,7 @@ def round_weights(
     """
     chosen = [n for n in nodes if largest_patch(n) <= LARGEST_INPUT]
     found: dict[str, Rounded] = {}
-    for part in _portions(chosen):
+    for part in portions(chosen, _moment_bytes, BYTES_AT_ONCE):
         moments = patch_moments(model, part, examples, threads=threads, progress=progress, limit=limit)
         for node in part:
             weight, seen = constant_array(node.inputs[1]), moments.get(str(node.name))
@@ -196,15 +197,5 @@ def _spread(moments: Array) -> Array:
     return np.asarray(dtrtri(lower, lower=1)[0][::-1, ::-1])[None]
 
 
-def _portions(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
-    """Runs over the examples: layers whose moments fit in memory together."""
-    portions: list[list[ir.Node]] = [[]]
-    used = 0
-    for node in nodes:
-        size = 4 * largest_patch(node) ** 2 * int(attribute(node, "group", 1) if node.op_type == "Conv" else 1)
-        if portions[-1] and used + size > BYTES_AT_ONCE:
-            portions.append([])
-            used = 0
-        portions[-1].append(node)
-        used += size
-    return [p for p in portions if p]
+def _moment_bytes(node: ir.Node) -> int:
+    return 4 * largest_patch(node) ** 2 * int(attribute(node, "group", 1) if node.op_type == "Conv" else 1)

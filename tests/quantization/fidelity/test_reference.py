@@ -79,8 +79,8 @@ def test_the_same_answers_are_as_good_as_it_gets() -> None:
 def test_half_precision_does_not_overflow_where_noise_is_summed() -> None:
     truth = [{"y": (1000 * draw(2, 300, seed=i)).astype(np.float16)} for i in range(4)]
     found = [{"y": (a["y"] * np.float16(1.1))} for a in truth]
-    wide = [[{"y": each["y"].astype(np.float32)} for each in answers] for answers in (truth, found)]
-    assert held(PLAIN, truth, found) == held(PLAIN, *wide)
+    wide_truth, wide_found = ([{"y": each["y"].astype(np.float32)} for each in answers] for answers in (truth, found))
+    assert held(PLAIN, truth, found) == held(PLAIN, wide_truth, wide_found)
 
 
 def test_the_worst_output_counts() -> None:
