@@ -44,7 +44,7 @@ def silent(what: str, done: int, total: int) -> None:
 @pytest.mark.parametrize("scenario", [SingleStream(), Offline()])
 def test_rounds_done_by_then_count(scenario: Scenario) -> None:
     told: list[str] = []
-    traffic = Traffic(seconds=0.3, batches=(1, 8))
+    traffic = Traffic(seconds=3.0, batches=(1, 8))
     (found,) = scenario.run([candidate(Interrupted(lambda _, call: call == 100))], traffic, silent, lambda: told.append("stopped"))
     assert told == ["stopped"]
     rates = {each.name: each.value for each in found.figures}
@@ -67,4 +67,4 @@ def test_batch_sizes_done_by_then_count_where_the_next_one_has_just_begun() -> N
 def test_where_nothing_was_measured_yet_or_nobody_hears_of_it_it_ends_as_it_always_does(scenario: Scenario, hears: bool) -> None:
     model = candidate(Interrupted(lambda _, call: call == (1 if hears else 100)))
     with pytest.raises(KeyboardInterrupt):
-        scenario.run([model], Traffic(seconds=0.3), silent, (lambda: None) if hears else None)
+        scenario.run([model], Traffic(seconds=3.0), silent, (lambda: None) if hears else None)
