@@ -54,11 +54,9 @@ def looping(path: Path, work: int, start: int) -> Artifact:
         helper.make_node("ReduceMean", ["end"], ["mean"], keepdims=0),
         helper.make_node("Add", ["mean", "float"], ["y"]),
     ]
-    ports = [
-        [helper.make_tensor_value_info("times", TensorProto.INT64, [1, 1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
-    ]
-    graph = helper.make_graph(nodes, "looping", *ports, [weights, first, zero])
+    inputs = [helper.make_tensor_value_info("times", TensorProto.INT64, [1, 1])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])]
+    graph = helper.make_graph(nodes, "looping", inputs, outputs, [weights, first, zero])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return read_artifact(path)
 
