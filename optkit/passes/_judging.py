@@ -37,10 +37,12 @@ def learned_and_judged(source: Artifact, job: Job, samples: int, judged: int = H
 
 
 def split(examples: Examples, samples: int, judged: int = HELD_OUT) -> tuple[Examples, Examples]:
-    """Examples to calibrate on and others to judge on, held-out ones first; where there are few, all serve for both."""
-    if len(examples) < ENOUGH_TO_SPLIT:
-        return examples.spread(samples), examples.spread(judged)
-    held_out = np.linspace(0, len(examples) - 1, HELD_OUT).round().astype(np.int64)
+    """Examples to calibrate on and others to judge on, held-out ones first; where there are few, all serve for both.
+
+    The first judged ones are from all over, since of a slow model no more are looked at.
+    """
+    held_out = np.linspace(0, len(examples) - 1, min(HELD_OUT, len(examples))).round().astype(np.int64)
     rest = np.setdiff1d(np.arange(len(examples)), held_out)
     more = rest[np.linspace(0, len(rest) - 1, max(0, min(judged - HELD_OUT, len(rest)))).round().astype(np.int64)]
-    return examples.take(rest).spread(samples), examples.take(np.concatenate([held_out, more]))
+    learned = examples if len(examples) < ENOUGH_TO_SPLIT else examples.take(rest)
+    return learned.spread(samples), examples.take(np.concatenate([held_out, more]))

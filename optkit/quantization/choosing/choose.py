@@ -1,12 +1,14 @@
 """Pick the variant that pays: fastest among those faithful enough, measured; storage alone where computing in integers does not pay."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.errors import DataError, NothingPaid
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.choosing.alike_channels import try_alike_channels
@@ -19,6 +21,7 @@ from optkit.quantization.choosing.remarks import of_result, of_simplifying
 from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate, find_outliers
 from optkit.quantization.variants.candidates import candidates
+from optkit.quantization.variants.race import judged_feeds
 from optkit.quantization.variants.treatment import count_ways
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
@@ -58,7 +61,7 @@ def choose(
     `made_up` ones. Fidelity and time are judged on `judging`. Raises NothingPaid, with the reason, when no variant pays.
     """
     refuse_hopeless(model)
-    feeds = list(full_feeds(open_session(original, setting.device, setting.threads), judging))
+    feeds = _judged_on(original, judging, setting)
     prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
     treatments = candidates(
         prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable, outliers_known=made_up is not None
@@ -94,6 +97,11 @@ def choose(
         seen = of_result(bench, best, target, wishes, calibrated=calibration is not None)
         remarks = (*prepared.remarks, *learned.remarks, *seen, *of_simplifying(best, trials, widened=prepared.widened))
         return Choice(best, tuple(trials), remarks, bench.failures, used, ways, prepared.widened)
+
+
+def _judged_on(original: Path, judging: Feeds, setting: Setting) -> list[Mapping[str, Array]]:
+    session = open_session(original, setting.device, setting.threads)
+    return judged_feeds(session, list(full_feeds(session, judging)), setting.device, setting.threads)
 
 
 def _looked_at_again(bench: Bench, trials: list[Trial], wishes: Wishes) -> list[Trial]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from optkit.runtimes import Session, open_session
-from optkit.runtimes.clocks import Clock
+from optkit.runtimes.clocks import Clock, timed_block
 from optkit.runtimes.lanes import Calls, Here, Opener, opener
 from optkit.runtimes.rounds import time_rounds
 from optkit.runtimes.typical import Typical, Wanted, typical
@@ -17,6 +17,8 @@ from optkit.stats.ratio import ratio_of_medians
 
 Feed = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
+JUDGED_SECONDS = 5.0
+LEAST_JUDGED = 16
 RACED = Wanted(alike=4, least=5, most=48, seconds=0.02)
 
 
@@ -40,6 +42,15 @@ def race(
 def raced_feeds(session: Session, feeds: Sequence[Feed], device: str, threads: int) -> Typical:
     """Inputs for races, such that their total is that of all `feeds`, which the session has answered before."""
     return typical(session.run, feeds, RACED, _clock(device, threads))
+
+
+def judged_feeds(session: Session, feeds: Sequence[Feed], device: str, threads: int) -> list[Feed]:
+    """The first of `feeds`, as many as the session answers in a few seconds, since every variant answers them all; 16 in any case."""
+    if len(feeds) <= LEAST_JUDGED:
+        return list(feeds)
+    session.run(feeds[0])  # a first call takes longer
+    longest = max(float(timed_block(partial(session.run, feed), 1, _clock(device, threads))[0]) for feed in feeds[:2])
+    return list(feeds[: max(LEAST_JUDGED, int(JUDGED_SECONDS / max(longest, 1e-9)))])
 
 
 def all_at_once(opened: Callable[[], Session], feeds: Sequence[Feed]) -> Opener:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from optkit.quantization.variants import race as racing
-from optkit.quantization.variants.race import race, raced_feeds
+from optkit.quantization.variants.race import judged_feeds, race, raced_feeds
 from optkit.runtimes import clocks
 from optkit.runtimes import typical as picking
 from optkit.runtimes.typical import Typical
@@ -100,3 +100,12 @@ def test_inputs_that_take_alike_are_raced_one_by_one(opened: Callable[[str], Mod
     assert mix.alike
     assert len(mix.feeds) == racing.RACED.alike
     assert ratios(mix)[1] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("length", "judged"), [(10, 40), (2 * 10**5, 25), (10**6, 16), (10**8, 16)])
+def test_of_what_takes_long_fewer_inputs_are_judged(opened: Callable[[str], Any], length: int, judged: int) -> None:
+    """As many of the first as take five seconds, a microsecond for each unit of length, but sixteen in any case."""
+    feeds = [{"length": np.array(length), "place": np.array(place)} for place in range(40)]
+    found = judged_feeds(opened("original"), feeds, "cpu", 1)
+    assert [int(feed["place"]) for feed in found] == list(range(judged))
+    assert judged_feeds(opened("original"), feeds[:5], "cpu", 1) == feeds[:5]
