@@ -1,9 +1,11 @@
 """What a model gained and what it cost: read examples, measure side by side, compare, judge, report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from optkit.artifact import Artifact
 from optkit.baseline import against, read_baseline, stored_metrics
@@ -21,7 +23,7 @@ from optkit.measure.names import distinguishing_names
 from optkit.progress import Progress, silent
 from optkit.registry import suggestion
 from optkit.report import SCHEMA, DataUsed, Report
-from optkit.samples import FALL_BACKS
+from optkit.samples import FALL_BACKS, kind_of
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
@@ -89,7 +91,7 @@ def prove(
         progress=progress,
     )
     found = sliced(compare_all(measurements, seed), measurements, slices, seed)
-    comparisons = tuple(_with_doubts(each, examples, precision) for each in found)
+    comparisons = tuple(_with_doubts(each, examples, wanted, precision) for each in found)
     more["audits"] = () if was_interrupted(measurements) else _audits(measurements, examples, progress)
     report = _report(title or _title(measurements), measurements, comparisons, limits if stored is None else None, examples, more)
     return report if stored is None else against(report, stored, limits, seed)
@@ -239,18 +241,35 @@ def slices_by(by: Sequence[str], examples: "Examples", metrics: "Sequence[Metric
     return found
 
 
-def _with_doubts(comparison: Comparison, examples: "Examples", precision: float | None) -> Comparison:
+def _with_doubts(comparison: Comparison, examples: "Examples", metrics: "Sequence[Metric] | None", precision: float | None) -> Comparison:
     if precision is not None:
         comparison = with_precision_wished(comparison, precision)
+    if metrics is None:
+        comparison = replace(comparison, warnings=(*_unused_labels(comparison, examples), *comparison.warnings))
     if not examples.synthetic:
         return comparison
     made_up = Warned("the inputs are made up: answers say how alike the models are, not how right", "give --data with labels for accuracy")
     return replace(comparison, warnings=(made_up, *comparison.warnings))
 
 
+def _unused_labels(comparison: Comparison, examples: "Examples") -> Iterator[Warned]:
+    """Who gives labels expects a score; where none was taken they are told why."""
+    labels = examples.labels
+    if labels is None or any(kind_of(delta.metric) == "accuracy" for delta in comparison.deltas):
+        return
+    broken = np.isnan(labels).reshape(len(labels), -1).any(axis=1) if labels.dtype.kind == "f" else np.zeros(1, bool)
+    if broken.any():
+        what = f"the labels were not used: that of example {int(broken.argmax())} is NaN"
+        yield Warned(what, "take such examples out, or mend their labels")
+    else:
+        form = f"{'text' if labels.dtype.kind in 'OUS' else labels.dtype.name} {list(labels.shape)}"
+        yield Warned(f"the labels ({form}) were not used: they fit no metric that is chosen by itself", "name one with --metric")
+
+
 def origin_of(examples: "Examples") -> str:
     if examples.synthetic:
         return f"{len(examples):,} made-up examples"
-    grouped = f" in {len(set(examples.groups.tolist())):,} groups" if examples.groups is not None else ""
+    groups = 0 if examples.groups is None else len(set(examples.groups.tolist()))
+    grouped = f" in {groups:,} {'group' if groups == 1 else 'groups'}" if groups else ""
     labels = "with labels" if examples.labels is not None else "without labels"
     return f"{len(examples):,} examples{grouped} of {examples.source}, {labels}"

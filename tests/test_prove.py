@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -110,3 +111,18 @@ def test_the_data_wanted_can_be_copied_from_the_hint() -> None:
     wanted = data_wanted(ports)
     assert "input.ids: int64 [N, length]; x: float32 [N, 3, ?]" in wanted
     assert "np.savez('data.npz', **{'input.ids': …}, x=…, labels=…)" in wanted
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (np.array(["cat", "dog", "cow"] * 20), "the labels (text [60]) were not used: they fit no metric that is chosen by itself"),
+        (np.r_[0.0, 1.0, np.nan, np.ones(57)], "the labels were not used: that of example 2 is NaN"),
+        (np.arange(60) % 3, None),
+        (None, None),
+    ],
+)
+def test_labels_that_no_score_was_taken_of_are_told_of(models: list[Artifact], labels: Any, told: str | None) -> None:
+    report = prove(models, Examples("made here", {"x": X}, labels=labels), seconds=0.01)
+    found = [warned.what for warned in report.comparisons[0].warnings if "labels" in warned.what]
+    assert found == ([] if told is None else [told])

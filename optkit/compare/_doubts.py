@@ -81,7 +81,8 @@ def _scores(name: str, deltas: Sequence[Delta]) -> Iterator[Warned]:
         half = (delta.high - delta.low) / 2
         if delta.before and not isnan(half) and half > WIDE:
             enough = f"about {rounded_up(_wanted(delta, half)):,} {units} would give ±1%" if isfinite(half) else "give more of them"
-            yield Warned(f"{delta.n:,} {units} are few: {delta.metric} of {name} is known to {_plus_minus(half)} only", enough)
+            few = f"{delta.n:,} {units} are few" if delta.n > 1 else f"one {units.removesuffix('s')} is too few"
+            yield Warned(f"{few}: {delta.metric} of {name} is known to {_plus_minus(half)} only", enough)
 
 
 def _wanted(delta: Delta, half: float) -> float:

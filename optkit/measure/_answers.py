@@ -1,6 +1,6 @@
 """Every model's answers to every example, scored batch by batch; no answer is kept longer than it takes to score it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -143,11 +143,28 @@ def score_all(
     fixed = any(map(is_fixed, sessions))
     for rows, feed in batches_of(examples, batch, fixed):
         count = rows.stop - rows.start
-        answers = [session.run(fitted(feed, session.inputs)) for session in sessions]
+        answers = [_answer_of(session, name, feed) for session, name in zip(sessions, names, strict=True)]
         scoring.add(rows, [_rows_of(answer, examples.whole, count, fixed) for answer in answers])
         if rows.stop * 100 // len(examples) > rows.start * 100 // len(examples):
             progress("answers", rows.stop, len(examples))
     return scoring.samples()
+
+
+def _answer_of(session: Session, name: str, feed: Answer) -> Answer:
+    """Inputs of models that are compared go by their names; what a model wants and the others do not is said so."""
+    try:
+        return session.run(fitted(feed, session.inputs))
+    except DataError as error:
+        missing = [port.name for port in session.inputs if port.name not in feed]
+        if not missing:
+            raise
+        what = f"it wants {_named(missing)}, and the data has {_named(feed)}"
+        hint = "models are compared on the same inputs, by name: export this one with the names that the first one has"
+        raise DataError(what, where=name, hint=hint) from error
+
+
+def _named(inputs: Iterable[str]) -> str:
+    return ", ".join(map(repr, inputs))
 
 
 def _rows_of(answer: Answer, whole: bool, count: int, filled: bool) -> Answer:

@@ -9,6 +9,7 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.runtimes import Port, Session
+from optkit.runtimes.clocks import Clock
 from optkit.runtimes.rounds import SHORTEST_BLOCK
 from optkit.runtimes.typical import EXAMINED, Typical, Wanted, typical
 
@@ -56,7 +57,7 @@ def timed_feeds(examples: Examples, batch: int, most: int = TIMED) -> list[Feed]
     return list(examples.take(rows).feeds(batch))
 
 
-def typical_feeds(session: Session, examples: Examples, batch: int, seconds: float) -> Typical:
+def typical_feeds(session: Session, examples: Examples, batch: int, seconds: float, clock: Clock = "wall") -> Typical:
     """The feeds to time: where the model takes longer for some examples than for others, in such a mix as the examples have.
 
     `seconds` are for timing.
@@ -68,7 +69,7 @@ def typical_feeds(session: Session, examples: Examples, batch: int, seconds: flo
 
     answer(feeds[0])  # what the first call of this size allocates is no time of its feed
     most = int(np.clip(SHARE * seconds / SHORTEST_BLOCK, FEWEST_MIXED, MOST_MIXED))  # each is timed for a block in every round
-    found = typical(answer, feeds, Wanted(TIMED, FEWEST_MIXED, most, SHARE * seconds))
+    found = typical(answer, feeds, Wanted(TIMED, FEWEST_MIXED, most, SHARE * seconds), clock)
     return replace(found, feeds=tuple(timed_feeds(examples, batch))) if found.alike else found
 
 

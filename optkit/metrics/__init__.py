@@ -15,6 +15,8 @@ from optkit.stats.summaries import Additive, make_summary
 
 __all__ = ["Array", "Metric", "SetMetric", "default_metrics", "fidelity_metrics", "find_metric", "is_metric"]
 
+TEXT = "OUS"
+"""Kinds of arrays that hold text."""
 SYNONYMS = {
     "accuracy": "top1",
     "acc": "top1",
@@ -130,15 +132,19 @@ def default_metrics(labels: Array | None, outputs: Mapping[str, Array], output: 
     """What to measure when nothing is asked for; `outputs` is what the original model gives for some of the examples.
 
     With one class number per example: top1, or auroc where the answer is one score and the classes are 0 and 1. With numbers, as
-    many per example as the answer has: mean_absolute_error. Always the fidelity metrics, and nothing else where the labels fit no
-    metric, such as sequences of ids.
+    many per example as the answer has: mean_absolute_error. With text where the answer is text: exact_match. Always the fidelity
+    metrics, of text agreement, and nothing else where the labels fit no metric, such as sequences of ids.
     """
-    word = None if labels is None else _suiting(labels, answer_of(outputs, output))
-    return (*((find_metric(word, output),) if word else ()), *fidelity_metrics(output))
+    answer = answer_of(outputs, output)
+    word = None if labels is None else _suiting(labels, answer)
+    fidelity = fidelity_metrics(output) if answer.dtype.kind not in TEXT else (find_metric("agreement", output),)
+    return (*((find_metric(word, output),) if word else ()), *fidelity)
 
 
 def _suiting(labels: Array, answer: Array) -> str | None:
-    width = answer[0].size
+    width = int(np.prod(answer.shape[1:]))
+    if answer.dtype.kind in TEXT:
+        return "exact_match" if labels.dtype.kind in TEXT and labels[0].size == width == 1 else None
     if labels.dtype.kind in "biu":
         if labels[0].size > 1:
             return None
@@ -147,4 +153,4 @@ def _suiting(labels: Array, answer: Array) -> str | None:
         if width == 1:
             return "auroc" if np.isin(labels, (0, 1)).all() else "mean_absolute_error"
         return None
-    return "mean_absolute_error" if labels.dtype.kind == "f" and labels[0].size == width else None
+    return "mean_absolute_error" if labels.dtype.kind == "f" and labels[0].size == width and not np.isnan(labels).any() else None

@@ -115,9 +115,13 @@ def _score(delta: "Delta") -> str:
     change, low, high = change_of(delta)
     what = f"{change.lstrip('+−')} {'higher' if up else 'lower'}" if delta.after != delta.before else "no change"
     if not (isfinite(delta.low) and isfinite(delta.high)):
-        return f"{what}: one group says nothing of chance"
+        return f"{what}: {_one_unit(delta)}"
     means = {"better": "better", "worse": "worse"}.get(delta.verdict) or ("no loss shown" if delta.gain <= 0 else "no gain shown")
     return f"{what} (between {low} and {high}): {means}"
+
+
+def _one_unit(delta: "Delta") -> str:
+    return f"one {'group' if 'groups' in delta.method else 'example'} says nothing of chance"
 
 
 def change_of(delta: "Delta") -> tuple[str, str, str]:
@@ -192,13 +196,16 @@ def _fidelity(delta: "Delta") -> str:
     low, high = (delta.before * (1 + bound) for bound in (delta.low, delta.high))
     if delta.metric in ("cosine", "sqnr") and delta.after == delta.before:
         return "identical answers"
+    if delta.metric != "finite" and not (isfinite(low) and isfinite(high)):
+        return _one_unit(delta)
     match delta.metric:
         case "agreement":
             return f"{low:.2%} to {high:.2%} of answers alike"
         case "cosine":
             return f"{low:.5f} to {high:.5f}; 1 is identical"
         case "sqnr":
-            return f"{low:.1f} to {high:.1f} dB: error {10 ** (-delta.after / 20):.1%} of the signal"
+            error = f"error {10 ** (-delta.after / 20):.1%} of the signal" if delta.after > 0 else "more error than signal"
+            return f"{low:.1f} to {high:.1f} dB: {error}"
         case _:
             return "all finite" if delta.after == 1 else "NaN or infinite answers: do not use it"
 

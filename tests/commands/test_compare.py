@@ -14,16 +14,16 @@ from optkit.meters import Fresh
 Optkit = Callable[..., Result]
 
 
-def classifier(path: Path, noise: float = 0.0, output: str = "logits") -> None:
+def classifier(path: Path, noise: float = 0.0, output: str = "logits", taken: str = "x") -> None:
     """x [n, 4] → scores of three classes."""
     dice = np.random.default_rng(1)
     weights = dice.normal(size=(4, 3)) + noise * np.random.default_rng(2).normal(size=(4, 3))
     ports = (
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info(taken, TensorProto.FLOAT, ["n", 4])],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", 3])],
     )
     stored = onnx.numpy_helper.from_array(weights.astype(np.float32), "w")
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], [output])], "tiny", *ports, [stored])
+    graph = helper.make_graph([helper.make_node("MatMul", [taken, "w"], [output])], "tiny", *ports, [stored])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
@@ -166,6 +166,14 @@ def test_two_models_that_name_their_answers_differently(room: Path, optkit: Optk
     shown = optkit("compare", "before.onnx", "other.onnx", "--data", "data.npz")
     assert shown.exit_code == 2
     assert "'logits'" in shown.stderr
+
+
+def test_two_models_whose_inputs_have_different_names(room: Path, optkit: Optkit) -> None:
+    classifier(room / "other.onnx", taken="image")
+    shown = optkit("compare", "before.onnx", "other.onnx", "--data", "data.npz")
+    assert shown.exit_code == 2
+    assert "other.onnx: it wants 'image', and the data has 'x'" in shown.stderr
+    assert "compared on the same inputs, by name" in shown.stderr
 
 
 @pytest.mark.slow

@@ -140,10 +140,19 @@ ROWS, SCORES = np.zeros((4, 3), np.float32), np.zeros((4, 1), np.float32)
         (np.zeros((4, 3), np.int64), np.zeros((4, 3, 9), np.float32), []),
         (np.array([0, 1, 2, 0]), np.zeros((4, 5, 9), np.float32), []),
         (np.array(["a", "b", "c", "d"]), ROWS, []),
+        (np.array([0.5, 1, np.nan, 0]), SCORES, []),
     ],
 )
 def test_what_is_measured_when_nothing_is_asked_for(labels: Array | None, answer: Array, chosen: list[str]) -> None:
     assert [metric.name for metric in default_metrics(labels, {"y": answer})] == [*chosen, *FIDELITY]
+
+
+def test_answers_that_are_text_are_right_or_wrong_and_have_no_angle() -> None:
+    text, truth = np.array(["cat", "dog", "cow", "cat"], object), np.array(["cat", "cow", "cow", "cat"])
+    metrics = default_metrics(truth, {"y": text})
+    assert [metric.name for metric in metrics] == ["exact_match", "agreement"]
+    assert metrics[0].score({"y": text}, truth).tolist() == [1, 0, 1, 1]
+    assert [metric.name for metric in default_metrics(np.array([0, 1, 1, 0]), {"y": text})] == ["agreement"]
 
 
 def test_the_output_asked_for_decides_what_is_measured() -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -7,6 +8,7 @@ from optkit.reports._words import sentence, short
 
 TIME = Delta("latency_median", "cpu", 1, "s", "lower", 2.0, 1.0, 0.5, 0.48, 0.52, "better", "block bootstrap over rounds", 30)
 SCORE = Delta("top1", "cpu", 1, "ratio", "higher", 0.8, 0.796, -0.005, -0.01, 0.002, "undecided", "Tango score interval", 1000)
+SQNR = Delta("sqnr", "cpu", 1, "dB", "higher", 120.0, 20.0, -100 / 120, -101 / 120, -99 / 120, "worse", "paired bootstrap over examples", 9)
 SIZE = Delta("size", "cpu", 1, "bytes", "lower", 1e6, 5.2e5, 0.48, 0.48, 0.48, "better", "exact", 1)
 ERROR = Delta("mean_squared_error", "cpu", 1, "", "lower", 0.5, 0.6, -0.2, -0.3, -0.1, "worse", "paired bootstrap over examples", 1000)
 
@@ -29,6 +31,10 @@ ERROR = Delta("mean_squared_error", "cpu", 1, "", "lower", 0.5, 0.6, -0.2, -0.3,
         (replace(SCORE, after=0.8, gain=0.0, verdict="same"), "the same on all 1,000 examples"),
         (ERROR, "20.00% higher (between +10.00% and +30.00%): worse"),
         (SIZE, "52.0% of it: smaller"),
+        (SQNR, "19.0 to 21.0 dB: error 10.0% of the signal"),
+        (replace(SQNR, after=-5.0, gain=-5 / 120 - 1, low=-6 / 120 - 1, high=-4 / 120 - 1), "-6.0 to -4.0 dB: more error than signal"),
+        (replace(SQNR, low=-inf, high=inf), "one example says nothing of chance"),
+        (replace(SQNR, low=-inf, high=inf, method="paired bootstrap over groups"), "one group says nothing of chance"),
         (replace(SIZE, after=1000312.0, gain=-0.000312, verdict="worse"), "larger by 312 B"),
         (replace(SIZE, after=999600.0, gain=0.0004), "smaller by 400 B"),
         (replace(SCORE, before=0.0, gain=float("nan")), "cannot be compared: 0 before"),
