@@ -121,7 +121,8 @@ def main() -> None:
     """Make what is not there yet, and print the tables."""
     asked = _arguments()
     chain, seeds = CHAINS[asked.chain], [int(word) for word in asked.seeds.split(",")]
-    names = list(chain.made(make_plan(_recipe(chain, seeds[0], asked.set))))
+    known, left_out = chain.made(make_plan(_recipe(chain, seeds[0], asked.set))), asked.without.split(",")
+    names = [name for name in known if name not in left_out]
     for seed in seeds:
         due = [name for name in asked.only.split(",") if name] or names
         _make_all(chain, seed, asked.results / f"seed-{seed}", asked.set, due, asked.train_on)
@@ -129,8 +130,10 @@ def main() -> None:
         return
     found = [_scores(chain, names, seed, asked.results / f"seed-{seed}", asked.set) for seed in seeds]
     first = asked.results / f"seed-{seeds[0]}"
-    ratios = _times(chain, first, asked.set, asked.time) if asked.time else {}
-    print("\n".join(table(found, {name: model_size(first / FILES[name]) for name in names}, ratios, chain.against)))
+    timed = [name for name in chain.timed if name in names]
+    ratios = _times(chain, timed, first, asked.set, asked.time) if asked.time else {}
+    against = [pair for pair in chain.against if set(pair) <= set(names)]
+    print("\n".join(table(found, {name: model_size(first / FILES[name]) for name in names}, ratios, against)))
 
 
 def _arguments() -> argparse.Namespace:
@@ -140,6 +143,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--time", type=float, default=30.0, help="seconds of timing; 0 leaves it out")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"make these and print no table; of {', '.join(FILES)}")
+    parser.add_argument("--without", default="", metavar="NAMES", help="leave these out of the tables")
     parser.add_argument("--train-on", default="cpu", metavar="DEVICE", help="where students learn: cpu or cuda")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change of the recipe, as optkit run takes it")
     return parser.parse_args()
@@ -182,23 +186,24 @@ def _artifacts(folder: Path, names: Sequence[str]) -> list[Artifact]:
 def _scores(chain: Chain, names: Sequence[str], seed: int, folder: Path, changes: Sequence[str]) -> Scores:
     """Share of right answers to the evaluation examples, of every model of one seed."""
     kept = folder / "scores.json"
-    if not kept.is_file():
+    found: Scores = json.loads(kept.read_text()) if kept.is_file() else {}
+    if not set(names) <= set(found):
         recipe = _recipe(chain, seed, changes)
         with trusting_recipe(recipe):
             examples = gather(make_plan(recipe)).examples["evaluation"]
             measured = measure(_artifacts(folder, names), examples, [find_metric("top1")], meters=("size",))
         top1 = [next(each for each in one.samples if each.metric == "top1") for one in measured]
-        kept.write_text(json.dumps({name: float(np.mean(each.values)) for name, each in zip(names, top1, strict=True)}, indent=2))
-    found: Scores = json.loads(kept.read_text())
+        found = {name: float(np.mean(each.values)) for name, each in zip(names, top1, strict=True)}
+        kept.write_text(json.dumps(found, indent=2))
     return found
 
 
-def _times(chain: Chain, folder: Path, changes: Sequence[str], seconds: float) -> dict[str, str]:
+def _times(chain: Chain, timed: Sequence[str], folder: Path, changes: Sequence[str], seconds: float) -> dict[str, str]:
     """How fast each model is, beside the first that is timed; the medians of that one and of the last in seconds."""
-    recipe, (first, *others) = _recipe(chain, 0, changes), chain.timed
+    recipe, (first, *others) = _recipe(chain, 0, changes), timed
     with trusting_recipe(recipe):
         examples = gather(make_plan(recipe)).examples["evaluation"].spread(256)
-        measured = measure(_artifacts(folder, chain.timed), examples, [], seconds=seconds, meters=("latency",))
+        measured = measure(_artifacts(folder, timed), examples, [], seconds=seconds, meters=("latency",))
     found = {}
     for name, comparison in zip(others, compare_all(measured), strict=True):
         delta = next(each for each in comparison.deltas if each.metric == "latency_median")
