@@ -7,6 +7,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from optkit.formats.onnx_opset import raise_opset
 from optkit.formats.onnx_simplify import simplify
+from optkit.quantization.float_graph.bounds import name_bounds
 from optkit.quantization.float_graph.conv_affine import fold_affine
 from optkit.quantization.float_graph.hard_sigmoids import name_hard_sigmoids
 from optkit.quantization.float_graph.masks import soften_masks
@@ -38,6 +39,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
         ready = simplify(_spelled_out(raised))
         settle_reshapes(ready)
         name_hard_sigmoids(ready)
+        name_bounds(ready)
         fold_affine(ready)
         join_products(ready)
         pool_means(ready)

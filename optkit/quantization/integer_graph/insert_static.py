@@ -39,7 +39,7 @@ def activation_inputs(node: ir.Node) -> list[ir.Value]:
 
 def output_of(node: ir.Node) -> ir.Value:
     """The tensor that is quantized after a node: behind the activation that fuses with it."""
-    return (activation_after(node) if weight_of(node) is not None or node.op_type in ("Add", "Mul") else node).outputs[0]
+    return (activation_after(node) if weight_of(node) is not None or node.op_type in ("Add", "Mul", "LeakyRelu") else node).outputs[0]
 
 
 def outputs_of(node: ir.Node) -> list[ir.Value]:

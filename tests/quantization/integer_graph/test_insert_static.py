@@ -97,6 +97,17 @@ GRAPHS: dict[str, tuple[ir.Model, Feed]] = {
         ),
         ROWS,
     ),
+    "leaky, with a floor": (
+        read(
+            """(float[N,8,6,6] x) => (float[N,4,4,4] y) {
+                c = Conv<pads=[1,1,1,1]>(x, w, b) l = LeakyRelu<alpha=0.2>(c) k = Clip(l, floor) y = Conv(k, v) }""",
+            w=draw(8, 8, 3, 3),
+            b=draw(8),
+            v=draw(4, 8, 3, 3, seed=1),
+            floor=-0.4,
+        ),
+        IMAGE,
+    ),
     "moved, joined and pooled": (
         read(
             """(float[N,8,6,6] x) => (float[N,72,4] y) {
