@@ -124,17 +124,17 @@ def timing_doubts(before: "Measurement", after: "Measurement") -> Iterator[Warne
     timed = {samples.metric: rounds_of(samples) for samples in before.samples}.get("latency", [])
     if not timed:
         return
+    if is_mixed(before):
+        what = f"{before.name} takes longer for some examples than for others {place}"
+        yield Warned(
+            what, "the median is that of one of them; throughput is that of the data's own mix, and --min-speedup is held against it"
+        )
     if len(timed) < FEW_ROUNDS:
         yield Warned(f"times {place} rest on {len(timed)} rounds only", "give more with --time")
         return
     firsts, seconds = ([samples for samples in one.samples if samples.metric == "latency"] for one in (before, after))
     if firsts and seconds and (hit := waited(firsts[0], seconds[0], is_busy(before.conditions))):
         yield Warned(f"the slowest queries {place} waited for a busy machine, so there is no {' and no '.join(hit)}", QUIETER)
-    if is_mixed(before):
-        what = f"{before.name} takes longer for some examples than for others {place}"
-        yield Warned(
-            what, "the median is that of one of them; throughput is that of the data's own mix, and --min-speedup is held against it"
-        )
     yield from _conditions(before, place)
     quieter = "models run in turns, so all suffer alike; on a quieter machine the intervals get narrower"
     if abs(trend(timed)) > MUCH_TREND:

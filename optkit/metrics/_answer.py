@@ -75,7 +75,9 @@ def pair(outputs: Mapping[str, Array], reference: Mapping[str, Array] | None, wa
     name = answer_name(reference, wanted)
     if name not in outputs:
         what = f"the original answers with output {name!r}, which the other model does not have"
-        raise UsageError(what, hint=f"name one that both have with --output; the other has {describe(outputs)}")
+        common = outputs.keys() & reference.keys()
+        hint = "name one that both have with --output" if common else "outputs go by their names: export one with those of the other"
+        raise UsageError(what, hint=f"{hint}; the other has {describe(outputs)}")
     answer, truth = np.asarray(outputs[name]), np.asarray(reference[name])
     if answer.shape != truth.shape:
         what = f"output {name!r} is {list(answer.shape)}, that of the original {list(truth.shape)}: their answers cannot be compared"
@@ -121,4 +123,4 @@ def describe(outputs: Mapping[str, Array]) -> str:
 
 
 def _shape(array: Array) -> str:
-    return f"{array.dtype.name} {list(array.shape)}"
+    return f"{'text' if array.dtype.kind in 'OUS' else array.dtype.name} {list(array.shape)}"
