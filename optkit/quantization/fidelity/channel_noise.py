@@ -5,7 +5,7 @@ part with large numbers hide one with small numbers: a detector's boxes reach 64
 together, and the worst group counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,14 @@ SMALL, LARGE = 1e-12, 1e15
 """Root mean squares of values; float32 ends at 1e-38 and 3e38, and errors are squared."""
 SMALLEST_GROUP = 0.02
 """Share of the channels that a group must have to be judged apart: a detector's four box numbers among 84 are a group."""
+
+
+MAP = 4
+"""Axes of an output from which places are told apart beside channels."""
+FEWEST = 8
+"""Examples from which that is done."""
+LEAST_VARYING = 0.05
+"""What differs less is noise of another kind, or these examples are too much alike to tell."""
 
 
 class ChannelNoise:
@@ -104,6 +112,26 @@ def signal_of(truth: Array) -> Signal:
     sums = {a: np.stack([each.sum(axis=_others(truth, a), dtype=np.float64) for each in (known, right, squares)]) for a in axes}
     typical = float(np.sqrt(squares.mean())) if squares.size else 0.0
     return Signal(bool(known.all()), SMALL < typical < LARGE, float(squares.sum()), sums)
+
+
+def varying_share(answers: Sequence[Array]) -> float:
+    """Of the energy that varies within the channels of a map, the share that differs between examples at the same place.
+
+    Where the same things lie at about the same places in all of them, such as the marks of a face, a map of where they are looks alike
+    for all, and what it says is in how it differs. 1 for what is no map, or has no fixed shape.
+    """
+    first = answers[0] if answers else np.zeros(0)
+    if first.ndim < MAP or len(answers) < FEWEST or any(a.shape != first.shape or not np.isfinite(a).all() for a in answers):
+        return 1.0
+    total, squares = np.zeros(first.shape), np.zeros(first.shape)
+    for each in answers:
+        total += each
+        squares += np.square(each, dtype=np.float64)
+    count = len(answers)
+    at_places = float((squares - total**2 / count).sum()) * count / (count - 1)
+    sums = [(total.sum(axis=_others(first, axis)), first.shape[axis]) for axis in (1, first.ndim - 1)]
+    within = min(float(squares.sum() - (of**2).sum() * channels / (count * first.size)) for of, channels in sums)
+    return float(np.clip(at_places / within, LEAST_VARYING, 1)) if within > 0 and at_places > 0 else 1.0
 
 
 def _others(values: Array, axis: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.quantization.fidelity.answer_cost import AnswerCost, Margins, margins_of
 from optkit.quantization.fidelity.boxes import reading_of
-from optkit.quantization.fidelity.channel_noise import ChannelNoise, Signal, signal_of
+from optkit.quantization.fidelity.channel_noise import ChannelNoise, Signal, signal_of, varying_share
 from optkit.quantization.fidelity.output_forms import adds_up, class_axis, form_of, holds_scores, is_many_scores
 from optkit.quantization.fidelity.score_channels import (
     FEWEST,
@@ -87,6 +87,9 @@ class Reference:
         self.beside = {s.boxes: n for n, s in self.scores.items() if s.boxes is not None}
         """Outputs of boxes → those of their scores."""
         self.answer = self._answer()
+        numbers = [n for n, a in (self.answers[0] if self.answers else {}).items() if a.dtype.kind == "f" and n not in self.scores]
+        self.varying = {n: varying_share([a[n] for a in self.answers if n in a]) for n in numbers if not self._is_share(n)}
+        """How much of an output's numbers tells examples apart."""
         self._signals: dict[tuple[int, str], Signal] = {}
         self._margins: dict[int, list[Margins]] = {}
 
@@ -142,7 +145,7 @@ class Reference:
 
     def compare(self, session: Session, first: int | None = None, hopeless: Callable[[Fidelity], bool] | None = None) -> Fidelity:
         """Fidelity of a session on the `first` feeds that tell most, or on all; on the first `GLANCE` alone if those are `hopeless`."""
-        held = _Held()
+        held = _Held(self.varying)
         for turn, place in enumerate(self.order[:first]):
             feed, expected = self.feeds[place], self.answers[place]
             if turn == GLANCE and hopeless is not None and hopeless(held.fidelity(varies=True)):
@@ -226,7 +229,8 @@ class Reference:
 class _Held:
     """What is gathered while a variant is held against the truth."""
 
-    def __init__(self) -> None:
+    def __init__(self, varying: Mapping[str, float]) -> None:
+        self.varying = varying
         self.noise: dict[str, ChannelNoise] = {}
         self.apart: set[str] = set()
         """Of these something better than noise tells whether they are good."""
@@ -251,7 +255,7 @@ class _Held:
             self.apart.add(name)
 
     def fidelity(self, *, varies: bool) -> Fidelity:
-        ratios = {name: each.ratio() for name, each in self.noise.items()}
+        ratios = {name: each.ratio() / self.varying.get(name, 1.0) for name, each in self.noise.items()}
         if not ratios and self.same:  # whole numbers only: what differs is all the noise there is
             ratios[""] = 1 - float(np.mean(self.same))
         worst = min(map(decibels, ratios.values()), default=MOST_DECIBELS)

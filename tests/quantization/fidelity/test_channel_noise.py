@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from optkit.quantization.fidelity.channel_noise import ChannelNoise
+from optkit.arrays import Array
+from optkit.quantization.fidelity.channel_noise import ChannelNoise, varying_share
 
 from ..tiny import draw
 
@@ -99,3 +100,34 @@ def test_a_number_alone_is_compared_too() -> None:
     for truth, got in ((1.0, 1.1), (-2.0, -2.0)):
         noise.add(np.asarray(truth, np.float32), np.asarray(got, np.float32))
     assert noise.ratio() == pytest.approx(0.01 / 5, rel=1e-5)
+
+
+def maps(move: int, seed: int = 0) -> list[Array]:
+    """A mark in each of four channels, at most `move` places from where it is in the other examples."""
+    rng = np.random.default_rng(seed)
+    rows = np.arange(32)[:, None]
+    found = []
+    for _ in range(24):
+        at = np.array([8, 12, 20, 24]) + (rng.integers(-move, move + 1, 4) if move else 0)
+        peak = np.exp(-(((rows - at) / 2.0) ** 2)).T
+        found.append((peak[None, :, :, None] * peak[None, :, None, :]).astype(np.float32))
+    return found
+
+
+def test_what_lies_at_the_same_place_in_every_map_says_little() -> None:
+    shares = [varying_share(maps(move)) for move in (0, 1, 8)]
+    assert shares[0] == 1.0  # nothing varies, so nothing is known
+    assert shares[1] < 0.5 < shares[2]
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (1, 8, 6), (1, 3, 20, 20), (1, 20, 20, 3)])
+def test_numbers_without_a_pattern_of_their_own_vary_in_full(shape: tuple[int, ...]) -> None:
+    scale = np.array([1.0, 5.0, 0.1])
+    by_channel = scale[:, None, None] if shape[1] == 3 else scale if shape[-1] == 3 else 1.0
+    assert varying_share([draw(*shape, seed=i) * by_channel + 7 for i in range(40)]) == pytest.approx(1, abs=0.02)
+
+
+def test_of_few_maps_or_maps_of_several_sizes_nothing_is_said() -> None:
+    assert varying_share(maps(1)[:7]) == 1.0
+    assert varying_share([*maps(1), maps(1)[0][:, :, :-1]]) == 1.0
+    assert varying_share([]) == 1.0

@@ -228,3 +228,11 @@ def test_the_largest_number_of_what_prefers_nothing_is_no_answer(scale: float, a
     fidelity = held(model, truth, [{"y": a["y"] + draw(1, 1, 64, seed=i + 9, scale=scale / 5)} for i, a in enumerate(truth)])
     assert (fidelity.agreement is not None, fidelity.cost is not None) == (answers, answers)
     assert fidelity.numbers == fidelity.sqnr
+
+
+def test_noise_in_a_map_is_held_against_what_differs_between_examples() -> None:
+    model = read("(float[1,2,12,12] x) => (float[1,2,12,12] y) { y = Identity(x) }")
+    fixed = draw(1, 2, 12, 12, seed=99, scale=3)
+    truth = [{"y": fixed + draw(1, 2, 12, 12, seed=i)} for i in range(24)]
+    noisy = [{"y": a["y"] + draw(1, 2, 12, 12, seed=i + 50, scale=0.1)} for i, a in enumerate(truth)]
+    assert held(model, truth, noisy).numbers == pytest.approx(20, abs=0.5)
