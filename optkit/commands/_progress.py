@@ -59,8 +59,9 @@ class _Display:
                 self.timer.daemon = True
                 self.timer.start()
             if self.bars is not None and self.bar is not None:
-                if renewed:  # the time left is that of this piece of work
-                    self.bars.reset(self.bar, description=what, total=total or None, completed=done)
+                if renewed:  # a bar of its own: the time left is that of this piece of work, and so is how much there is
+                    self.bars.remove_task(self.bar)
+                    self.bar = self.bars.add_task(what, completed=done, total=total or None)
                 else:
                     self.bars.update(self.bar, completed=done, total=total or None)
 
@@ -74,9 +75,14 @@ class _Display:
 
     def _show(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+        from rich.text import Text
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        class Counted(MofNCompleteColumn):
+            def render(self, task: Task) -> Text:
+                return Text("") if task.total is None else super().render(task)
+
+        columns = (TextColumn("{task.description}"), BarColumn(), Counted(), TimeRemainingColumn())
         with self.lock:
             if self.closed:
                 return

@@ -25,6 +25,8 @@ with _progress.progress_display(quiet=sys.argv[2] == "quiet") as progress:
         progress("calibrating", done, 4)
     progress("comparing", 1, 8)
     time.sleep(0.2)
+    progress("thinking", 0, 0)
+    time.sleep(0.2)
 print("rich" in sys.modules)
 """
 
@@ -46,6 +48,15 @@ def test_long_work_shows_what_is_done_and_how_far_it_is() -> None:
     assert "comparing" in seen
     assert "1/8" in seen
     assert out == "True\n"
+
+
+@pytest.mark.slow
+def test_work_of_unknown_length_counts_nothing_and_not_what_the_work_before_it_had() -> None:
+    _, seen = at_a_terminal(0.05)
+    assert "thinking" in seen
+    thinking = seen[seen.index("thinking") :]
+    assert "/8" not in thinking
+    assert "/?" not in thinking
 
 
 @pytest.mark.slow
