@@ -18,14 +18,14 @@ TRIED = 3
 """Queries of which the shortest tells how long one takes: the first is often the slowest, and any may be interrupted."""
 
 
-def timed_block(call: Callable[[], None], repeats: int, clock: Clock = "wall") -> Array:
+def timed_block(call: Callable[[], object], repeats: int, clock: Clock = "wall") -> Array:
     """Seconds of each of `repeats` calls in a row; `undisturbed` may leave out short calls that were interrupted."""
     if clock == "undisturbed":
         return _undisturbed(call, repeats)
     return _block(call, repeats, time.perf_counter if clock == "wall" else time.thread_time)
 
 
-def _block(call: Callable[[], None], repeats: int, read: Callable[[], float]) -> Array:
+def _block(call: Callable[[], object], repeats: int, read: Callable[[], float]) -> Array:
     marks = np.empty(repeats + 1)
     marks[0] = read()
     for k in range(repeats):
@@ -34,7 +34,7 @@ def _block(call: Callable[[], None], repeats: int, read: Callable[[], float]) ->
     return np.diff(marks)
 
 
-def _undisturbed(call: Callable[[], None], repeats: int) -> Array:
+def _undisturbed(call: Callable[[], object], repeats: int) -> Array:
     """Calls that were interrupted count what their thread computed; short ones, beside which that cannot be read, do not count.
 
     Only switches that the operating system forced are looked at: a model that waits by itself, for a disk or a lock, is as slow as that.
@@ -50,7 +50,7 @@ def _undisturbed(call: Callable[[], None], repeats: int) -> Array:
     return np.where(both[:, 2] > 0, np.minimum(both[:, 0], both[:, 1]), both[:, 0])
 
 
-def _both(call: Callable[[], None]) -> Array:
+def _both(call: Callable[[], object]) -> Array:
     """Seconds on the wall, seconds of the thread, and how often it was interrupted."""
     switches, cpu, wall = _forced_switches(), time.thread_time(), time.perf_counter()
     call()

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from optkit.progress import Progress
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.choosing.decide import FASTER, TIE, time_ratio
-from optkit.quantization.choosing.refine import refine, without_slow
+from optkit.quantization.choosing.refine import refine
 from optkit.quantization.choosing.scaled import scaled, scaled_bench
 from optkit.quantization.choosing.small_products import with_single_scales
+from optkit.quantization.choosing.without_slow import without_slow
 from optkit.quantization.fidelity.room import room
 from optkit.quantization.operators import weight_of, weighted_nodes
-from optkit.quantization.variants.node_times import gains, node_times
+from optkit.quantization.variants.node_times import gains, node_times, profile_nodes
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import LARGE, Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
@@ -29,10 +30,11 @@ def compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, setti
     fastest = min(computing, key=time_ratio, default=None)
     if fastest is None:
         return [*trials, *_mended(bench, trials, wishes, progress)]
+    regions = [t for t in computing if Way.STATIC in t.treatment.ways.values()][:1] if bench.size <= LARGE else []  # the first has most
     if wishes.scored:
-        return [*trials, *_quicker(bench, fastest, wishes)[0]]
+        return [*trials, *_quicker(bench, fastest, wishes, regions)[0]]
     bench.drop_files(trials, [fastest, *(t for t in trials if t.good and not _beaten(t, trials))])
-    more = _improve(bench, fastest, [t for t in computing if t.good], wishes, setting, calibration)
+    more = _improve(bench, fastest, regions, [t for t in computing if t.good], wishes, setting, calibration)
     trials = _timed_again(bench, trials, more, wishes) if more else trials
     return [*trials, *_mended(bench, trials, wishes, progress)]
 
@@ -54,10 +56,16 @@ def _timed_again(bench: Bench, trials: Sequence[Trial], more: Sequence[Trial], w
 
 
 def _improve(
-    bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes, setting: Setting, calibration: Feeds | None
+    bench: Bench,
+    fastest: Trial,
+    regions: Sequence[Trial],
+    faithful: Sequence[Trial],
+    wishes: Wishes,
+    setting: Setting,
+    calibration: Feeds | None,
 ) -> list[Trial]:
     """More variants of the fastest: without the layers that integers slow down, and, where it loses too much, without those to blame."""
-    more, saved = _quicker(bench, fastest, wishes)
+    more, saved = _quicker(bench, fastest, wishes, regions)
     more += _single_scaled(bench, fastest, faithful, wishes)
     fastest = min([fastest, *more], key=time_ratio)
     if fastest.good or time_ratio(fastest) >= FASTER or _near(fastest, faithful):
@@ -69,14 +77,21 @@ def _improve(
     return more + refine(bench, fastest, wishes.floor, saved, setting.progress)
 
 
-def _quicker(bench: Bench, fastest: Trial, wishes: Wishes) -> tuple[list[Trial], dict[str, float]]:
-    """The same without the layers that integers slow down, where that is worth a variant; and the seconds that each layer saves."""
-    names = [n for n in fastest.treatment.ways if bench.is_weighted(n)]
-    before, after = (node_times(path, bench.profiled, bench.threads, bench.device) for path in (bench.as_float(), fastest.path))
-    saved = gains(names, before, after, bench.outputs)
-    quicker = without_slow(fastest, saved, sum(after.values()))
-    trial = bench.attempt(quicker) if quicker is not None and quicker.ways else None
-    return (bench.time([trial], wishes.seconds / 3) if trial is not None else []), saved
+def _quicker(bench: Bench, fastest: Trial, wishes: Wishes, others: Sequence[Trial] = ()) -> tuple[list[Trial], dict[str, float]]:
+    """The same without what integers slow down, where that is worth a variant, and the seconds that each layer saves; and likewise of
+    the others that may become as fast.
+    """
+    before = profile_nodes(bench.as_float(), bench.profiled, bench.threads, bench.device)
+    saved, made = dict[str, float](), list[Trial]()
+    for start in [fastest, *(t for t in others if t is not fastest)]:
+        after = profile_nodes(start.path, bench.profiled, bench.threads, bench.device)
+        if start is fastest:
+            saved = gains([n for n in start.treatment.ways if bench.is_weighted(n)], before.seconds, after.seconds, bench.outputs)
+        quicker, seconds = without_slow(bench.model, start.treatment, before, after)
+        hopeless = start is not fastest and seconds > before.whole * time_ratio(fastest) * (1 + TIE)
+        trial = bench.attempt(quicker) if quicker is not None and not hopeless else None
+        made += [trial] if trial is not None else []
+    return bench.time(made, wishes.seconds / 3), saved
 
 
 def _single_scaled(bench: Bench, fastest: Trial, faithful: Sequence[Trial], wishes: Wishes) -> list[Trial]:

@@ -16,7 +16,6 @@ from optkit.units import counted
 LEAST_SHARE = 0.05
 """Of the typical saving: what a layer counts as saving when it saves nothing."""
 
-WORTH_TRYING = 0.05
 WHOLE_SHARE = 0.1
 """Of all weights, that may go back to float32 in the file with the layers that do."""
 MARGIN = 2.0
@@ -50,15 +49,6 @@ def refine(bench: Bench, start: Trial, floor: float | None, saved: Mapping[str, 
             tried[guess] = trial
         guess = (low + high) // 2 if found else min(2 * guess, high)
     return list(tried.values())
-
-
-def without_slow(start: Trial, saved: Mapping[str, float], total: float) -> Treatment | None:
-    """The same without the layers that integers make slower; None where that would win back less than a twentieth of `total` seconds."""
-    slow = [name for name, seconds in saved.items() if seconds < 0 and name in start.treatment.ways]
-    if not slow or -sum(saved[name] for name in slow) < WORTH_TRYING * total:
-        return None
-    left = {n: w for n, w in start.treatment.ways.items() if n not in slow}
-    return replace(start.treatment, name=f"{start.treatment.name}, {counted(len(slow), 'slow layer')} in float", ways=left)
 
 
 def _without(bench: Bench, treatment: Treatment, nodes: Sequence[str]) -> Treatment:

@@ -15,6 +15,8 @@ from optkit.quantization.graphs import add_constant, add_node, all_graphs, graph
 from optkit.quantization.operators import FUSED_ACTIVATIONS, attribute, is_standard, moves
 
 LARGEST = 255
+CUT_OFF = "_cut_off"
+"""What is appended to the name of what a gate writes, for its integers."""
 
 
 def is_hard_gate(node: ir.Node) -> bool:
@@ -70,7 +72,7 @@ def add_hard_gate(node: ir.Node, integers: ir.Value, source: Grid) -> ir.Value:
     ends = (low if low > 0 else None, high if high < LARGEST else None)
     label = f"{node.outputs[0].name}_ends"
     held = [add_constant(graph_of(node), f"{label}_{i}", np.uint8(end)) if end is not None else None for i, end in enumerate(ends)]
-    made = add_node(node, "Clip", [integers, *(held if held[1] is not None else held[:1])], f"{node.outputs[0].name}_cut_off").outputs[0]
+    made = add_node(node, "Clip", [integers, *(held if held[1] is not None else held[:1])], f"{node.outputs[0].name}{CUT_OFF}").outputs[0]
     made.type = ir.TensorType(ir.DataType.UINT8)
     return made
 

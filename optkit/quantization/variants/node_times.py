@@ -1,9 +1,10 @@
-"""How long each node of the float graph takes, from ONNX Runtime's own profile."""
+"""How long each node of a graph takes, from ONNX Runtime's own profile."""
 
 import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,29 @@ FEWEST_RUNS = 3
 """Of one feed."""
 
 
-def node_times(model: Path, feeds: Sequence[Mapping[str, Array]], threads: int, device: str) -> dict[str, float]:
-    """Seconds by node name as the runtime calls it, the mean over the feeds; fused nodes keep the name of one of their parts, with a
-    suffix. What a node takes for one feed is the median of several runs; a node in a branch that a feed does not take, takes none.
-    """
+@dataclass(frozen=True)
+class Profile:
+    """What each node takes, by its name as the runtime calls it; fused nodes keep the name of one of their parts, with a suffix."""
+
+    seconds: Mapping[str, float]
+    """The mean over the feeds; for one feed the median of several runs. A node in a branch that a feed does not take, takes none."""
+    written: Mapping[str, int]
+    """The most bytes that it wrote."""
+    operators: Mapping[str, str]
+
+    @property
+    def whole(self) -> float:
+        """Seconds of all nodes together."""
+        return sum(self.seconds.values())
+
+
+def node_times(model: Path, feeds: Sequence[Mapping[str, Array]], threads: int, device: str) -> Mapping[str, float]:
+    """Seconds by node (see `Profile`)."""
+    return profile_nodes(model, feeds, threads, device).seconds
+
+
+def profile_nodes(model: Path, feeds: Sequence[Mapping[str, Array]], threads: int, device: str) -> Profile:
+    """A model run on every feed several times, by node. Raises ModelError when it does not load."""
     runs = max(RUNS // len(feeds), FEWEST_RUNS)
     with tempfile.TemporaryDirectory() as folder:
         session = open_onnx(model, device, threads, profile=Path(folder) / "profile")
@@ -32,17 +52,22 @@ def node_times(model: Path, feeds: Sequence[Mapping[str, Array]], threads: int, 
                 session.run(feed)
         events = json.loads(session.end_profile().read_text())
     times: dict[str, Array] = defaultdict(lambda: np.zeros((runs, len(feeds))))
+    written: dict[str, int] = defaultdict(int)
+    operators = {}
     run = 0
     for event in events:
         name = str(event.get("name", ""))
         if event.get("cat") == "Node" and name.endswith(SUFFIX):
-            times[name.removesuffix(SUFFIX)][divmod(run, len(feeds))] += event["dur"] * 1e-6
+            node, told = name.removesuffix(SUFFIX), event.get("args", {})
+            times[node][divmod(run, len(feeds))] += event["dur"] * 1e-6
+            written[node] = max(written[node], int(told.get("output_size", 0)))
+            operators[node] = str(told.get("op_name", ""))
         run += event.get("cat") == "Session" and name == END_OF_RUN
-    return {name: float(np.median(each, axis=0).mean()) for name, each in times.items()}
+    return Profile({name: float(np.median(each, axis=0).mean()) for name, each in times.items()}, dict(written), operators)
 
 
 def time_of(name: str, times: Mapping[str, float]) -> float | None:
-    """Seconds of one node, however the runtime renamed it; None when it is not found."""
+    """Seconds of one node (or whatever else is told by node), however the runtime renamed it; None when it is not found."""
     return max((t for n, t in times.items() if n == name or n.startswith((f"{name}_", f"{name}/"))), default=None)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from optkit.quantization.choosing.refine import refine, without_slow
+from optkit.quantization.choosing.refine import refine
 from optkit.quantization.choosing.sensitivity import noise_by_node
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.variants import trial as trials
@@ -166,30 +166,6 @@ def test_variants_are_timed_against_the_original_together(bench: Callable[[ir.Mo
     timed = held.time([one, one], 2.5)
     assert timed == [replace(one, ratio=Interval(i, i, i)) for i in (1, 2)]
     assert seen == [([held.original, one.path, one.path], 4, {"seconds": 2.5, "threads": 1, "device": "cpu", "seed": 0})]
-
-
-def start_of(ways: dict[str, Way]) -> Trial:
-    return Trial(Treatment("dynamic", ways), Path("x"), 1, Fidelity(30.0, 1.0), True)
-
-
-@pytest.mark.parametrize(
-    ("saved_seconds", "left"),
-    [
-        ({"a": 1.0, "b": -0.2, "c": 0.1}, {"a", "c"}),
-        ({"a": 1.0, "b": -0.01}, None),  # a hundredth of the whole is not worth a variant
-        ({"a": 1.0, "b": 0.5}, None),
-        ({"a": 1.0, "elsewhere": -5.0}, None),
-        ({}, None),
-        ({"a": 0.0}, None),
-    ],
-)
-def test_layers_that_integers_slow_down_are_left_out(saved_seconds: dict[str, float], left: set[str] | None) -> None:
-    start = start_of(dict.fromkeys("abc", Way.DYNAMIC))
-    found = without_slow(start, saved_seconds, 1.0)
-    assert (None if found is None else set(found.ways)) == left
-    if found is not None:
-        assert found.name == "dynamic, 1 slow layer in float"
-    assert without_slow(start, {}, 0.0) is None  # a device that tells no times by node
 
 
 def test_rounds_of_one_model_against_itself_have_a_ratio_of_about_one(tmp_path: Path) -> None:

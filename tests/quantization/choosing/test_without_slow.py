@@ -1,0 +1,92 @@
+"""What integers slow down goes back to float, neighbours with it where a border would cost more."""
+
+from pathlib import Path
+
+import onnx_ir as ir
+import pytest
+
+from optkit.quantization.choosing.without_slow import without_slow
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.candidates import candidates
+from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.node_times import Profile, profile_nodes
+from optkit.quantization.variants.treatment import Treatment, Way
+
+from ..tiny import draw, grids_for, read, saved, values
+
+PRODUCTS = "(float[N,8] x) => (float[N,8] y) { a = MatMul(x, w) b = MatMul(a, w) y = MatMul(b, w) }"
+GATED = """(float[N,8,6,6] x) => (float[N,8,6,6] y) {
+    c = Conv(x, w) g = HardSigmoid(c) h = Mul(c, g) d = Conv(h, w) i = HardSigmoid(d) j = Mul(d, i) y = Conv(j, w) }"""
+
+
+def told(**microseconds: float) -> Profile:
+    return Profile({n.replace("__", "_"): s * 1e-6 for n, s in microseconds.items()}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "left"),
+    [
+        ({"a": 9, "b": 1, "y": 9}, {"a_int32": 2, "b_int32": 3, "y_int32": 2}, {"a", "y"}),
+        ({"a": 9, "b": 1, "y": 9}, {"a_int32": 2, "b_int32": 1.1, "y_int32": 2}, None),  # a fiftieth of the whole is not worth a variant
+        ({"a": 9, "b": 9, "y": 9}, {"a_int32": 2, "b_int32": 3, "y_int32": 2}, None),
+        ({"a": 1, "b": 1, "y": 1}, {"a_int32": 2, "b_int32": 3, "y_int32": 2}, None),  # all of it: that is the float model
+        ({}, {}, None),  # a device that tells no times by node
+        ({"a": 9}, {"a_int32": 2, "elsewhere": 50}, None),
+    ],
+)
+def test_dynamic_products(before: dict[str, float], after: dict[str, float], left: set[str] | None) -> None:
+    model = read(PRODUCTS, w=draw(8, 8))
+    start = Treatment("dynamic", dict.fromkeys("aby", Way.DYNAMIC))
+    found, seconds = without_slow(model, start, told(**before), told(**after))
+    assert (None if found is None else set(found.ways)) == left
+    assert seconds <= sum(after.values()) * 1e-6 + 1e-12
+    if found is not None:
+        assert found.name == "dynamic, 1 slow layer in float"
+        assert seconds == pytest.approx(5e-6)
+
+
+def gated() -> tuple[ir.Model, Treatment]:
+    model = read(GATED, w=draw(8, 8, 1, 1))
+    return model, next(t for t in candidates(model, "static", True) if t.name == "static, whole regions")
+
+
+def test_a_slow_layer_takes_what_is_fused_with_it_along() -> None:
+    model, start = gated()
+    before = told(c=10, d=10, y=10)  # gates are a part of the convolutions
+    after = told(c=30, g__cut__off=1, h=2, d=3, i__cut__off=1, j=2, y=3)
+    found, _ = without_slow(model, start, before, after)
+    assert found is not None
+    assert set(start.ways) - set(found.ways) == {"c", "g", "h"}
+    assert found.name == "static, whole regions, 1 slow layer in float"
+
+
+def test_conversions_count() -> None:
+    """A layer between two others that gains nothing stays in integers while that saves two conversions."""
+    model, start = gated()
+    before = told(c=30, g=1, h=1, d=4, i=1, j=1, y=30)
+    times = {"c": 3, "h": 1, "d": 5, "j": 1, "y": 3, "x_quantized_QuantizeLinear": 2, "h_quantized_QuantizeLinear": 2}
+    seconds = {n: s * 1e-6 for n, s in times.items()}
+    written = {"x_quantized_QuantizeLinear": 20_000, "c": 20_000, "h": 20_000, "d": 20_000, "j": 20_000, "y": 20_000}
+    after = Profile(seconds, written, {"x_quantized_QuantizeLinear": "QuantizeLinear"})
+    assert without_slow(model, start, before, after)[0] is None
+    seconds["d"] = 40e-6
+    found, _ = without_slow(model, start, before, Profile(seconds, written, after.operators))
+    assert found is not None
+    assert "d" not in found.ways
+
+
+def test_real_profiles_have_every_node(tmp_path: Path) -> None:
+    model, start = gated()
+    feed = {"x": draw(2, 8, 6, 6)}
+    names = [str(v.name) for n in model.graph for v in n.outputs]
+    learned = Learned(grids=grids_for(model, ["x", *names], feed))
+    made = build(model, start, learned)
+    for name, each in (("before", model), ("after", made)):
+        (tmp_path / name).write_bytes(saved(each))
+    before, after = (profile_nodes(tmp_path / name, [feed], 1, "cpu") for name in ("before", "after"))
+    assert set(after.operators.values()) >= {"QLinearConv", "QLinearMul", "QuantizeLinear"}
+    assert after.written["x_quantized_QuantizeLinear"] == values(model, ["x"], feed)["x"].size
+    assert after.whole == pytest.approx(sum(after.seconds.values()))
+    found, seconds = without_slow(model, start, before, after)
+    assert seconds <= after.whole
+    assert found is None or set(found.ways) < set(start.ways)
