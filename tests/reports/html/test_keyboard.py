@@ -168,3 +168,12 @@ def test_the_note_stays_with_its_mark_and_goes_with_the_focus(page: Page) -> Non
     assert page.run(FOCUSED)["tip"] is not None
     page.run("document.activeElement.blur()")
     assert page.run(FOCUSED)["tip"] is None
+
+
+def test_on_a_phone_the_note_stays_within_the_window(page: Page) -> None:
+    page.ask("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=False)
+    page.run("""document.querySelector("#differences svg[data-says]").focus({ focusVisible: true })""")
+    for _ in range(3):
+        found = page.press("ArrowDown")
+        assert found["tip"] == found["says"]
+        assert found["aside"], page.run("document.querySelector('.tip').getBoundingClientRect().right")
