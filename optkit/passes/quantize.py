@@ -82,5 +82,3 @@ class Quantize(Pass):
             job.note(NOTE, seen)
         note_choice(job, choice, real=calibration is not None)
         job.note("widened", choice.widened)
-        job.note("measured_cost", choice.best.fidelity.cost)
-        job.note("measured_high_scores", choice.best.fidelity.high_scores)

@@ -71,12 +71,30 @@ def test_four_bits_by_gptq_from_examples(tmp_path: Path) -> None:
     assert notes["algorithm"] == "gptq"
     assert notes["calibrated_on"] == 48
     assert notes["operators"] == {"Gather": {"4 bits": 1}, "MatMul": {"4 bits": 4}}
+    assert 0 < notes["measured_cost"] < 1 - notes["measured_agreement"]
     algorithms = notes["measured_algorithms"]
     assert algorithms["gptq"] == max(algorithms.values())
     assert algorithms.keys() == {"rtn", "hqq", "gptq"}
     before, after = (ort.InferenceSession(p).run(None, {"i": I})[0] for p in (source.path, path))
     noise = ((before - after) ** 2).sum() / before.var() / before.size
     assert -10 * np.log10(noise) == pytest.approx(notes["measured_sqnr"], abs=1.5)
+
+
+def test_half_precision_is_computed_in_float32(tmp_path: Path) -> None:
+    graph = "(float16[N,64] x) => (float16[N,40] y) { c = MatMul(x, w3) g = Tanh(c) y = MatMul(g, w4) }"
+    source = source_of(tmp_path, graph)
+    model = onnx.load(source.path)
+    held = [numpy_helper.from_array(numpy_helper.to_array(t).astype(np.float16), t.name) for t in model.graph.initializer]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(held)
+    onnx.save(model, source.path)
+    x = np.random.default_rng(5).normal(size=(48, 64)).astype(np.float16)
+    path, notes = quantized(read_artifact(source.path), Examples("data", {"x": x}), bits=8)
+    assert path.stat().st_size < 0.65 * source.path.stat().st_size
+    assert notes["remarks"][0] == "its half precision was turned into float32 first, but for inputs and outputs"
+    before, after = (ort.InferenceSession(p).run(None, {"x": x})[0] for p in (source.path, path))
+    assert after.dtype == np.float16
+    np.testing.assert_allclose(after, before, atol=0.1)
 
 
 @pytest.mark.slow
