@@ -39,6 +39,7 @@ FOCUSED = """(() => {
     end: mark === document.body,
   };
 })()"""
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))"
 ALL = """[...document.querySelectorAll("[data-says]")].filter((each) => each.getClientRects().length).map((each) => each.dataset.says)"""
 
 
@@ -71,7 +72,7 @@ class Page:
                 return answer["result"]
 
     def run(self, script: str) -> Any:
-        found = self.ask("Runtime.evaluate", expression=script, returnByValue=True)
+        found = self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
@@ -79,6 +80,7 @@ class Page:
         """What has focus then."""
         for kind in ("rawKeyDown", "keyUp"):
             self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=CODES[key])
+        self.run(DRAWN)  # what has focus is scrolled to when the page is drawn next
         found: dict[str, Any] = self.run(FOCUSED)
         return found
 
@@ -164,7 +166,7 @@ def test_the_note_stays_with_its_mark_and_goes_with_the_focus(page: Page) -> Non
     page.run("""document.querySelector("#differences svg[data-says]").focus({ focusVisible: true })""")
     assert page.press("ArrowDown")["tip"] is not None
     page.run("scrollBy(0, 40)")
-    page.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.run(DRAWN)
     assert page.run(FOCUSED)["tip"] is not None
     page.run("document.activeElement.blur()")
     assert page.run(FOCUSED)["tip"] is None
