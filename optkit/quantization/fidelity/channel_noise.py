@@ -26,6 +26,8 @@ SMALLEST_GROUP = 0.02
 
 MAP = 4
 """Axes of an output from which places are told apart beside channels."""
+SIDE = 8
+"""Places along each of two axes at least: the states of layers side by side are no map."""
 FEWEST = 8
 """Examples from which that is done."""
 LEAST_VARYING = 0.05
@@ -121,7 +123,12 @@ def varying_share(answers: Sequence[Array]) -> float:
     for all, and what it says is in how it differs. 1 for what is no map, or has no fixed shape.
     """
     first = answers[0] if answers else np.zeros(0)
-    if first.ndim < MAP or len(answers) < FEWEST or any(a.shape != first.shape or not np.isfinite(a).all() for a in answers):
+    if (
+        first.ndim < MAP
+        or sum(side >= SIDE for side in first.shape) < 2
+        or len(answers) < FEWEST
+        or any(a.shape != first.shape or not np.isfinite(a).all() for a in answers)
+    ):
         return 1.0
     total, squares = np.zeros(first.shape), np.zeros(first.shape)
     for each in answers:

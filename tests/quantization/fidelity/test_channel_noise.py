@@ -131,3 +131,8 @@ def test_of_few_maps_or_maps_of_several_sizes_nothing_is_said() -> None:
     assert varying_share(maps(1)[:7]) == 1.0
     assert varying_share([*maps(1), maps(1)[0][:, :, :-1]]) == 1.0
     assert varying_share([]) == 1.0
+
+
+def test_states_side_by_side_are_no_map() -> None:
+    fixed = draw(1, 2, 128, 2, seed=99, scale=3)
+    assert varying_share([fixed + draw(1, 2, 128, 2, seed=i) for i in range(24)]) == 1.0
