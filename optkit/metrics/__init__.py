@@ -133,11 +133,14 @@ def default_metrics(labels: Array | None, outputs: Mapping[str, Array], output: 
 
     With one class number per example: top1, or auroc where the answer is one score and the classes are 0 and 1. With numbers, as
     many per example as the answer has: mean_absolute_error. With text where the answer is text: exact_match. Always the fidelity
-    metrics, of text agreement, and nothing else where the labels fit no metric, such as sequences of ids.
+    metrics, and nothing else where the labels fit no metric, such as sequences of ids. Of text they are agreement alone; a single
+    number has no direction, whose cosine would always be 1.
     """
     answer = answer_of(outputs, output)
     word = None if labels is None else _suiting(labels, answer)
     fidelity = fidelity_metrics(output) if answer.dtype.kind not in TEXT else (find_metric("agreement", output),)
+    if int(np.prod(answer.shape[1:])) == 1:
+        fidelity = tuple(metric for metric in fidelity if metric.name != "cosine")
     return (*((find_metric(word, output),) if word else ()), *fidelity)
 
 
