@@ -168,8 +168,8 @@ def _named(inputs: Iterable[str]) -> str:
 
 
 def _rows_of(answer: Answer, whole: bool, count: int, filled: bool) -> Answer:
-    if whole:
-        return {name: array[None] for name, array in answer.items()}
+    if whole:  # a batch of one is that one already: another axis would make sequences images
+        return {name: array if array.ndim and len(array) == 1 else array[None] for name, array in answer.items()}
     if filled:  # what repeats answered is left out
         return {name: array[:count] if array.ndim else array for name, array in answer.items()}
     return answer

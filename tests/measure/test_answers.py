@@ -92,6 +92,15 @@ def test_whole_feeds_are_scored_as_one_example_each(fake_session: Any) -> None:
     assert by_name(found)["top1"].values == (1.0,) * 5
 
 
+def test_sequences_of_whole_feeds_are_no_images(fake_session: Any) -> None:
+    whole = Examples("clips.npz", {"x": np.arange(5, dtype=np.float32).reshape(5, 1, 1)}, whole=True)
+    truth = np.random.default_rng(0).dirichlet(np.ones(9) / 9, (1, 6)).astype(np.float32)
+    other = truth.copy()
+    other[:, :3] = np.roll(other[:, :3], 1, -1)  # three of six positions answer otherwise
+    _, found = scored(fake_session, [lambda feed: {"p": truth}, lambda feed: {"p": other}], whole, ["agreement"], 1)
+    assert by_name(found)["agreement"].values == (0.5,) * 5
+
+
 def numbered(count: int = 6) -> Examples:
     x = np.ones((count, 4), np.float32)
     x[:, 0] = np.arange(count)
