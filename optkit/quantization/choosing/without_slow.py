@@ -9,7 +9,7 @@ import onnx_ir as ir
 from optkit.quantization.choosing.cheapest_cut import NEVER, Costs, cheapest_cut
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.hard_gates import CUT_OFF
-from optkit.quantization.integer_graph.insert_static import activation_inputs
+from optkit.quantization.integer_graph.insert_static import activation_inputs, output_of
 from optkit.quantization.integer_graph.unfused import QUANTIZED
 from optkit.quantization.operators import weight_of
 from optkit.quantization.variants.node_times import Profile, time_of, time_of_product
@@ -47,12 +47,12 @@ def without_slow(model: ir.Model, start: Treatment, before: Profile, after: Prof
 
 def _costs(nodes: Sequence[ir.Node], ways: Mapping[str, Way], before: Profile, after: Profile) -> Costs:
     static = [n for n in nodes if ways[str(n.name)] in (Way.STATIC, Way.STATIC_FLOAT_OUT)]
-    each = _seconds_of_a_value(after)
+    each, least = _seconds_of_a_value(after), min(after.seconds.values(), default=0.0)
     values = {v for n in static for v in (*activation_inputs(n), *n.outputs)}
     return Costs(
         integers={str(n.name): _in_integers(n, after) for n in nodes},
         floats={str(n.name): _in_float(n, before) for n in nodes},
-        crossing={str(v.name): AND_BACK * each * _numbers(v, after) for v in values},
+        crossing={str(v.name): AND_BACK * (least + each * _numbers(v, after)) for v in values},
         reading=frozenset(str(n.name) for n in static),
         writing=frozenset(str(n.name) for n in static if ways[str(n.name)] is Way.STATIC),
     )
@@ -69,10 +69,11 @@ def _in_integers(node: ir.Node, after: Profile) -> float:
 
 def _in_float(node: ir.Node, before: Profile) -> float | None:
     """Convolutions in a layout of the CPU's own are named after what they write too. None for what another node takes in."""
-    found = time_of(str(node.name), before.seconds)
-    if found is None:
-        found = time_of(str(node.outputs[0].name), before.seconds)
-    return NEVER if found is None and weight_of(node) is not None else found
+    weighted = weight_of(node) is not None
+    told = {n: t for n, t in before.seconds.items() if not weighted or node.op_type in before.operators[n]}  # also FusedConv
+    names = (str(node.name), str(output_of(node).name), str(node.outputs[0].name))
+    found = next((seconds for name in names if (seconds := time_of(name, told)) is not None), None)
+    return NEVER if weighted and found is None else found
 
 
 def _numbers(value: ir.Value, after: Profile) -> float:

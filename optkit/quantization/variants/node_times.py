@@ -26,7 +26,8 @@ class Profile:
     """What each node takes, by its name as the runtime calls it; fused nodes keep the name of one of their parts, with a suffix."""
 
     seconds: Mapping[str, float]
-    """The mean over the feeds; for one feed the median of several runs. A node in a branch that a feed does not take, takes none."""
+    """The mean over the feeds; for one feed the least of several runs, since others share the machine. A node in a branch that a feed does
+    not take, takes none."""
     written: Mapping[str, int]
     """The most bytes that it wrote."""
     operators: Mapping[str, str]
@@ -63,7 +64,7 @@ def profile_nodes(model: Path, feeds: Sequence[Mapping[str, Array]], threads: in
             written[node] = max(written[node], int(told.get("output_size", 0)))
             operators[node] = str(told.get("op_name", ""))
         run += event.get("cat") == "Session" and name == END_OF_RUN
-    return Profile({name: float(np.median(each, axis=0).mean()) for name, each in times.items()}, dict(written), operators)
+    return Profile({name: float(each.min(axis=0).mean()) for name, each in times.items()}, dict(written), operators)
 
 
 def time_of(name: str, times: Mapping[str, float]) -> float | None:
