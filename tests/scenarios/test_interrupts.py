@@ -17,6 +17,10 @@ class Interrupted:
     def __init__(self, raises: Callable[[int, int], bool]) -> None:
         self.raises = raises
         self.calls: dict[int, int] = {}
+        self.rounds = 0
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self.rounds = done
 
     def opener(self, batch: int) -> Opener:
         def call() -> None:
@@ -45,7 +49,8 @@ def silent(what: str, done: int, total: int) -> None:
 def test_rounds_done_by_then_count(scenario: Scenario) -> None:
     told: list[str] = []
     traffic = Traffic(seconds=3.0, batches=(1, 8))
-    (found,) = scenario.run([candidate(Interrupted(lambda _, call: call == 100))], traffic, silent, lambda: told.append("stopped"))
+    model = Interrupted(lambda _, __: model.rounds == 2)
+    (found,) = scenario.run([candidate(model)], traffic, model.progress, lambda: told.append("stopped"))
     assert told == ["stopped"]
     rates = {each.name: each.value for each in found.figures}
     assert 0 < (rates.get("queries_per_second") or rates["throughput_batch_1"]) < 1000
