@@ -19,12 +19,12 @@ from optkit.registry import load, members
 
 METHODS: list[Any] = [Mse, MinMax, Percentile, Entropy]
 KINDS: dict[str, Callable[[np.random.Generator], Array]] = {
-    "normal": lambda dice: dice.normal(size=8000),
-    "after ReLU": lambda dice: np.maximum(dice.normal(size=8000), 0),
-    "long tails": lambda dice: dice.standard_t(3, size=8000),
-    "an outlier": lambda dice: np.append(dice.normal(size=8000), 40.0),
-    "far from zero": lambda dice: dice.normal(5, 1, size=8000),
-    "negative": lambda dice: -dice.exponential(size=8000),
+    "normal": lambda dice: dice.normal(size=40_000),
+    "after ReLU": lambda dice: np.maximum(dice.normal(size=40_000), 0),
+    "long tails": lambda dice: dice.standard_t(3, size=40_000),
+    "an outlier": lambda dice: np.append(dice.normal(size=40_000), 40.0),
+    "far from zero": lambda dice: dice.normal(5, 1, size=40_000),
+    "negative": lambda dice: -dice.exponential(size=40_000),
     "few": lambda dice: dice.normal(size=30),
 }
 
