@@ -48,7 +48,8 @@ def observe(model: Path, examples: Examples | None, device: str, threads: int) -
     session = open_session(model, device, threads)
     if examples is None:
         return None
-    answers = [session.run(fitted(feed, session.inputs)) for feed in full_feeds(session, examples.spread(TRIED))]
+    # a network takes what the examples call otherwise than it does
+    answers = [session.run({**feed, **fitted(feed, session.inputs)}) for feed in full_feeds(session, examples.spread(TRIED))]
     return behaviour_of(answers)
 
 

@@ -1,6 +1,7 @@
 """Intervals over seeds, and what is trained to be compared with what."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +25,9 @@ def test_intervals_are_students_over_seeds() -> None:
     assert chain.percent([0.5]) == "50.00"
 
 
-def made(name: str) -> Mapping[str, Any]:
+def made(name: str, *changes: str) -> Mapping[str, Any]:
     kept = chain.CHAINS[name]
-    return kept.made(make_plan(read_recipe(chain.RECIPES / f"{kept.recipe}.yaml")))
+    return kept.made(make_plan(read_recipe(chain.RECIPES / f"{kept.recipe}.yaml", changes)))
 
 
 SAME = ("batch_size", "optimizer", "learning_rate", "weight_decay", "validation", "mask")
@@ -42,8 +43,9 @@ def test_the_rival_of_distillation_is_trained_just_as_long_without_a_teacher() -
         assert getattr(plain, name) == getattr(distilled, name)
 
 
-def test_the_rival_of_text_starts_as_the_student_and_learns_from_labels() -> None:
-    models = made("text")
+def test_the_rival_of_text_starts_as_the_student_and_learns_from_labels(tmp_path: Path) -> None:
+    (tmp_path / "teacher.safetensors").touch()  # it is trained first, by another recipe
+    models = made("text", f"model.weights={tmp_path / 'teacher.safetensors'}")
     ((plain,), (distilled,)) = models[chain.PLAIN][1], models[chain.DISTILLED][1]
     for name in ("student", "start_from", "epochs", *SAME):
         assert getattr(plain, name) == getattr(distilled, name)
