@@ -54,6 +54,9 @@ def with_signed_activations(model: onnx.ModelProto) -> onnx.ModelProto:
             node.input[2] = constants.shifted(node.input[2], -128)
             moved.add(node.output[0])
     for node in made.graph.node:
+        if node.op_type == "Clip" and node.input[0] in moved:  # of bytes, as a HardSigmoid in integers has it
+            node.input[1:] = [name and constants.shifted(name, -128) for name in node.input[1:]]
+            moved.add(node.output[0])
         if node.op_type != "DequantizeLinear" or len(node.input) < 3 or not constants.is_of(node.input[2], TensorProto.UINT8):
             continue
         if constants.is_of(node.input[0], TensorProto.UINT8):

@@ -47,6 +47,29 @@ def static_model(adds: bool = True) -> onnx.ModelProto:
     return model(nodes, weights)
 
 
+def gated_model() -> onnx.ModelProto:
+    """Bytes that are cut off, and read on another grid."""
+    weights = [
+        constant("scale", 0.03, "float32"),
+        constant("zero", 120, "uint8"),
+        constant("gate_scale", 0.005, "float32"),
+        constant("gate_zero", 70, "uint8"),
+        constant("low", 70, "uint8"),
+        constant("high", 170, "uint8"),
+        constant("mix", RANDOM.normal(size=(16, 8)) / 4, "float32"),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+        helper.make_node("Clip", ["xq", "low", "high"], ["cut"]),
+        helper.make_node("Clip", ["xq", "", "high"], ["high_cut"]),
+        helper.make_node("DequantizeLinear", ["cut", "gate_scale", "gate_zero"], ["gate"]),
+        helper.make_node("DequantizeLinear", ["high_cut", "scale", "zero"], ["xd"]),
+        helper.make_node("Mul", ["xd", "gate"], ["gated"]),
+        helper.make_node("MatMul", ["gated", "mix"], ["y"]),
+    ]
+    return model(nodes, weights)
+
+
 def dynamic_model() -> onnx.ModelProto:
     weights = [
         constant("weight", RANDOM.integers(-60, 60, (16, 8)), "int8"),
@@ -89,6 +112,7 @@ def integer_types(made: onnx.ModelProto) -> set[int]:
 
 CASES = [
     (static_model, with_signed_activations, {TensorProto.INT8}),
+    (gated_model, with_signed_activations, {TensorProto.INT8}),
     (static_model, with_unsigned_weights, {TensorProto.UINT8}),
     (dynamic_model, with_unsigned_weights, {TensorProto.UINT8}),
     (static_model, with_single_scales, {TensorProto.INT8, TensorProto.UINT8}),
