@@ -109,12 +109,8 @@ def _spread(feeds: Sequence[Feed], count: int) -> list[Feed]:
 
 def _seconds(answer: Callable[[], object], clock: Clock) -> float:
     """The shortest of a few calls: whatever else goes on makes them longer."""
-
-    def call() -> None:
-        answer()
-
-    once = float(timed_block(call, 1, clock)[0])
+    once = float(timed_block(answer, 1, clock)[0])
     if once > LONG:
         return once
     more = int(np.clip(SHORT / max(once, 1e-9), TRIES, MOST_TRIES)) - 1
-    return min(once, float(timed_block(call, more, clock).min()))
+    return min(once, float(timed_block(answer, more, clock).min()))

@@ -17,6 +17,8 @@ from optkit.optimize import optimize
 from optkit.passes import Job
 from optkit.passes.quantize_dynamic import QuantizeDynamic
 
+from .wrong_rewrite import with_twice_the_weights
+
 PRODUCTS = "(float[N,48] x) => (float[N,48] y) { a = Gemm(x, w, b) r = Relu(a) m = MatMul(r, v) c = Mul(m, m) y = MatMul(c, w) }"
 BRANCHES = """(float[2,48] x, bool k) => (float[2,48] y) {
     y = If (k) < then_branch = t () => (float[2,48] p) { p = MatMul(x, w) },
@@ -105,10 +107,3 @@ def test_a_rewrite_that_changes_the_answers_is_not_used(tmp_path: Path, monkeypa
     quantized(source)
     exact, found = answers(source.path, x=X), answers(tmp_path / "dynamic.onnx", x=X)
     assert ((found - exact) ** 2).sum() < 0.01 * (exact**2).sum()
-
-
-def with_twice_the_weights(model: ir.Model) -> ir.Model:
-    made = model.clone()
-    weight = made.graph.initializers["w"]
-    weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(2), name="w")  # type: ignore[union-attr]
-    return made

@@ -19,6 +19,8 @@ from optkit.optimize import optimize
 from optkit.passes import Job
 from optkit.passes.quantize_static import QuantizeStatic
 
+from .wrong_rewrite import with_twice_the_weights
+
 GRAPH = """(float[N,8,8,8] x) => (float[N,6] y) {
     c = Conv<pads=[1,1,1,1]>(x, w, b) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, v) s = Add(d, r)
     p = GlobalAveragePool(s) f = Flatten(p) y = Gemm(f, k) }"""
@@ -173,10 +175,3 @@ def test_a_rewrite_that_changes_the_answers_is_not_used(source: Artifact, monkey
     quantized(source)
     exact, found = answers(source.path), answers(source.path.with_name("static.onnx"))
     assert ((found - exact) ** 2).sum() < 0.01 * (exact**2).sum()
-
-
-def with_twice_the_weights(model: ir.Model) -> ir.Model:
-    made = model.clone()
-    weight = made.graph.initializers["w"]
-    weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(2), name="w")  # type: ignore[union-attr]
-    return made
