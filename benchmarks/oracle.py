@@ -29,7 +29,7 @@ from optkit.quantization.choosing.sensitivity import noise_by_node
 from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.node_times import gains, node_times
+from optkit.quantization.variants.node_times import gains, profile_nodes
 from optkit.quantization.variants.race import race
 from optkit.quantization.variants.treatment import Way
 from optkit.quantization.variants.trial import Bench
@@ -121,8 +121,8 @@ def _fastest_of_each_way(ground: Ground) -> list[Configuration]:
 def _search_node_sets(ground: Ground, start: Configuration) -> None:
     bench, treatment = ground.bench, start.treatment
     names = [n for n in treatment.ways if bench.is_weighted(n)]
-    before, after = (node_times(path, bench.profiled, 1, "cpu") for path in (bench.original, ground.files[start.name]))
-    saved = gains(names, before, after)
+    before, after = (profile_nodes(path, bench.profiled, 1, "cpu") for path in (bench.as_float(), ground.files[start.name]))
+    saved = gains(bench.layers(names), before, after)
     noise = noise_by_node(bench, treatment, lambda what, done, total: None)
     noisiest = sorted(noise, key=lambda n: noise[n], reverse=True)
     dearest = sorted(noise, key=lambda n: noise[n] / max(saved.get(n, 0.0), 1e-7), reverse=True)

@@ -86,7 +86,7 @@ def _quicker(bench: Bench, fastest: Trial, wishes: Wishes, others: Sequence[Tria
     for start in [fastest, *(t for t in others if t is not fastest)]:
         after = profile_nodes(start.path, bench.profiled, bench.threads, bench.device)
         if start is fastest:
-            saved = gains([n for n in start.treatment.ways if bench.is_weighted(n)], before.seconds, after.seconds, bench.outputs)
+            saved = gains(bench.layers(start.treatment.ways), before, after)
         quicker, seconds = without_slow(bench.model, start.treatment, before, after)
         hopeless = start is not fastest and seconds > before.whole * time_ratio(fastest) * (1 + TIE)
         trial = bench.attempt(quicker) if quicker is not None and not hopeless else None

@@ -9,21 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2
 
-import numpy as np
-
 from optkit.errors import NothingPaid
 from optkit.progress import Progress
 from optkit.quantization.choosing.decide import FASTER, time_ratio
-from optkit.quantization.choosing.sensitivity import noise_by_node
+from optkit.quantization.choosing.sensitivity import dearest_first, noise_by_node
 from optkit.quantization.graphs import all_graphs
-from optkit.quantization.variants.node_times import gains, node_times
+from optkit.quantization.variants.node_times import gains, profile_nodes
 from optkit.quantization.variants.treatment import Treatment
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Wishes
 from optkit.units import counted, show_percent
 
-LEAST_SHARE = 0.05
-"""Of the typical saving: what a layer counts as saving when it saves nothing."""
 NAMED = 3
 Judge = Callable[[Trial], Trial]
 
@@ -101,10 +97,8 @@ def _order(bench: Bench, trial: Trial, noise: dict[str, float]) -> list[str]:
     """Layers that go back to float first: much noise, little time saved."""
     if not noise:
         return []
-    before, after = (node_times(path, bench.profiled, bench.threads, bench.device) for path in (bench.as_float(), trial.path))
-    saved = gains(list(noise), before, after, bench.outputs)
-    typical = float(np.median([s for s in saved.values() if s > 0] or [1e-6]))
-    return sorted(noise, key=lambda name: noise[name] / max(saved.get(name, typical), LEAST_SHARE * typical), reverse=True)
+    before, after = (profile_nodes(path, bench.profiled, bench.threads, bench.device) for path in (bench.as_float(), trial.path))
+    return dearest_first(noise, gains(bench.layers(noise), before, after))
 
 
 def _bisect(bench: Bench, start: Trial, order: Sequence[str], evaluate: Judge) -> list[Trial]:

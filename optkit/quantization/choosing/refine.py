@@ -3,18 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from optkit.progress import Progress
-from optkit.quantization.choosing.sensitivity import noise_by_node
+from optkit.quantization.choosing.sensitivity import dearest_first, noise_by_node
 from optkit.quantization.fidelity.room import room
 from optkit.quantization.operators import weight_of, weighted_nodes
 from optkit.quantization.variants.treatment import Treatment
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.units import counted
-
-LEAST_SHARE = 0.05
-"""Of the typical saving: what a layer counts as saving when it saves nothing."""
 
 WHOLE_SHARE = 0.1
 """Of all weights, that may go back to float32 in the file with the layers that do."""
@@ -32,8 +27,7 @@ def refine(bench: Bench, start: Trial, floor: float | None, saved: Mapping[str, 
     `saved` is what each node saves in integers, in seconds: what saves little and costs much fidelity goes first.
     """
     noise = noise_by_node(bench, start.treatment, progress)
-    typical = float(np.median([s for s in saved.values() if s > 0] or [1e-6]))
-    order = sorted(noise, key=lambda name: noise[name] / max(saved.get(name, typical), LEAST_SHARE * typical), reverse=True)
+    order = dearest_first(noise, saved)
     low, high, found = 1, len(order), False
     tried: dict[int, Trial] = {}
     guess = max(1, _predicted(order, noise, room(start.fidelity, floor) - MARGIN))

@@ -3,6 +3,7 @@
 Noise of independent sources adds up, so one ranking predicts every subset.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from optkit.quantization.variants.trial import LARGE, Bench
 from optkit.runtimes import Session, open_session
 
 FEEDS = 4
+LEAST_SHARE = 0.05
+"""Of the typical saving: what a layer counts as saving when it saves nothing."""
 
 
 def noise_by_node(bench: Bench, treatment: Treatment, progress: Progress) -> dict[str, float]:
@@ -35,6 +38,12 @@ def noise_by_node(bench: Bench, treatment: Treatment, progress: Progress) -> dic
             path.unlink()
         progress("ranking layers", done + 1, len(weighted))
     return found
+
+
+def dearest_first(noise: Mapping[str, float], saved: Mapping[str, float]) -> list[str]:
+    """Layers by the noise that they cost for each second that they save (see `gains`), those first that cost most for little."""
+    typical = float(np.median([s for s in saved.values() if s > 0] or [1e-6]))
+    return sorted(noise, key=lambda name: noise[name] / max(saved.get(name, typical), LEAST_SHARE * typical), reverse=True)
 
 
 def _switched(bench: Bench, treatment: Treatment) -> Switched | None:

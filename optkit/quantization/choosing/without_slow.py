@@ -8,11 +8,10 @@ import onnx_ir as ir
 
 from optkit.quantization.choosing.cheapest_cut import NEVER, Costs, cheapest_cut
 from optkit.quantization.graphs import all_graphs
-from optkit.quantization.integer_graph.hard_gates import CUT_OFF
-from optkit.quantization.integer_graph.insert_static import activation_inputs, output_of
+from optkit.quantization.integer_graph.insert_static import activation_inputs
 from optkit.quantization.integer_graph.unfused import QUANTIZED
 from optkit.quantization.operators import weight_of
-from optkit.quantization.variants.node_times import Profile, time_of, time_of_product
+from optkit.quantization.variants.node_times import Profile, seconds_in_float, seconds_in_integers, time_of
 from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
 from optkit.units import counted
 
@@ -50,7 +49,7 @@ def _costs(nodes: Sequence[ir.Node], ways: Mapping[str, Way], before: Profile, a
     each, least = _seconds_of_a_value(after), min(after.seconds.values(), default=0.0)
     values = {v for n in static for v in (*activation_inputs(n), *n.outputs)}
     return Costs(
-        integers={str(n.name): _in_integers(n, after) for n in nodes},
+        integers={str(n.name): seconds_in_integers(n, after) or 0.0 for n in nodes},  # what is not found stays
         floats={str(n.name): _in_float(n, before) for n in nodes},
         crossing={str(v.name): AND_BACK * (least + each * _numbers(v, after)) for v in values},
         reading=frozenset(str(n.name) for n in static),
@@ -58,22 +57,9 @@ def _costs(nodes: Sequence[ir.Node], ways: Mapping[str, Way], before: Profile, a
     )
 
 
-def _in_integers(node: ir.Node, after: Profile) -> float:
-    """0 for what is not found: it stays."""
-    output = str(node.outputs[0].name)
-    found = time_of(str(node.name), after.seconds)
-    if found is None:
-        found = time_of_product(output, after.seconds)
-    return (found or 0.0) + (time_of(f"{output}{CUT_OFF}", after.seconds) or 0.0)
-
-
 def _in_float(node: ir.Node, before: Profile) -> float | None:
-    """Convolutions in a layout of the CPU's own are named after what they write too. None for what another node takes in."""
-    weighted = weight_of(node) is not None
-    told = {n: t for n, t in before.seconds.items() if not weighted or node.op_type in before.operators[n]}  # also FusedConv
-    names = (str(node.name), str(output_of(node).name), str(node.outputs[0].name))
-    found = next((seconds for name in names if (seconds := time_of(name, told)) is not None), None)
-    return NEVER if weighted and found is None else found
+    found = seconds_in_float(node, before)
+    return NEVER if found is None and weight_of(node) is not None else found
 
 
 def _numbers(value: ir.Value, after: Profile) -> float:

@@ -3,13 +3,17 @@
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 
 from optkit.arrays import Array
+from optkit.quantization.integer_graph.hard_gates import CUT_OFF
+from optkit.quantization.integer_graph.insert_static import output_of
+from optkit.quantization.operators import weight_of
 from optkit.runtimes.onnxruntime import open_onnx
 
 SUFFIX = "_kernel_time"
@@ -77,20 +81,30 @@ def time_of_product(output: str, times: Mapping[str, float]) -> float | None:
     return max((t for n, t in times.items() if n.startswith(f"{output}{INTEGERS}")), default=None)
 
 
-def gains(
-    names: Sequence[str], before: Mapping[str, float], after: Mapping[str, float], outputs: Mapping[str, str] | None = None
-) -> dict[str, float]:
-    """Seconds that each node saves in `after`; negative where it became slower. Nodes that cannot be told apart are left out.
+def seconds_in_float(node: ir.Node, before: Profile) -> float | None:
+    """What a node takes in the float graph; None where it is not found, as where another node takes it in.
 
-    `outputs` is what each node writes: after that, dynamic products are named, and float convolutions that the runtime rewrote.
+    Layers are told from what is only called after them, such as a change of layout; convolutions in a layout of the CPU's own are
+    named after what they write, or what the activation fused with them does.
     """
+    weighted = weight_of(node) is not None
+    told = {n: t for n, t in before.seconds.items() if not weighted or node.op_type in before.operators[n]}  # also FusedConv
+    names = (str(node.name), str(output_of(node).name), str(node.outputs[0].name))
+    return next((seconds for name in names if (seconds := time_of(name, told)) is not None), None)
+
+
+def seconds_in_integers(node: ir.Node, after: Profile) -> float | None:
+    """What a node takes in a variant, of a gate its Clip; None where it is not found."""
+    output = str(node.outputs[0].name)
+    found = (time_of(f"{output}{CUT_OFF}", after.seconds), time_of(str(node.name), after.seconds), time_of_product(output, after.seconds))
+    return next((seconds for seconds in found if seconds is not None), None)
+
+
+def gains(nodes: Iterable[ir.Node], before: Profile, after: Profile) -> dict[str, float]:
+    """Seconds that each node saves in `after`, by name; negative where it became slower. Nodes that cannot be told are left out."""
     found = {}
-    for name in names:
-        old, new = time_of(name, before), time_of(name, after)
-        if old is None and outputs is not None and name in outputs:  # convolutions in a layout of the CPU's own are named after those too
-            old = time_of(outputs[name], before)
-        if new is None and outputs is not None and name in outputs:
-            new = time_of_product(outputs[name], after)
+    for node in nodes:
+        old, new = seconds_in_float(node, before), seconds_in_integers(node, after)
         if old is not None and new is not None:
-            found[name] = old - new
+            found[str(node.name)] = old - new
     return found

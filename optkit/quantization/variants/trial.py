@@ -1,6 +1,6 @@
 """Build variants, open them, and hold them against the float model: how faithful, how fast, how large."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,6 +88,10 @@ class Bench:
     def is_weighted(self, name: str) -> bool:
         """Whether the node of that name has a weight (others only pass values on)."""
         return name in self._weighted
+
+    def layers(self, names: Collection[str]) -> list[ir.Node]:
+        """Those of the nodes of these names that have a weight, in order."""
+        return [n for g in all_graphs(self.model) for n in g if str(n.name) in names and self.is_weighted(str(n.name))]
 
     def write(self, treatment: Treatment) -> Path:
         """The variant as a file in the bench's folder."""

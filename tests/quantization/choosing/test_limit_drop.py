@@ -13,6 +13,7 @@ import pytest
 from optkit.quantization.choosing.limit_drop import Search, best_effort, search_within
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.node_times import Profile
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Wishes
@@ -64,7 +65,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence
         return held, held.time([t for t in map(held.attempt, (DYNAMIC, STORED)) if t is not None], 0)
 
     monkeypatch.setattr(Bench, "time", time)
-    monkeypatch.setattr("optkit.quantization.choosing.limit_drop.node_times", lambda *_: {})
+    monkeypatch.setattr("optkit.quantization.choosing.limit_drop.profile_nodes", lambda *_: Profile({}, {}, {}))
     return make
 
 

@@ -7,7 +7,16 @@ import pytest
 
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
-from optkit.quantization.variants.node_times import gains, node_times, time_of, time_of_product
+from optkit.quantization.variants.node_times import (
+    Profile,
+    gains,
+    node_times,
+    profile_nodes,
+    seconds_in_float,
+    seconds_in_integers,
+    time_of,
+    time_of_product,
+)
 from optkit.quantization.variants.treatment import Treatment, Way
 
 from ..tiny import draw, read, saved
@@ -38,12 +47,11 @@ def test_dynamic_products_are_found_by_what_they_write(tmp_path: Path) -> None:
     times = []
     for name, each in (("before", model), ("after", made)):
         (tmp_path / name).write_bytes(saved(each))
-        times.append(node_times(tmp_path / name, [{"x": draw(2, 40)}], 1, "cpu"))
+        times.append(profile_nodes(tmp_path / name, [{"x": draw(2, 40)}], 1, "cpu"))
     before, after = times
-    assert time_of_product("m", after) is not None
-    assert time_of_product("y", after) is None
-    assert gains(["node m"], before, after) == {}
-    assert gains(["node m"], before, after, {"node m": "m", "node y": "y"}).keys() == {"node m"}
+    assert time_of_product("m", after.seconds) is not None
+    assert time_of_product("y", after.seconds) is None
+    assert "node m" in gains(model.graph, before, after)
 
 
 def test_each_feed_counts_as_much_as_any_other(tmp_path: Path) -> None:
@@ -64,6 +72,26 @@ def test_each_feed_counts_as_much_as_any_other(tmp_path: Path) -> None:
     assert all(both[name] > 0 for name in ("q", "r", "u"))
 
 
+def told(seconds: dict[str, float], operators: dict[str, str]) -> Profile:
+    return Profile(seconds, {}, dict.fromkeys(seconds, "MatMul") | operators)
+
+
 def test_gains_are_seconds_saved_by_nodes_known_in_both() -> None:
-    found = gains(["a", "b", "c", "d"], {"a": 3.0, "b": 1.0, "c": 1.0}, {"a_quant": 1.0, "b": 1.5, "d": 1.0})
+    model = read("(float[N,4] x) => (float[N,4] d) { a = MatMul(x, w) b = MatMul(a, w) c = MatMul(b, w) d = MatMul(c, w) }", w=draw(4, 4))
+    found = gains(model.graph, told({"a": 3.0, "b": 1.0, "c": 1.0}, {}), told({"a_quant": 1.0, "b": 1.5, "d": 1.0}, {}))
     assert found == {"a": 2.0, "b": -0.5}
+
+
+def test_a_layer_is_not_what_is_only_called_after_it() -> None:
+    model = read("(float[N,4] x) => (float[N,4] r) { a = MatMul(x, w) r = Relu(a) }", w=draw(4, 4))
+    layer = model.graph[0]
+    assert seconds_in_float(layer, told({"a_reorder": 0.1}, {"a_reorder": "ReorderOutput"})) is None
+    assert (
+        seconds_in_float(layer, told({"a_reorder": 0.1, "r_fused": 5.0}, {"a_reorder": "ReorderOutput", "r_fused": "FusedMatMul"})) == 5.0
+    )
+
+
+def test_a_gate_in_integers_is_its_clip() -> None:
+    model = read("(float[N,4] x) => (float[N,4] g) { g = HardSigmoid(x) }")
+    assert seconds_in_integers(model.graph[0], told({"g_cut_off_Clip": 2.0}, {})) == 2.0
+    assert seconds_in_integers(model.graph[0], told({"other": 2.0}, {})) is None
