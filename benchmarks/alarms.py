@@ -22,7 +22,7 @@ from onnx import helper
 from optkit.compare import Says, compare_all
 from optkit.datasets import Examples
 from optkit.formats import read_artifact
-from optkit.measure import measure
+from optkit.measure import Settings, measure
 from optkit.runtimes.lanes import Calls, Here
 from optkit.runtimes.rounds import time_rounds
 from optkit.stats.proportions import share
@@ -88,7 +88,8 @@ def _judge(folder: Path, one: float, other: float, seconds: float) -> Callable[[
 
 
 def _real(models: Sequence[Path], examples: Examples, seconds: float, seed: int) -> Says:
-    measured = measure([read_artifact(m) for m in models], examples, (), batches=(16,), seconds=seconds, seed=seed, meters=("latency",))
+    settings = Settings(batches=(16,), seconds=seconds, metrics=(), meters=("latency",), seed=seed)
+    measured = measure([read_artifact(model) for model in models], examples, settings)
     (found,) = (delta for delta in compare_all(measured, seed)[0].deltas if delta.metric == "latency_median")
     return found.verdict
 

@@ -22,8 +22,7 @@ from scipy import stats
 from optkit.artifact import Artifact
 from optkit.compare import compare_all
 from optkit.formats import model_size, read_artifact
-from optkit.measure import measure
-from optkit.metrics import find_metric
+from optkit.measure import Settings, measure
 from optkit.optimize import optimize
 from optkit.passes import Pass, word_of
 from optkit.passes.distill import Distill
@@ -191,7 +190,7 @@ def _scores(chain: Chain, names: Sequence[str], seed: int, folder: Path, changes
         recipe = _recipe(chain, seed, changes)
         with trusting_recipe(recipe):
             examples = gather(make_plan(recipe)).examples["evaluation"]
-            measured = measure(_artifacts(folder, names), examples, [find_metric("top1")], meters=("size",))
+            measured = measure(_artifacts(folder, names), examples, Settings(metrics=("top1",), meters=("size",)))
         top1 = [next(each for each in one.samples if each.metric == "top1") for one in measured]
         found = {name: float(np.mean(each.values)) for name, each in zip(names, top1, strict=True)}
         kept.write_text(json.dumps(found, indent=2))
@@ -203,7 +202,7 @@ def _times(chain: Chain, timed: Sequence[str], folder: Path, changes: Sequence[s
     recipe, (first, *others) = _recipe(chain, 0, changes), timed
     with trusting_recipe(recipe):
         examples = gather(make_plan(recipe)).examples["evaluation"].spread(256)
-        measured = measure(_artifacts(folder, timed), examples, [], seconds=seconds, meters=("latency",))
+        measured = measure(_artifacts(folder, timed), examples, Settings(seconds=seconds, metrics=(), meters=("latency",)))
     found = {}
     for name, comparison in zip(others, compare_all(measured), strict=True):
         delta = next(each for each in comparison.deltas if each.metric == "latency_median")

@@ -24,7 +24,7 @@ from optkit.inspection.inspect_model import inspect_model
 from optkit.inspection.peaks import measure_peaks
 from optkit.inspection.profile import profile_model
 from optkit.inspection.roofline import roofline
-from optkit.measure import measure
+from optkit.measure import Settings, measure
 from optkit.optimize import optimize
 from optkit.recipe.reading import make_pass
 from optkit.runtimes import open_session
@@ -103,7 +103,7 @@ Measuring = Callable[[Path, Examples, Examples, Path, float], tuple[float, float
 def _raced(make: Making) -> Measuring:
     def race(model: Path, known: Examples, others: Examples, target: Path, seconds: float) -> tuple[float, float, float]:
         models = [read_artifact(model), make(model, known, target)]
-        found = compare_all(measure(models, others, (), seconds=seconds, meters=("latency",)))
+        found = compare_all(measure(models, others, Settings(seconds=seconds, metrics=(), meters=("latency",))))
         (ratio,) = (delta for delta in found[0].deltas if delta.metric == "latency_median")
         return 1 / (1 - ratio.low), 1 / (1 - ratio.high), 1 / (1 - ratio.gain)
 

@@ -92,22 +92,26 @@ def compare(
     Raises UsageError, ModelError or DataError.
     """
     from optkit.formats import read_artifact
+    from optkit.measure import Settings
     from optkit.prove import prove
 
-    return prove(
-        [read_artifact(Path(model)) for model in (before, *afters)],
-        str(data) if isinstance(data, Path) else data,
-        metrics=metrics,
-        output=output,
+    settings = Settings.of(
         devices=devices,
         batches=batches,
         threads=threads,
         seconds=seconds,
+        metrics=metrics,
+        output=output,
+        by=by,
         precision=precision,
+        seed=seed,
+    )
+    return prove(
+        [read_artifact(Path(model)) for model in (before, *afters)],
+        str(data) if isinstance(data, Path) else data,
+        settings,
         synthetic=synthetic,
         layers=layers,
-        by=by,
-        seed=seed,
         progress=progress,
     )
 

@@ -11,7 +11,6 @@ from optkit.artifact import Artifact, Made
 from optkit.compare import Comparison
 from optkit.draft import check_folder, check_output, disk_error, draft_folder, publish
 from optkit.formats import NAMES, model_files
-from optkit.formats.torch_compiled import with_compiled
 from optkit.manifest import CHOSEN_ON, MEASURED
 from optkit.measure.names import distinguishing_names
 from optkit.optimize import optimize
@@ -84,7 +83,7 @@ def _make(plan: Plan, material: Material, target: Path, cache: bool, progress: P
         target=target,
         examples=material.examples,
         device=plan.device,
-        threads=plan.recipe.measure.threads,
+        threads=plan.recipe.threads,
         seed=plan.recipe.seed,
         cache=Store(default_place()) if cache else None,
         progress=progress,
@@ -94,24 +93,15 @@ def _make(plan: Plan, material: Material, target: Path, cache: bool, progress: P
 
 def _prove(plan: Plan, material: Material, made: Artifact, final: Path, progress: Progress) -> Report:
     recipe = plan.recipe
-    with with_compiled([material.source, made], recipe.measure.compile) as models:
-        report = prove(
-            models,
-            compared_on(material.examples),
-            metrics=recipe.measure.metrics,
-            output=recipe.measure.output,
-            devices=recipe.measure.devices,
-            batches=recipe.measure.batches,
-            threads=recipe.measure.threads,
-            seconds=recipe.measure.seconds,
-            precision=recipe.measure.precision,
-            synthetic=recipe.data.synthetic,
-            limits=recipe.gate,
-            by=recipe.measure.by,
-            seed=recipe.seed,
-            title=Path(recipe.name).stem,
-            progress=progress,
-        )
+    report = prove(
+        [material.source, made],
+        compared_on(material.examples),
+        replace(recipe.measure, seed=recipe.seed),
+        synthetic=recipe.data.synthetic,
+        limits=recipe.gate,
+        title=Path(recipe.name).stem,
+        progress=progress,
+    )
     settled = tuple(
         replace(each, model=replace(each.model, path=final)) if each.model.path == made.path else each for each in report.measurements
     )

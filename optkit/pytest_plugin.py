@@ -51,15 +51,18 @@ def compare_in_test(
     baseline: PathLike | None = None,
     strict: bool = False,
     html: PathLike | None = None,
-    **how: Any,
+    samples: int | None = None,
+    synthetic: bool = False,
+    **settings: Any,
 ) -> "Report":
-    """What the fixture gives. `html` names a file to write the report to, whatever the outcome; `how` are other parameters of
-    `optkit.prove.prove`: output, batches, threads, seconds, samples, synthetic, by, precision, own_process, seed.
+    """What the fixture gives. `html` names a file to write the report to, whatever the outcome; `settings` are other fields of
+    `optkit.measure.Settings`: output, batches, threads, seconds, by, precision, own_process, seed.
 
     Raises UsageError, DataError or ModelError where something does not fit.
     """
     from optkit.formats import read_artifact
     from optkit.gate import Limits
+    from optkit.measure import Settings
     from optkit.prove import prove
 
     limits = Limits(
@@ -75,10 +78,10 @@ def compare_in_test(
     report = prove(
         [read_artifact(Path(model)) for model in (before, after)],
         str(data) if isinstance(data, os.PathLike) else data,
-        metrics=_words(metric),
-        devices=_words(device),
+        Settings.of(metrics=metric, devices=device, **settings),
+        samples=samples,
+        synthetic=synthetic,
         limits=limits if _limits_something(limits) else None,
-        **how,
     )
     if html is not None:
         from optkit.reports.html import render
@@ -114,7 +117,3 @@ def _ratio(name: str, given: Ratio | None) -> float | None:
     if value is not None and not 0 <= value <= LARGEST[name]:
         raise UsageError(f"{value:g} is not between 0 and {LARGEST[name]:g}", where=name, hint=f'for {value:g} percent write "{value:g}%"')
     return value
-
-
-def _words(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)

@@ -3,9 +3,10 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -38,6 +39,17 @@ def _cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OPTKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def no_cold_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proofs go without what needs fresh processes: that takes seconds, and is tested where it is measured."""
+    from optkit.measure import measure
+
+    def quicker(models: Any, examples: Any, settings: Any, progress: Any) -> Any:
+        return measure(models, examples, replace(settings, meters=("latency", "size")), progress)
+
+    monkeypatch.setattr("optkit.prove.measure", quicker)
 
 
 @pytest.fixture

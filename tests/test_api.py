@@ -11,9 +11,9 @@ import optkit
 from optkit.errors import RecipeError, UsageError
 from optkit.follow import RunResult
 from optkit.manifest import changes
-from optkit.measure import Measurement, measure
+from optkit.measure import Settings
 from optkit.quantization.variants.wishes import Wishes
-from optkit.recipe import Data, Measure, Recipe, Step
+from optkit.recipe import Data, Recipe, Step
 from optkit.recipe.reading import make_pass
 from optkit.report import Report, load_report
 
@@ -21,13 +21,7 @@ WIDE = 64
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what needs fresh processes: that is tested where it is measured."""
-
-    def without_cold_starts(*models: Any, **asked: Any) -> tuple[Measurement, ...]:
-        return measure(*models, **asked, meters=("latency", "size"))
-
-    monkeypatch.setattr("optkit.prove.measure", without_cold_starts)
+def _short(no_cold_starts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optkit.passes.quantize.Wishes", partial(Wishes, seconds=0.1))
 
 
@@ -99,7 +93,7 @@ def test_a_broken_limit_is_in_the_verdict_and_the_model_is_there_to_see_why(mode
 def test_a_recipe_may_be_made_in_python_and_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
     first = optkit.run(recipe_file(tmp_path, "seed: 5"), output=tmp_path / "a", cache=False)
     steps = (Step("quantize_dynamic", make_pass("quantize_dynamic", {}), "here"),)
-    mine = Recipe("mine", model, steps, Data(whole=str(tmp_path / "d.npz")), Measure(seconds=0.1), seed=5)
+    mine = Recipe("mine", model, steps, Data(whole=str(tmp_path / "d.npz")), Settings(seconds=0.1), seed=5)
     second = optkit.run(mine, output=tmp_path / "b")
     assert first.model.path.read_bytes() == second.model.path.read_bytes()
     assert (second.report.verdict, second.report.title) == (None, "mine")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.formats import read_artifact
 from optkit.gate import Limits
+from optkit.measure import Settings
 from optkit.meters import Fresh
-from optkit.prove import data_wanted, prove
+from optkit.prove import prove
 from optkit.report import load_report, save_report
-from optkit.runtimes import Port
 
+QUICK = Settings(seconds=0.05)
 X = np.random.default_rng(3).normal(size=(60, 4)).astype(np.float32)
 
 
@@ -53,7 +55,7 @@ def never(*_: object, **__: object) -> None:
 def test_from_models_and_examples_to_a_report_that_can_be_kept(models: list[Artifact], labelled: Examples, tmp_path: Path) -> None:
     told: list[str] = []
     limits = Limits(max_drop=0.5, max_size=1.5)
-    report = prove(models, labelled, limits=limits, seconds=0.05, progress=lambda what, done, total: told.append(what))
+    report = prove(models, labelled, QUICK, limits=limits, progress=lambda what, done, total: told.append(what))
     assert (report.title, [each.name for each in report.measurements]) == ("a.onnx → b.onnx", ["a.onnx", "b.onnx"])
     assert [(check.limit, check.outcome) for check in report.verdict.checks] == [("--max-drop 50%", "passed"), ("--max-size 1.5", "passed")]  # type: ignore[union-attr]
     top1 = next(delta for delta in report.comparisons[0].deltas if delta.metric == "top1")
@@ -66,7 +68,7 @@ def test_from_models_and_examples_to_a_report_that_can_be_kept(models: list[Arti
 
 @pytest.mark.slow
 def test_made_up_inputs_are_told_of(models: list[Artifact]) -> None:
-    report = prove(models, None, synthetic=True, samples=20, seconds=0.05)
+    report = prove(models, None, QUICK, synthetic=True, samples=20)
     assert report.notes == ("20 made-up examples",)
     assert "made up" in report.comparisons[0].warnings[0].what
     assert "top1" not in {delta.metric for delta in report.comparisons[0].deltas}
@@ -74,7 +76,7 @@ def test_made_up_inputs_are_told_of(models: list[Artifact]) -> None:
 
 @pytest.mark.slow
 def test_an_agreement_that_is_limited_is_measured(models: list[Artifact], labelled: Examples) -> None:
-    report = prove(models, labelled, metrics=["top1"], limits=Limits(min_agreement=0.5), seconds=0.05)
+    report = prove(models, labelled, replace(QUICK, metrics=("top1",)), limits=Limits(min_agreement=0.5))
     assert report.verdict is not None
     assert report.verdict.outcome == "passed"
 
@@ -82,7 +84,7 @@ def test_an_agreement_that_is_limited_is_measured(models: list[Artifact], labell
 @pytest.mark.slow
 def test_answers_that_are_not_finite_fail_any_gate(models: list[Artifact], labelled: Examples, tmp_path: Path) -> None:
     broken = read_artifact(save(tmp_path / "c.onnx", float("inf")))
-    report = prove([models[0], broken], labelled, limits=Limits(max_size=2), seconds=0.05)
+    report = prove([models[0], broken], labelled, QUICK, limits=Limits(max_size=2))
     assert report.verdict is not None
     assert report.verdict.outcome == "failed"
     assert "NaN or infinite answers" in report.verdict.checks[0].reason
@@ -98,19 +100,12 @@ def test_what_cannot_be_judged_is_not_measured_first(
     with pytest.raises(UsageError, match=complaint):
         prove(models, Examples("unlabelled", {"x": X}), limits=limits)
     with pytest.raises(UsageError, match=complaint):
-        prove(models, Examples("unlabelled", {"x": X}), metrics=["cosine"], limits=limits)
+        prove(models, Examples("unlabelled", {"x": X}), Settings(metrics=("cosine",)), limits=limits)
 
 
 def test_one_model_is_not_a_comparison(models: list[Artifact]) -> None:
     with pytest.raises(UsageError, match="nothing to compare with"):
         prove(models[:1], None, synthetic=True)
-
-
-def test_the_data_wanted_can_be_copied_from_the_hint() -> None:
-    ports = [Port("input.ids", "int64", ("batch", "length")), Port("x", "float32", (None, 3, None))]
-    wanted = data_wanted(ports)
-    assert "input.ids: int64 [N, length]; x: float32 [N, 3, ?]" in wanted
-    assert "np.savez('data.npz', **{'input.ids': …}, x=…, labels=…)" in wanted
 
 
 @pytest.mark.parametrize(
@@ -123,6 +118,6 @@ def test_the_data_wanted_can_be_copied_from_the_hint() -> None:
     ],
 )
 def test_labels_that_no_score_was_taken_of_are_told_of(models: list[Artifact], labels: Any, told: str | None) -> None:
-    report = prove(models, Examples("made here", {"x": X}, labels=labels), seconds=0.01)
+    report = prove(models, Examples("made here", {"x": X}, labels=labels), Settings(seconds=0.01))
     found = [warned.what for warned in report.comparisons[0].warnings if "labels" in warned.what]
     assert found == ([] if told is None else [told])

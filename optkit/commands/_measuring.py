@@ -59,7 +59,7 @@ factories_option = click.option(
     metavar="NAME",
     help="What makes the network of a .safetensors file: module:callable, code that you trust. Repeat it for several.",
 )
-compile_option = click.option("--compile", "compiled", is_flag=True, help="Also time PyTorch models as torch.compile runs them.")
+compile_option = click.option("--compile", is_flag=True, help="Also time PyTorch models as torch.compile runs them.")
 markdown_option = click.option("--markdown", type=FILE, help="Also write the report as Markdown, for a pull request.")
 html_option = click.option("--html", type=FILE, help="Also write the report as one HTML file that opens offline.")
 
@@ -90,24 +90,28 @@ measuring_options = together(
 
 def measure_report(
     models: Sequence[Path],
-    devices: Sequence[str],
+    *,
+    data: str | None,
+    samples: int | None,
+    synthetic: bool,
+    factories: Sequence[str],
     quiet: bool,
     verbose: bool,
     limits: "Limits | None" = None,
-    factories: Sequence[str] = (),
-    compiled: bool = False,
-    **asked: Any,
+    layers: bool = False,
+    **settings: Any,
 ) -> "Report":
-    """Measure and compare, with progress on stderr."""
+    """Measure and compare, with progress on stderr; `settings` are the options that `Settings` has a field for."""
     from optkit.formats import read_artifact
-    from optkit.formats.torch_compiled import with_compiled
     from optkit.formats.torch_origin import trusting
+    from optkit.measure import Settings
     from optkit.prove import prove
 
-    words = [word.strip() for device in devices for word in device.split(",") if word.strip()]
+    words = [word.strip() for device in settings.pop("devices") for word in device.split(",") if word.strip()]
+    asked = Settings.of(devices=words, **settings)
     artifacts = [read_artifact(path) for path in models]
-    with trusting(*factories), with_compiled(artifacts, compiled) as measured, progress_display(quiet) as progress:
-        report = prove(measured, asked.pop("data"), devices=words, limits=limits, progress=progress, **asked)
+    with trusting(*factories), progress_display(quiet) as progress:
+        report = prove(artifacts, data, asked, samples=samples, synthetic=synthetic, limits=limits, layers=layers, progress=progress)
     for each in report.measurements:
         say(_told(each), verbose)
     return report

@@ -72,8 +72,8 @@ def command(models: tuple[Path, ...], as_json: bool, quiet: bool, verbose: bool,
 def _measured(models: tuple[Path, ...], quiet: bool, asked: dict[str, Any]) -> "BenchReport":
     from optkit.bench import bench
     from optkit.commands._progress import progress_display
+    from optkit.evidence import examples_for
     from optkit.formats import read_artifact
-    from optkit.prove import examples_for
     from optkit.runtimes import open_session
     from optkit.scenarios import Traffic
 

@@ -5,7 +5,7 @@ The only place where runtimes, examples, metrics and meters meet.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optkit.artifact import Artifact
 from optkit.progress import Progress, silent
@@ -72,45 +72,68 @@ class Measurement:
     """None where nothing was timed."""
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, on which devices, for how long."""
+
+    devices: tuple[str, ...] = ("cpu",)
+    batches: tuple[int, ...] = (1,)
+    threads: tuple[int, ...] = (1,)
+    """Answers are those with the first number; 0 leaves it to the runtime."""
+    seconds: float = 10.0
+    """Of interleaved timing for each device, batch size and number of threads; half as much is added for cold starts."""
+    metrics: tuple[str, ...] | None = None
+    """Words of that family, or `module:function`; None takes what suits labels and answers, with the fidelity metrics."""
+    output: str | None = None
+    """The output that carries the answer, where a model has several."""
+    meters: tuple[str, ...] | None = None
+    """Words of that family; None takes all."""
+    by: tuple[str, ...] = ()
+    """What to look at parts of the examples by: `label`, or columns of the data."""
+    precision: float | None = None
+    """Half the interval of the time ratio, relative to it: timing ends as soon as it is known to this."""
+    least_speedup: float | None = None
+    """A limit that the ratio is held against: timing ends as soon as that is decided."""
+    own_process: bool | None = None
+    """Each model in a process of its own; None where two in one would disturb each other, as PyTorch does."""
+    compile: bool = False
+    """Whether PyTorch models are also timed as torch.compile runs them."""
+    seed: int = 0
+
+    @classmethod
+    def of(cls, **given: Any) -> "Settings":
+        """From what people write: one value where several may stand, and no metric for those that suit."""
+        given |= {name: _several(given[name]) for name in ("devices", "batches", "threads", "metrics", "by") if name in given}
+        return cls(**given | {"metrics": given.get("metrics") or None})
+
+
+STANDARD = Settings()
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return (value,) if isinstance(value, str | int) else tuple(value or ())
+
+
 def measure(
-    models: Sequence[Artifact],
-    examples: "Examples",
-    metrics: Sequence["Metric"] | None = None,
-    *,
-    devices: Sequence[str] = ("cpu",),
-    batches: Sequence[int] = (1,),
-    threads: int | Sequence[int] = 1,
-    seconds: float = 10.0,
-    seed: int = 0,
-    output: str | None = None,
-    meters: Sequence[str] | None = None,
-    precision: float | None = None,
-    least_speedup: float | None = None,
-    own_process: bool | None = None,
-    progress: Progress = silent,
+    models: Sequence[Artifact], examples: "Examples", settings: Settings = STANDARD, progress: Progress = silent
 ) -> tuple[Measurement, ...]:
     """Measure all models on each device at each batch size; the first model is the reference that fidelity is taken to.
 
-    `metrics` None measures what suits the labels and the answers, with the fidelity metrics; `output` then names the output that
-    carries the answer where there are several. `meters` are words of that family, all by default. `seconds` is the time given to the
-    interleaved timing of one device, batch size and number of threads, half of which is added for cold starts. `threads` 0 leaves
-    the number to the runtime; of several numbers, answers are those of the first. With `precision` (half the width of the interval
-    of the time ratio, relative) or `least_speedup` (a limit that the ratio is to be held against) timing ends as soon as that is
-    known. `own_process` runs each model in a process of its own, None where two in one would disturb each other: where PyTorch is
-    one of the runtimes. In the result all models of one device, number of threads and batch size follow each other, in the order
-    given.
+    In the result all models of one device, number of threads and batch size follow each other, in the order given.
 
-    Raises UsageError for a device that is not there, ModelError for a model that does not load or run or whose reference answers
-    are NaN, and DataError for examples that do not fit a model.
+    Raises UsageError for a device that is not there or a metric that is none, ModelError for a model that does not load or run or whose
+    reference answers are NaN, and DataError for examples that do not fit a model.
     """
-    from optkit.measure._enough import Wish
-    from optkit.measure._side_by_side import Asked, measure_all
+    from optkit.measure._side_by_side import measure_all
 
-    wish = Wish(precision, None if least_speedup is None else 1 / least_speedup)
-    read = None if meters is None else tuple(meters)
-    counts = (threads,) if isinstance(threads, int) else tuple(dict.fromkeys(threads))
-    asked = Asked(tuple(devices), tuple(batches), counts, seconds, seed, output, read, wish, own_process)
-    return measure_all(models, examples, metrics, asked, progress)
+    return measure_all(models, examples, settings, progress)
+
+
+def metrics_of(settings: Settings) -> "list[Metric] | None":
+    """The metrics that settings name; None leaves the choice to what labels and answers are. Raises UsageError for a word that is none."""
+    from optkit.metrics import find_metric
+
+    return None if settings.metrics is None else [find_metric(word, settings.output) for word in dict.fromkeys(settings.metrics)]
 
 
 def detect_machine() -> Machine:

@@ -1,7 +1,7 @@
 """The order of a measurement: for each device the answers; for each batch size the timing and the cold starts."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from optkit.arrays import Array
@@ -9,7 +9,7 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, UsageError
 from optkit.formats import compressed_size, model_size
-from optkit.measure import Conditions, Measurement, detect_machine, was_interrupted
+from optkit.measure import Conditions, Measurement, Settings, detect_machine, metrics_of, was_interrupted
 from optkit.measure._answers import score_all
 from optkit.measure._conditions import Watch
 from optkit.measure._enough import Wish, enough
@@ -34,34 +34,18 @@ COLD_SHARE = 0.5
 """Of the time given for timing, spent on cold starts besides."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What `measure` was asked to do."""
-
-    devices: tuple[str, ...]
-    batches: tuple[int, ...]
-    threads: tuple[int, ...]
-    seconds: float
-    seed: int
-    output: str | None
-    meters: tuple[str, ...] | None
-    wish: Wish
-    own_process: bool | None
-
-
-def measure_all(
-    models: Sequence[Artifact], examples: Examples, metrics: Sequence[Metric] | None, asked: Asked, progress: Progress
-) -> tuple[Measurement, ...]:
+def measure_all(models: Sequence[Artifact], examples: Examples, settings: Settings, progress: Progress) -> tuple[Measurement, ...]:
     """See `optkit.measure.measure`."""
     if not models:
         raise UsageError("there is no model to measure")
     if len(examples) == 0:
         raise DataError("it holds no examples", where=examples.source)
-    words = members("meters") if asked.meters is None else asked.meters
+    metrics = metrics_of(settings)
+    words = members("meters") if settings.meters is None else settings.meters
     meters: list[Meter] = [load("meters", word)() for word in words]
     found: list[Measurement] = []
-    for device in asked.devices:
-        found += _OnDevice(device, models, examples, asked, progress).measure(metrics, meters, first=not found)
+    for device in dict.fromkeys(settings.devices):
+        found += _OnDevice(device, models, examples, settings, progress).measure(metrics, meters, first=not found)
         if was_interrupted(found):
             break
     return tuple(found)
@@ -70,12 +54,12 @@ def measure_all(
 class _OnDevice:
     """All models on one device."""
 
-    def __init__(self, device: str, models: Sequence[Artifact], examples: Examples, asked: Asked, progress: Progress) -> None:
+    def __init__(self, device: str, models: Sequence[Artifact], examples: Examples, settings: Settings, progress: Progress) -> None:
         self.device = device
         self.models = models
         self.names = distinguishing_names([model.path for model in models])
         self.examples = examples
-        self.asked = asked
+        self.settings = settings
         self.progress = progress
         self.inputs: list[Sequence[Port]] = []
         self.interrupted = False
@@ -86,7 +70,7 @@ class _OnDevice:
         """The measurements of all batch sizes; `first` when no device came before."""
         machine = detect_machine()
         answers, nodes = self._answer(metrics)
-        for number, (threads, batch) in enumerate(product(self.asked.threads, self.asked.batches)):
+        for number, (threads, batch) in enumerate(product(*map(dict.fromkeys, (self.settings.threads, self.settings.batches)))):
             due = [meter for meter in meters if _is_due(meter, number == 0, first and number == 0)]
             read, conditions = self._read(batch, threads, due)
             for model, name, scored, metered, placed in zip(self.models, self.names, answers, read, nodes, strict=True):
@@ -97,23 +81,25 @@ class _OnDevice:
 
     def _answer(self, metrics: Sequence[Metric] | None) -> tuple[list[tuple[Samples, ...]], list[dict[str, int]]]:
         """The scores of every model, and where its nodes run."""
-        asked = self.asked
-        sessions = [open_session(model.path, self.device, asked.threads[0]) for model in self.models]
+        settings = self.settings
+        sessions = [open_session(model.path, self.device, settings.threads[0]) for model in self.models]
         self.inputs = [session.inputs for session in sessions]
-        for batch in asked.batches:
+        for batch in settings.batches:
             for session, name in zip(sessions, self.names, strict=True):
                 check_batch(batch, self.examples, session, name)
-        features = metrics is None and gives_features(self.models[0], asked.output)
-        scored = score_all(sessions, self.names, self.examples, metrics, asked.batches[0], asked.output, self._told(""), features=features)
+        features = metrics is None and gives_features(self.models[0], settings.output)
+        scored = score_all(
+            sessions, self.names, self.examples, metrics, settings.batches[0], settings.output, self._told(""), features=features
+        )
         # a model that computes in the thread that asks is known by that thread's time, whatever else the machine does
-        clock: Clock = "thread" if self.device == "cpu" and asked.threads[0] == 1 and self.models[0].format == "onnx" else "wall"
-        self.timed = {batch: typical_feeds(sessions[0], self.examples, batch, asked.seconds, clock) for batch in asked.batches}
+        clock: Clock = "thread" if self.device == "cpu" and settings.threads[0] == 1 and self.models[0].format == "onnx" else "wall"
+        self.timed = {batch: typical_feeds(sessions[0], self.examples, batch, settings.seconds, clock) for batch in settings.batches}
         return scored, [session.placement() for session in sessions]
 
     def _read(self, batch: int, threads: int, meters: Sequence[Meter]) -> tuple[list[list[Samples]], Conditions | None]:
         """What the meters read, per model, and under which conditions; nothing is run that none of them needs."""
-        timed, wanted, asked = self.timed[batch], {meter.needs for meter in meters}, self.asked
-        told = self._told(f", batch {batch}" + (f", {threads} threads" if len(asked.threads) > 1 else ""))
+        timed, wanted, settings = self.timed[batch], {meter.needs for meter in meters}, self.settings
+        told = self._told(f", batch {batch}" + (f", {threads} threads" if len(settings.threads) > 1 else ""))
         rounds: list[list[Array]] = [[] for _ in self.models]
         cpu: list[list[float]] = [[] for _ in self.models]
         fresh: list[list[Fresh]] = [[] for _ in self.models]
@@ -122,7 +108,7 @@ class _OnDevice:
             rounds, cpu, conditions = self._time(timed, threads, told)
         if "fresh" in wanted and not self.interrupted:
             paths, first = [model.path for model in self.models], [fitted(timed.feeds[0], ports) for ports in self.inputs]
-            fresh = cold_starts(paths, first, self.device, threads, asked.seconds * COLD_SHARE, told, self._interrupt)
+            fresh = cold_starts(paths, first, self.device, threads, settings.seconds * COLD_SHARE, told, self._interrupt)
         sizes = [(model_size(each.path), compressed_size(each.path) if "file" in wanted else None) for each in self.models]
         readings = [
             Readings(batch, size, packed, spent, times, starts)
@@ -136,7 +122,7 @@ class _OnDevice:
         self.interrupted = True
 
     def _time(self, timed: Typical, threads: int, told: Progress) -> tuple[list[list[Array]], list[list[float]], Conditions]:
-        asked = self.asked
+        settings = self.settings
         lanes: list[Lane] = [self._lane(i, timed, threads) for i in range(len(self.models))]
         for lane in lanes:
             if isinstance(lane, OwnProcess):
@@ -147,12 +133,13 @@ class _OnDevice:
             watch.look()
             told(what, done, total)
 
-        stop = enough(asked.wish, asked.seed, lambda: lanes[0].openings, mixed=not timed.alike)
+        wish = Wish(settings.precision, None if settings.least_speedup is None else 1 / settings.least_speedup)
+        stop = enough(wish, settings.seed, lambda: lanes[0].openings, mixed=not timed.alike)
         cpu = CpuTime(lanes, progress)
         times = time_rounds(
             lanes,
-            seconds=asked.seconds,
-            seed=asked.seed,
+            seconds=settings.seconds,
+            seed=settings.seed,
             whole_laps=not timed.alike,
             enough=stop,
             progress=cpu,
@@ -162,8 +149,8 @@ class _OnDevice:
 
     def _lane(self, number: int, timed: Typical, threads: int) -> Lane:
         """A model of its own process where others in this one would disturb it."""
-        model, asked = self.models[number], self.asked
-        apart = asked.own_process
+        model, settings = self.models[number], self.settings
+        apart = settings.own_process
         if apart is None:  # two sessions of one runtime share its threads in peace; PyTorch's keep cores that the runtime's need
             apart = any(each.format == "torch" for each in self.models)
         wanted = [fitted(feed, self.inputs[number]) for feed in timed.feeds]

@@ -9,7 +9,7 @@ from optkit.runtimes import Session, batch_of
 
 def check_labels(recipe: Recipe, examples: Examples | None, session: Session) -> None:
     """Labels are there, and fit a metric, where something in the recipe needs them; `examples` None are made up. Raises DataError."""
-    words, output = recipe.measure.metrics, recipe.measure.output
+    words, output = recipe.measure.metrics or (), recipe.measure.output
     labelled = examples is not None and examples.labels is not None
     lack = "made-up inputs have none" if examples is None else f"{examples.source} has none"
     for i, word in enumerate(words):

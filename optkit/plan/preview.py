@@ -88,11 +88,11 @@ def gather(plan: Plan) -> Material:
         model = held.path / "original" / recipe.model.name  # reports tell it by that from a result of the same name
         model.parent.mkdir()
         assemble_for(recipe, recipe.torch, model)
-    sessions = [open_session(model, device, recipe.measure.threads) for device in recipe.measure.devices]
+    sessions = [open_session(model, device, recipe.threads) for device in recipe.measure.devices]
     examples = read_splits(recipe, sessions[0].inputs)
     if recipe.torch is not None and (given := next(iter(examples.values()), None)) is not None:
         learn_inputs(model, given)
-        sessions = [open_session(model, device, recipe.measure.threads) for device in recipe.measure.devices]
+        sessions = [open_session(model, device, recipe.threads) for device in recipe.measure.devices]
     check_labels(recipe, compared_on(examples), sessions[0])
     return Material(read_artifact(model), examples, tuple(remarks(recipe, examples)), held)
 
@@ -112,7 +112,7 @@ def preview(plan: Plan, cache: Store | None) -> Preview:
             plan.steps,
             material.examples,
             device=plan.device,
-            threads=recipe.measure.threads,
+            threads=recipe.threads,
             seed=recipe.seed,
             cache=cache,
         )

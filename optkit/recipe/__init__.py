@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from optkit.gate import Limits
+from optkit.measure import STANDARD, Settings
 from optkit.passes import Pass
 
 SYNTHETIC = "synthetic"
@@ -57,27 +58,6 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Measure:
-    """How original and result are compared."""
-
-    devices: tuple[str, ...] = ("cpu",)
-    batches: tuple[int, ...] = (1,)
-    threads: int = 1
-    """0 leaves the number to the runtime."""
-    seconds: float = 10.0
-    """For each device at each batch size."""
-    metrics: tuple[str, ...] = ()
-    output: str | None = None
-    """The output that carries the answer, where a model has several."""
-    by: tuple[str, ...] = ()
-    """What to look at parts of the examples by: `label`, or columns of the data."""
-    precision: float | None = None
-    """Half the interval of the time ratio, relative to it, at which timing may end before."""
-    compile: bool = False
-    """Whether a PyTorch original is also timed as torch.compile runs it."""
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A recipe without mistakes of spelling, type or range. Paths are absolute, or relative to the current folder."""
 
@@ -86,7 +66,8 @@ class Recipe:
     """The file; for a PyTorch model that its weights are to be put into, what it will be called."""
     steps: tuple[Step, ...]
     data: Data = Data()
-    measure: Measure = Measure()
+    measure: Settings = STANDARD
+    """How original and result are compared."""
     gate: Limits | None = None
     seed: int = 0
     output: Path | None = None
@@ -95,6 +76,11 @@ class Recipe:
     """Where the model is made from, if it is no file yet."""
     lines: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """`file:line` of each key, such as `data.calibration`."""
+
+    @property
+    def threads(self) -> int:
+        """With which passes compute; 0 leaves the number to the runtime."""
+        return self.measure.threads[0]
 
     def where(self, key: str) -> str:
         """`file:line` of a key, or of the key that it would stand in."""

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from optkit.errors import OptkitError, Problem, RecipeError, UsageError
 from optkit.gate import Limits
+from optkit.measure import Settings
 from optkit.passes import Pass
-from optkit.recipe import SYNTHETIC, Data, Measure, Recipe, Step, TorchSource
+from optkit.recipe import SYNTHETIC, Data, Recipe, Step, TorchSource
 from optkit.recipe.keys import ModelKeys, RecipeKeys
 from optkit.recipe.lines import FROM_OPTION, Lines, line_of, read_lines
 from optkit.recipe.overrides import apply
@@ -201,6 +202,6 @@ def _gate(keys: RecipeKeys, paths: _Paths) -> Limits | None:
     return Limits(**given)
 
 
-def _measure(keys: RecipeKeys) -> Measure:
+def _measure(keys: RecipeKeys) -> Settings:
     given = keys.measure.model_dump()
-    return Measure(seconds=given.pop("time"), **given)
+    return Settings.of(seconds=given.pop("time"), **given)

@@ -1,12 +1,10 @@
 """`run` and `check`: a recipe from model to verdict."""
 
 import json
-from typing import Any
 
 import pytest
 
 from optkit.manifest import changes
-from optkit.measure import Measurement, measure
 from optkit.report import parse_report
 
 from .rooms import Optkit, Room, two_lines
@@ -20,16 +18,7 @@ passes:
 measure: {time: 100ms}
 gate: {max_size: 0.5}
 """
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what needs fresh processes: that is tested where it is measured."""
-
-    def without_cold_starts(*models: Any, **asked: Any) -> tuple[Measurement, ...]:
-        return measure(*models, **asked, meters=("latency", "size"))
-
-    monkeypatch.setattr("optkit.prove.measure", without_cold_starts)
+pytestmark = pytest.mark.usefixtures("no_cold_starts")
 
 
 @pytest.fixture

@@ -66,12 +66,12 @@ def test_a_pytorch_file_stands_beside_itself_compiled(folder: Path) -> None:
     from optkit.datasets import read_examples
     from optkit.formats import read_artifact
     from optkit.formats.torch_compiled import with_compiled
-    from optkit.measure import measure
+    from optkit.measure import Settings, measure
     from optkit.runtimes import Port
 
     examples = read_examples("data.npz", [Port("input", "float32", ("batch", 12))])
     with trusting(FACTORY), with_compiled([read_artifact(folder / "m.safetensors")], True) as models:
-        measured = measure(models, examples, None, seconds=0.1, meters=("latency",))
+        measured = measure(models, examples, Settings(seconds=0.1, meters=("latency",)))
     assert [each.name for each in measured] == ["m.safetensors", "m, compiled"]
     (found,) = compare_all(measured)
     assert {delta.metric: delta.after for delta in found.deltas}["agreement"] == 1

@@ -13,7 +13,7 @@ ROOM = Path(optkit.__file__).parent
 LAYERS = {
     4: "cli __main__ commands api pytest_plugin",
     3: "recipe plan optimize manifest soundness follow inspection installation"
-    " bench measure compare layers gate report baseline drift prove search space pareto",
+    " bench measure compare layers gate report baseline drift evidence prove search space pareto",
     2: "passes quantization pruning formats datasets metrics runtimes scenarios meters reports training samplers workers",
     1: "arrays artifact samples store stats records units draft versions inputs decoder",
     0: "errors registry needs progress",

@@ -8,7 +8,7 @@ import pytest
 
 from optkit.datasets import Examples
 from optkit.formats import read_artifact
-from optkit.measure import measure
+from optkit.measure import Settings, measure
 from optkit.measure._features import gives_features
 
 
@@ -35,5 +35,5 @@ def test_the_graph_tells(graph: str, output: str | None, features: bool, tmp_pat
 def test_agreement_is_measured_of_answers_only(operator: str, metrics: list[str], tmp_path: Path) -> None:
     model = read_artifact(written(tmp_path / "m.onnx", f"(float[N,4] x) => (float[N,4] y) {{ y = {operator}(x) }}"))
     examples = Examples("made up", {"x": np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)})
-    (found,) = measure([model], examples, seconds=0.05, meters=())
+    (found,) = measure([model], examples, Settings(seconds=0.05, meters=()))
     assert [each.metric for each in found.samples] == metrics

@@ -1,5 +1,6 @@
 """Whole measurements of tiny models."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,12 @@ from onnx import TensorProto
 from optkit.compare import compare_all
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, UsageError
-from optkit.measure import Measurement, _fresh, measure, was_interrupted
+from optkit.measure import Measurement, Settings, _fresh, measure, was_interrupted
 from optkit.meters import Fresh
-from optkit.metrics import find_metric
 from optkit.needs import has
 from optkit.records import read_record, write_record
 
-QUICK: dict[str, Any] = {"seconds": 0.05, "meters": ("latency", "throughput", "size")}
+QUICK = Settings(seconds=0.05, metrics=(), meters=("latency", "throughput", "size"))
 
 
 def names(measurement: Measurement) -> list[str]:
@@ -34,7 +34,7 @@ def _few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_everything_is_read_of_every_model(classifier: Any, examples: Examples) -> None:
     models = [classifier("a/model.onnx"), classifier("b/model.onnx", scale=-1.0)]
-    found = measure(models, examples, seconds=0.05)
+    found = measure(models, examples, Settings(seconds=0.05))
     assert [each.name for each in found] == ["a/model.onnx", "b/model.onnx"]
     assert [each.model for each in found] == models
     for each in found:
@@ -53,7 +53,7 @@ def test_everything_is_read_of_every_model(classifier: Any, examples: Examples) 
 
 
 def test_batches_and_what_is_read_once(classifier: Any, examples: Examples) -> None:
-    found = measure([classifier()], examples, [find_metric("top1")], batches=(4, 1), **QUICK)
+    found = measure([classifier()], examples, replace(QUICK, metrics=("top1",), batches=(4, 1)))
     assert [(each.batch, names(each)) for each in found] == [
         (4, ["top1", "latency", "throughput", "size"]),
         (1, ["latency", "throughput"]),
@@ -63,7 +63,7 @@ def test_batches_and_what_is_read_once(classifier: Any, examples: Examples) -> N
 @pytest.mark.slow
 def test_threads_are_swept_as_batches_are(classifier: Any, examples: Examples) -> None:
     models = [classifier("a.onnx"), classifier("b.onnx")]
-    found = measure(models, examples, [find_metric("top1")], threads=(1, 2), seconds=0.05, meters=("latency", "cpu_time"))
+    found = measure(models, examples, Settings(metrics=("top1",), threads=(1, 2), seconds=0.05, meters=("latency", "cpu_time")))
     assert [(each.name, each.threads) for each in found] == [("a.onnx", 1), ("b.onnx", 1), ("a.onnx", 2), ("b.onnx", 2)]
     assert [names(each) for each in found] == [["top1", "latency", "cpu_time"]] * 2 + [["latency", "cpu_time"]] * 2
     (comparison,) = compare_all(found)
@@ -72,7 +72,7 @@ def test_threads_are_swept_as_batches_are(classifier: Any, examples: Examples) -
 
 
 def test_throughput_counts_examples_not_batches(classifier: Any, examples: Examples) -> None:
-    (found,) = measure([classifier()], examples, (), batches=(8,), seconds=0.05, meters=("latency", "throughput"))
+    (found,) = measure([classifier()], examples, replace(QUICK, batches=(8,), meters=("latency", "throughput")))
     # by means: per-example rates would give 1, examples give 8, and no order of slow and fast queries lowers a mean of inverses
     assert np.mean(values(found, "throughput")) * np.mean(values(found, "latency")) > 2
 
@@ -82,31 +82,31 @@ def test_only_what_is_asked_for_is_run(classifier: Any, examples: Examples, monk
 
     monkeypatch.setattr(_side_by_side, "time_rounds", None)
     monkeypatch.setattr(_side_by_side, "cold_starts", None)
-    (found,) = measure([classifier()], examples, (), meters=("size",))
+    (found,) = measure([classifier()], examples, Settings(metrics=(), meters=("size",)))
     assert names(found) == ["size"]
 
 
 def test_a_model_in_half_precision_takes_the_same_data(classifier: Any, examples: Examples) -> None:
     models = [classifier("model.onnx"), classifier("half.onnx", dtype=TensorProto.FLOAT16)]
-    _, half = measure(models, examples, [find_metric("sqnr")], **QUICK)
+    _, half = measure(models, examples, replace(QUICK, metrics=("sqnr",)))
     assert 40 < np.mean(values(half, "sqnr")) < 120
 
 
 def test_whole_feeds_run_one_by_one(classifier: Any) -> None:
     clips = Examples("clips.npz", {"x": np.ones((3, 1, 4), np.float32)}, np.zeros(3, np.int64), whole=True)
-    (found,) = measure([classifier()], clips, [find_metric("top1")], **QUICK)
+    (found,) = measure([classifier()], clips, replace(QUICK, metrics=("top1",)))
     assert len(values(found, "top1")) == 3
     with pytest.raises(UsageError, match="whole feeds"):
-        measure([classifier()], clips, (), batches=(2,), **QUICK)
+        measure([classifier()], clips, replace(QUICK, batches=(2,)))
 
 
 def test_a_model_for_one_batch_size_answers_every_example(classifier: Any, examples: Examples) -> None:
     free, fixed = classifier("free.onnx"), classifier("fixed.onnx", batch=4)
-    first, second = measure([free, fixed], examples, [find_metric("top1"), find_metric("agreement")], batches=(4,), **QUICK)
+    first, second = measure([free, fixed], examples, replace(QUICK, metrics=("top1", "agreement"), batches=(4,)))
     assert values(first, "top1") == values(second, "top1")
     assert values(second, "agreement") == (1.0,) * 10
     with pytest.raises(UsageError, match=r"--batch 1: fixed\.onnx is made for batches of 4"):
-        measure([free, fixed], examples, (), **QUICK)
+        measure([free, fixed], examples, QUICK)
 
 
 def test_nothing_to_measure(classifier: Any, examples: Examples) -> None:
@@ -118,24 +118,24 @@ def test_nothing_to_measure(classifier: Any, examples: Examples) -> None:
 
 def test_data_for_another_model(classifier: Any) -> None:
     with pytest.raises(DataError, match="input 'x' wants shape"):
-        measure([classifier()], Examples("odd.npz", {"x": np.ones((3, 5), np.float32)}), (), **QUICK)
+        measure([classifier()], Examples("odd.npz", {"x": np.ones((3, 5), np.float32)}), QUICK)
 
 
 def test_a_device_that_is_not_there(classifier: Any, examples: Examples) -> None:
     with pytest.raises(UsageError, match="no device is called 'abacus'"):
-        measure([classifier()], examples, (), devices=("abacus",), **QUICK)
+        measure([classifier()], examples, replace(QUICK, devices=("abacus",)))
 
 
 def test_an_original_without_answers(classifier: Any, examples: Examples) -> None:
     with pytest.raises(ModelError, match=r"its output 'logits' is NaN"):
-        measure([classifier(scale=float("nan"))], examples, (), **QUICK)
+        measure([classifier(scale=float("nan"))], examples, QUICK)
 
 
 @pytest.mark.slow
 @pytest.mark.openvino
 @pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
 def test_several_devices(classifier: Any, examples: Examples) -> None:
-    found = measure([classifier()], examples, [find_metric("top1")], devices=("cpu", "openvino"), **QUICK)
+    found = measure([classifier()], examples, replace(QUICK, metrics=("top1",), devices=("cpu", "openvino")))
     assert [(each.device, dict(each.nodes)) for each in found] == [
         ("cpu", {"CPUExecutionProvider": 1}),
         ("openvino", {"OpenVINOExecutionProvider": 1}),
@@ -148,7 +148,7 @@ def test_several_devices(classifier: Any, examples: Examples) -> None:
 @pytest.mark.openvino
 @pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
 def test_cold_starts_elsewhere(classifier: Any, examples: Examples) -> None:
-    (found,) = measure([classifier()], examples, (), devices=("openvino",), seconds=0.05, meters=("memory", "load_time"))
+    (found,) = measure([classifier()], examples, replace(QUICK, devices=("openvino",), meters=("memory", "load_time")))
     assert names(found) == ["memory", "load_time"]
 
 
@@ -158,7 +158,7 @@ def test_an_interrupt_ends_the_measuring_with_what_was_measured_by_then(classifi
             raise KeyboardInterrupt
 
     models = [classifier("a.onnx"), classifier("b.onnx")]
-    found = measure(models, examples, [find_metric("top1")], batches=(1, 4), seconds=0.05, progress=interrupt)
+    found = measure(models, examples, Settings(metrics=("top1",), batches=(1, 4), seconds=0.05), interrupt)
     assert [each.batch for each in found] == [1, 1]
     assert was_interrupted(found)
     assert all(len(values(each, "throughput")) == 3 for each in found)
@@ -172,7 +172,7 @@ def test_an_interrupt_before_anything_was_timed_is_one(classifier: Any, examples
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure([classifier()], examples, [find_metric("top1")], progress=interrupt, **QUICK)
+        measure([classifier()], examples, replace(QUICK, metrics=("top1",)), interrupt)
 
 
 def test_an_interrupt_among_cold_starts_keeps_whole_turns(classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +186,6 @@ def test_an_interrupt_among_cold_starts_keeps_whole_turns(classifier: Any, examp
 
     monkeypatch.setattr(_fresh, "_start", start)
     monkeypatch.setattr(_fresh, "FEWEST", 6)
-    found = measure([classifier("a.onnx"), classifier("b.onnx")], examples, [find_metric("top1")], seconds=0.05)
+    found = measure([classifier("a.onnx"), classifier("b.onnx")], examples, Settings(metrics=("top1",), seconds=0.05))
     assert was_interrupted(found)
     assert [len(values(each, "memory")) for each in found] == [2, 2]

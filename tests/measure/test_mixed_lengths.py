@@ -12,7 +12,7 @@ from optkit.compare import compare_all
 from optkit.datasets import Examples
 from optkit.formats import read_artifact
 from optkit.gate import Limits, judge
-from optkit.measure import measure
+from optkit.measure import Settings, measure
 
 SHORT, LONG = 1, 60
 SIZE = 128
@@ -67,7 +67,7 @@ def test_a_model_that_is_slower_for_most_examples_and_faster_for_all_together_is
     models = [looping(tmp_path / "before.onnx", 2, 1), looping(tmp_path / "after.onnx", 1, 6)]
     lengths = np.tile([SHORT, LONG, SHORT], 10).astype(np.int64)[:, None]
     examples = Examples("lengths.npz", {"times": lengths}, None)
-    found = measure(models, examples, meters=["latency", "throughput"], seconds=2.0, least_speedup=1.3)
+    found = measure(models, examples, Settings(meters=("latency", "throughput"), seconds=2.0, least_speedup=1.3))
     assert found[0].conditions is not None
     assert found[0].conditions.mixed
     (comparison,) = compare_all(found)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from optkit.errors import RecipeError, UsageError
 from optkit.gate import Limits
-from optkit.recipe import Data, Measure, Recipe, read_recipe
+from optkit.measure import Settings
+from optkit.recipe import Data, Recipe, read_recipe
 from optkit.recipe.reading import recipe_from
 
 WHOLE = """\
@@ -52,7 +53,7 @@ def test_every_key_reaches_its_place(tmp_path: Path) -> None:
     recipe = read_recipe(file)
     assert recipe.model == tmp_path / "m.onnx"
     assert recipe.data == Data(calibration=str(tmp_path / "c.npz[:64]"), evaluation="mine.data:evaluation[:64]")
-    assert recipe.measure == Measure(("cpu", "openvino"), (8,), 2, 0.25, ("top1",), "logits")
+    assert recipe.measure == Settings(("cpu", "openvino"), (8,), (2,), 0.25, ("top1",), "logits")
     assert recipe.gate == Limits(max_drop=0.01, min_speedup=1.5, max_size=0.5, min_agreement=0.99, strict=True)
     assert (recipe.seed, recipe.output) == (3, tmp_path / "out")
     assert [step.pass_.model_dump(exclude_defaults=True) for step in recipe.steps] == [{}, {}, {"ratio": 0.25, "skip": ("a", "b")}]
@@ -68,7 +69,7 @@ def test_a_gate_may_limit_fall_backs_alone() -> None:
 
 def test_the_least_that_a_recipe_needs() -> None:
     recipe = recipe_from("model: m.onnx\npasses: [shrink]\ngate:\n")
-    assert (recipe.data, recipe.measure, recipe.gate, recipe.seed) == (Data(), Measure(), None, 0)
+    assert (recipe.data, recipe.measure, recipe.gate, recipe.seed) == (Data(), Settings(), None, 0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import onnxruntime
 import pytest
 
 import optkit
-from optkit.measure import Measurement, measure
 from optkit.plan import make_plan
 from optkit.recipe import read_recipe
 from optkit.recipe.ready import ready_recipe
@@ -31,14 +30,9 @@ SHORT = [
 
 
 @pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the repository's folder, where the code of the sample models is found, and without what needs fresh processes."""
+def there(no_cold_starts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the repository's folder, where the code of the sample models is found."""
     monkeypatch.chdir(ROOT)
-
-    def without_cold_starts(*models: object, **asked: object) -> tuple[Measurement, ...]:
-        return measure(*models, **asked, meters=("latency", "size"))  # type: ignore[arg-type]
-
-    monkeypatch.setattr("optkit.prove.measure", without_cold_starts)
 
 
 def test_its_steps_fit_together() -> None:

@@ -38,7 +38,7 @@ def test_it_can_be_run(ready: Ready) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("no_cold_starts")
 @pytest.mark.parametrize("ready", RECIPES, ids=lambda ready: ready.name)
 def test_it_keeps_its_promise(ready: Ready, tmp_path: Path) -> None:
     result = optkit.run(ready.path, changes=changed(ready), output=tmp_path / "made")

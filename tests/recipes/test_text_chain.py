@@ -80,7 +80,7 @@ def test_a_layer_starts_from_a_wider_one_by_the_units_with_the_largest_weights(m
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("no_cold_starts")
 def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder().parent))
     teacher = tmp_path / "teacher"
