@@ -26,7 +26,7 @@ def load_model(path: Path) -> ir.Model:
         make_dense(proto.graph)
         model = ir.from_proto(proto)
     except Exception as error:  # whatever the graph made it do
-        raise _unreadable(path) from error
+        raise _with_maps(proto, path) or _unreadable(path) from error
     ir.external_data.set_base_dir(model.graph, path.parent)
     return model
 
@@ -122,6 +122,16 @@ def _bring_in_constants(model: ir.Model) -> None:
             if attr.type == ir.AttributeType.TENSOR and not attr.is_ref() and isinstance(attr.as_tensor(), ir.ExternalTensor):
                 (tensor,) = ir.external_data.convert_tensors_from_external([attr.as_tensor()])
                 node.attributes[name] = ir.AttrTensor(name, tensor)
+
+
+def _with_maps(proto: onnx.ModelProto, path: Path) -> ModelError | None:
+    """Converters of classical models let a classifier answer with a dictionary for each example; onnx-ir has no such type."""
+    for value in proto.graph.output:
+        kind = value.type.sequence_type.elem_type if value.type.HasField("sequence_type") else value.type
+        if kind.HasField("map_type"):
+            hint = "export it again without ZipMap: options={'zipmap': False} in skl2onnx, zipmap=False in onnxmltools"
+            return ModelError(f"its output {value.name} is a dictionary, not a tensor", where=str(path), hint=hint)
+    return None
 
 
 def _unreadable(path: Path) -> ModelError:

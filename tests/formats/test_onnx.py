@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import numpy_helper, parser
+from onnx import TensorProto, numpy_helper, parser
 
 from optkit.arrays import Array
 from optkit.errors import ModelError
@@ -105,6 +105,18 @@ def test_what_is_no_model_is_said_so(tmp_path: Path, weight: Array) -> None:
         path.write_bytes(content)
         with pytest.raises(ModelError, match="not an ONNX model, or it is damaged or cut short"):
             load_model(path)
+
+
+@pytest.mark.parametrize("sequence", [True, False])
+def test_an_output_that_is_a_dictionary_is_named(tmp_path: Path, weight: Array, sequence: bool) -> None:
+    """What skl2onnx and onnxmltools write unless told otherwise is no damaged file."""
+    proto = proto_with(weight)
+    odd = onnx.helper.make_map_type_proto(TensorProto.INT64, onnx.helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    proto.graph.output.add(name="chances", type=onnx.helper.make_sequence_type_proto(odd) if sequence else odd)
+    onnx.save(proto, tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match="output chances is a dictionary") as caught:
+        load_model(tmp_path / "a.onnx")
+    assert "zipmap" in str(caught.value.hint)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
