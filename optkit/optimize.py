@@ -207,7 +207,7 @@ class _Chain:
         if i == 0 and self._tried_on is not None and not self._tried_on.synthetic and len(self._tried_on) > 1:
             check_original(before, source.path)
         data = drawn(step, self.examples)
-        job = Job(self.original, data, self.device, self.threads, self.seed, self.progress, kept=unfinished)
+        job = Job(self.original, data, self.device, self.threads, self.seed, self._progress_of(step), kept=unfinished)
         try:
             step.run(source, target, job)
         except OptkitError:
@@ -239,6 +239,12 @@ class _Chain:
         if found := complaint(before, after):
             raise self._failed(i, found)
         return result
+
+    def _progress_of(self, step: Pass) -> Progress:
+        """Of several steps it is said which one works."""
+        if len(self.steps) == 1:
+            return self.progress
+        return lambda what, done, total: self.progress(f"{word_of(step)}: {what}", done, total)
 
     def _observe(self, artifact: Artifact) -> Behaviour | None:
         if artifact.digest not in self.seen:

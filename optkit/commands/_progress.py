@@ -1,8 +1,9 @@
-"""How far work has come, on stderr: a bar with the time left for whatever takes more than two seconds, and nothing in pipes."""
+"""How far work has come, on stderr: a bar with the time left at a terminal; in pipes and logs a line now and then, once it takes long."""
 
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 
 SHOWN_AFTER = 1.0
 """Seconds: work that ends sooner shows nothing, so that a bar does not flash up."""
+LINE_EVERY, SAME_EVERY = 10.0, 60.0
+"""Seconds between lines of a log: of new work, and of work that goes on."""
 
 
 @contextmanager
 def progress_display(quiet: bool = False) -> Iterator["Progress"]:
-    """A `(what, done, total)` to call as work goes on. Shows nothing when quiet, or when stderr is no terminal."""
-    helps = os.environ.get("RANK", "0") != "0"  # one bar is enough for several processes
-    if quiet or helps or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    """A `(what, done, total)` to call as work goes on. Shows nothing when quiet; a bar at a terminal, else plain lines."""
+    if quiet or os.environ.get("RANK", "0") != "0":  # one of several processes is enough
         yield lambda what, done, total: None
         return
-    display = _Display()
+    display = _Display() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _Lines()
     try:
         yield display.update
     finally:
@@ -37,6 +39,31 @@ def say(text: str, verbose: bool) -> None:
     """A remark on stderr for those who asked for more."""
     if verbose:
         click.echo(text, err=True)
+
+
+class _Lines:
+    """What is being done, every ten seconds that it is something else, so that a log tells where a long run is."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.started, self.latest = time.monotonic(), ("", 0, 0)
+        self.thread = threading.Thread(target=self._tell, daemon=True)
+        self.thread.start()
+
+    def update(self, what: str, done: int, total: int) -> None:
+        self.latest = (what, done, total)
+
+    def close(self) -> None:
+        self.ended.set()
+        self.thread.join()
+
+    def _tell(self) -> None:
+        told, at = "", self.started
+        while not self.ended.wait(LINE_EVERY):
+            now, (what, done, total) = time.monotonic(), self.latest
+            if what and (what != told or now - at >= SAME_EVERY):
+                click.echo(f"{now - self.started:5.0f} s  {what}" + (f", {done} of {total}" if total else ""), err=True)
+                told, at = what, now
 
 
 class _Display:

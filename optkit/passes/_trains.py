@@ -5,9 +5,12 @@ from typing import ClassVar
 
 from optkit.formats.torch_origin import trusted
 from optkit.passes import TorchPass
+from optkit.runtimes.waiting import sleep_while_waiting
 from optkit.training import TrainingParameters
 from optkit.training.functions import code_digest
 from optkit.training.processes import launched
+
+sleep_while_waiting()  # here, since it counts only before PyTorch is imported
 
 
 class TrainingPass(TrainingParameters, TorchPass):

@@ -12,6 +12,7 @@ import numpy as np
 import optkit
 from optkit.arrays import Array
 from optkit.errors import ModelError, OptkitError
+from optkit.runtimes.waiting import undisturbed
 
 REFUSED = 2
 """Exit code for an error that the user can mend; its text is on stderr."""
@@ -26,7 +27,7 @@ def surroundings() -> dict[str, str]:
     """The environment in which a new process finds this optkit."""
     room = str(Path(optkit.__file__).parent.parent)
     known = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{room}{os.pathsep}{known}" if known else room}
+    return {**undisturbed(), "PYTHONPATH": f"{room}{os.pathsep}{known}" if known else room}
 
 
 def store_feeds(path: Path, feeds: Sequence[Mapping[str, Array]]) -> None:

@@ -1,11 +1,13 @@
-"""A bar for a person at a terminal, nothing for a pipe."""
+"""A bar for a person at a terminal, lines for a log once work takes long."""
 
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
+from optkit.commands import _progress
 from optkit.commands._progress import progress_display, say
 
 from .rooms import read_terminal
@@ -72,10 +74,51 @@ def test_short_or_quiet_work_shows_nothing_and_does_not_load_rich(shown_after: f
     assert at_a_terminal(shown_after, quiet, 0.3, TERM=term) == ("False\n", "")
 
 
-def test_a_pipe_gets_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_short_work_tells_a_pipe_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with progress_display() as progress:
         progress("calibrating", 1, 2)
     assert capfd.readouterr() == ("", "")
+
+
+def lines_of(works: list[tuple[str, int, int]], capfd: pytest.CaptureFixture[str], quiet: bool = False) -> list[str]:
+    """What a pipe got: each piece of work waits for a line, but the last, which ends at once."""
+    seen = ""
+    with progress_display(quiet) as progress:
+        for work in works[:-1]:
+            progress(*work)
+            end = time.monotonic() + (0.1 if quiet else 60)
+            while work[0] not in seen and time.monotonic() < end:
+                time.sleep(0.005)
+                out, said = capfd.readouterr()
+                assert out == ""
+                seen += said
+        progress(*works[-1])
+    return (seen + capfd.readouterr().err).splitlines()
+
+
+def test_long_work_tells_a_pipe_in_lines_what_it_is_at(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(_progress, "LINE_EVERY", 0.01)
+    told = lines_of([("calibrating", 1, 4), ("thinking", 0, 0), ("", 0, 0)], capfd)
+    assert [line.split(" s  ", 1)[1] for line in told] == ["calibrating, 1 of 4", "thinking"], "once each, while it is the same"
+    assert all(float(line.split(" s  ")[0]) < 120 for line in told)
+    assert lines_of([("calibrating", 1, 4), ("", 0, 0)], capfd, quiet=True) == []
+    monkeypatch.setenv("RANK", "1")
+    with progress_display() as progress:
+        progress("training", 1, 4)
+        time.sleep(0.05)
+    assert capfd.readouterr() == ("", ""), "of several processes the first one tells"
+
+
+def test_work_that_goes_on_is_told_again(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(_progress, "LINE_EVERY", 0.01)
+    monkeypatch.setattr(_progress, "SAME_EVERY", 0.02)
+    seen, end = "", time.monotonic() + 60
+    with progress_display() as progress:
+        progress("timing", 1, 30)
+        while seen.count("timing, 1 of 30") < 2 and time.monotonic() < end:
+            time.sleep(0.005)
+            seen += capfd.readouterr().err
+    assert seen.count("timing, 1 of 30") >= 2
 
 
 def test_remarks_are_for_those_who_asked(capfd: pytest.CaptureFixture[str]) -> None:
