@@ -20,7 +20,7 @@ class PruneChannels(Pass):
     by what calibration examples show, and the weights that stay are solved again by least squares: no training, no PyTorch.
     """
 
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     takes: ClassVar[str | tuple[str, ...]] = ("torch", "onnx")
     draws: ClassVar[str | tuple[str, ...] | None] = ("calibration", "training")
     draws_if_given: ClassVar[bool] = True

@@ -12,6 +12,7 @@ from optkit.quantization.float_graph.conv_affine import fold_affine
 from optkit.quantization.float_graph.hard_sigmoids import name_hard_sigmoids
 from optkit.quantization.float_graph.masks import soften_masks
 from optkit.quantization.float_graph.pools import pool_means
+from optkit.quantization.float_graph.prelus import spell_out_prelus
 from optkit.quantization.float_graph.product_bias import join_products
 from optkit.quantization.float_graph.reshapes import settle_reshapes
 from optkit.quantization.float_graph.spell_out import spell_out
@@ -40,6 +41,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
         settle_reshapes(ready)
         name_hard_sigmoids(ready)
         name_bounds(ready)
+        spell_out_prelus(ready)
         fold_affine(ready)
         join_products(ready)
         pool_means(ready)
