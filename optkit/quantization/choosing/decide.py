@@ -54,9 +54,10 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
 
 
 def _worth_their_loss(trials: Sequence[Trial], wishes: Wishes) -> list[Trial]:
-    """Those without the ones that lose much for little, next to one that computes in float."""
+    """Those without the ones that lose something for nothing, or much for little, next to one that computes in float."""
     plain = min((time_ratio(t) for t in trials if not t.treatment.ways), default=float("inf"))
-    return [t for t in trials if _useful_room(t, wishes) >= AMPLE or not t.treatment.ways or time_ratio(t) <= (1 - LEAST_GAIN) * plain]
+    ample = {True: FASTER, False: 1 - LEAST_GAIN}
+    return [t for t in trials if not t.treatment.ways or time_ratio(t) <= ample[_useful_room(t, wishes) >= AMPLE] * plain]
 
 
 def _price(trial: Trial, wishes: Wishes) -> float:

@@ -75,7 +75,9 @@ def test_the_fastest_of_the_faithful_and_small(trials: list[Trial], wins: str) -
     assert chosen(*reversed(trials)) == wins
 
 
-@pytest.mark.parametrize(("time", "sqnr", "wins"), [(0.82, 24, "plain"), (0.75, 24, "integers"), (0.82, 31, "integers")])
+@pytest.mark.parametrize(
+    ("time", "sqnr", "wins"), [(0.82, 24, "plain"), (0.75, 24, "integers"), (0.82, 31, "integers"), (0.87, 31, "plain")]
+)
 def test_integers_that_save_little_must_lose_little(time: float, sqnr: float, wins: str) -> None:
     """Beside the same graph in float, that is what is left: a tenth of its time, or ample room."""
     integers = replace(trial("integers", time, sqnr=sqnr), treatment=Treatment("integers", {"c": Way.STATIC}))
