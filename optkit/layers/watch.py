@@ -1,6 +1,7 @@
 """Run graphs as they are written and look at tensors inside, a group at a time."""
 
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import OptkitError
 from optkit.formats.onnx import LARGEST_DRAFT, save_model
+from optkit.formats.onnx_simplify import remove_unused
 from optkit.measure.feeds import batches_of, fitted, is_fixed
 from optkit.runtimes import Session
 from optkit.runtimes.onnxruntime import open_onnx
@@ -19,7 +21,7 @@ from optkit.runtimes.onnxruntime import open_onnx
 Values = dict[str, Array]
 
 SURVEYED_TOGETHER = 64
-"""Tensors of one example held to learn their sizes."""
+"""Tensors of one example held to learn their sizes: first so many, then as many as those before them let expect to fit."""
 HELD = 128 * 2**20
 """Bytes of one model's tensors held at a time."""
 MARKS = 1024
@@ -43,28 +45,36 @@ class Watched:
 
     def __init__(self, model: ir.Model, where: Path, examples: Examples, threads: int) -> None:
         self.model, self.where, self.examples, self.threads = model, where, examples, threads
+        self.seconds = 0.0
+        """That an example computes, with tensors read; known after a survey."""
 
     def open(self, names: Iterable[str]) -> Session:
-        """The model with these tensors as further outputs."""
+        """As much of the model as these tensors take, with them as its outputs."""
         copy = self.model.clone()
-        wanted = set(names) - {v.name for v in copy.graph.outputs}
-        copy.graph.outputs.extend(v for node in copy.graph for v in node.outputs if v.name in wanted)
+        wanted = set(names)
+        copy.graph.outputs[:] = [v for node in copy.graph for v in node.outputs if v.name in wanted]
+        remove_unused(copy)
         return open_graph(copy, self.threads, self.where)
 
     def survey(self, names: Sequence[str]) -> dict[str, Seen]:
         """Shapes, sizes and marks of those tensors that are floats."""
         ends = self.examples.take(np.unique([0, len(self.examples) - 1]))
-        found = {}
-        for start in range(0, len(names), SURVEYED_TOGETHER):
-            part = names[start : start + SURVEYED_TOGETHER]
+        found: dict[str, Seen] = {}
+        taken: list[float] = []
+        rest = list(names)
+        while rest:
+            part, rest = _next_portion(rest, found)
             session = self.open(part)
             kinds = {port.name: port.dtype for port in session.outputs}
             floats = [name for name in part if kinds[name] in FLOATS]
+            start = time.process_time()
             runs = [session.run(fitted(feed, session.inputs), floats) for feed in feeds(ends, session)] if floats else []
+            taken.append((time.process_time() - start) / self.threads / len(ends))
             for name in floats:
                 first = runs[0][name]
                 marks = np.concatenate([_marks(run[name]) for run in runs])
                 found[name] = Seen(first.shape, first.dtype.name, first.nbytes, marks)
+        self.seconds = max(taken, default=0.0)
         return found
 
 
@@ -103,6 +113,14 @@ def in_groups(names: Sequence[str], seen: Mapping[str, Seen], fed: Mapping[str, 
         held = more
     if group:
         yield group
+
+
+def _next_portion(names: list[str], found: Mapping[str, Seen]) -> tuple[list[str], list[str]]:
+    """Names to survey next, and the rest."""
+    count = SURVEYED_TOGETHER
+    if found:
+        count = max(count, HELD * len(found) // max(1, sum(seen.bytes for seen in found.values())))
+    return names[:count], names[count:]
 
 
 def _marks(array: Array) -> Array:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -16,6 +18,7 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
 from optkit.layers import LayerComparison, compare_layers
+from optkit.layers.walk import fewer
 
 NAMES = ("first", "second", "third", "fourth")
 DATA = Examples("data.npz", {"x": np.random.default_rng(5).normal(size=(6, 8)).astype(np.float32)})
@@ -220,6 +223,35 @@ def test_memory_holds_a_group_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("optkit.layers.watch.HELD", 1)
     monkeypatch.setattr("optkit.layers.watch.SURVEYED_TOGETHER", 2)
     assert compared(before, after) == whole
+
+
+@given(st.integers(1, 64), st.floats(0, 100), st.floats(1e-6, 100))
+def test_slow_models_are_looked_at_with_fewer_examples(most: int, seconds: float, each: float) -> None:
+    count = fewer(most, seconds, each)
+    assert 1 <= count <= most
+    assert count == 1 or count * each <= seconds
+    assert count == most or 2 * count * each > seconds, "no fewer than needed"
+
+
+def test_a_model_without_time_is_looked_at_with_one_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = chain(tmp_path / "a.onnx"), chain(tmp_path / "b.onnx", {"first": 0.01, "second": 0.3, "fourth": 0.1})
+    whole = compared(before, after)
+    monkeypatch.setattr("optkit.layers.walk.SECONDS", 0.0)
+    monkeypatch.setattr("optkit.layers.effects.AT_LEAST", 2)
+    found = compared(before, after)
+    assert (whole.examples, found.examples) == (len(DATA), 1)
+    assert [layer.tensor for layer in found.layers] == [layer.tensor for layer in whole.layers]
+    noisiest = sorted(found.layers, key=lambda layer: layer.own)[:2]
+    assert {layer.node for layer, _ in found.worst} == {layer.node for layer in noisiest} == {"second", "fourth"}
+
+
+def test_layers_that_matter_are_looked_at_with_what_is_left_of_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = chain(tmp_path / "a.onnx"), chain(tmp_path / "b.onnx", {"first": 0.001, "second": 0.3, "fourth": 0.002})
+    effects = {layer.node: layer.effect for layer, _ in compared(before, after).worst}
+    monkeypatch.setattr("optkit.layers.effects.RUNS", 3 + len(DATA))
+    found = {layer.node: layer.effect for layer, _ in compared(before, after).worst}
+    assert found["second"] == effects["second"], "on all examples"
+    assert found["first"] != effects["first"], "on one"
 
 
 def test_made_up_examples_are_no_data_to_quantize_with(tmp_path: Path) -> None:
