@@ -23,10 +23,10 @@ from optkit.compare import Says, compare_all
 from optkit.datasets import Examples
 from optkit.formats import read_artifact
 from optkit.measure import Settings, measure
-from optkit.runtimes.lanes import Calls, Here
-from optkit.runtimes.rounds import time_rounds
 from optkit.stats.proportions import share
 from optkit.stats.ratio import ratio_of_medians
+from optkit.timing.lanes import Calls, Here
+from optkit.timing.rounds import time_rounds
 
 WIDTH = 512
 LAYERS = 40

@@ -10,10 +10,10 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.runtimes import open_session
-from optkit.runtimes.lanes import Here
-from optkit.runtimes.rounds import time_rounds
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
+from optkit.timing.lanes import Here
+from optkit.timing.rounds import time_rounds
 
 Feeds = Sequence[Mapping[str, Array]]
 

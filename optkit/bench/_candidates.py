@@ -10,8 +10,8 @@ from optkit.errors import UsageError
 from optkit.measure.feeds import Feed, fitted, timed_feeds
 from optkit.measure.names import distinguishing_names
 from optkit.runtimes import Session, fixed_batch, open_session
-from optkit.runtimes.lanes import Calls, Opener, opener
 from optkit.scenarios import Candidate, Traffic
+from optkit.timing.lanes import Calls, Opener, opener
 
 STREAM = 256
 """Chunks after which a stream starts again."""

@@ -28,10 +28,10 @@ from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
 from optkit.runtimes import fixed_batch, full_feeds, open_session
-from optkit.runtimes.clocks import Clock
-from optkit.runtimes.lanes import Here, opener
-from optkit.runtimes.rounds import time_rounds
 from optkit.stats.ratio import ratio_of_medians
+from optkit.timing.clocks import Clock
+from optkit.timing.lanes import Here, opener
+from optkit.timing.rounds import time_rounds
 
 LEARNED = 32
 """Examples to calibrate on."""

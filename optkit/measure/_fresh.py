@@ -14,7 +14,7 @@ from optkit.arrays import Array
 from optkit.formats.torch_origin import trusted
 from optkit.meters import Fresh
 from optkit.progress import Progress
-from optkit.runtimes.processes import command, failed, store_feeds, surroundings
+from optkit.timing.processes import command, failed, store_feeds, surroundings
 
 FEWEST, MOST = 6, 9
 """Processes per model. Of fewer than six pairs all favour one model by chance alone more than once in twenty times."""
@@ -77,7 +77,7 @@ def _requests(
 
 
 def _start(request: Mapping[str, Any], model: Path) -> Fresh:
-    done = subprocess.run(command("optkit.runtimes._fresh", request), capture_output=True, text=True, check=False, env=surroundings())
+    done = subprocess.run(command("optkit.timing.cold_start", request), capture_output=True, text=True, check=False, env=surroundings())
     if done.returncode == 0:
         return Fresh(**json.loads(done.stdout.splitlines()[-1]))
     raise failed(done.returncode, done.stderr, model)

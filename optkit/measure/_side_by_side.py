@@ -22,13 +22,13 @@ from optkit.metrics import Metric
 from optkit.progress import Progress
 from optkit.registry import load, members
 from optkit.runtimes import Port, open_session
-from optkit.runtimes.clocks import Clock
-from optkit.runtimes.cpu_time import CpuTime
-from optkit.runtimes.lanes import Here, Lane, opener
-from optkit.runtimes.own_process import OwnProcess
-from optkit.runtimes.rounds import time_rounds
-from optkit.runtimes.typical import Typical
 from optkit.samples import Samples
+from optkit.timing.clocks import Clock
+from optkit.timing.cpu_time import CpuTime
+from optkit.timing.lanes import Here, Lane, opener
+from optkit.timing.own_process import OwnProcess
+from optkit.timing.rounds import time_rounds
+from optkit.timing.typical import Typical
 
 COLD_SHARE = 0.5
 """Of the time given for timing, spent on cold starts besides."""

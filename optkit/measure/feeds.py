@@ -9,9 +9,9 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.runtimes import Port, Session
-from optkit.runtimes.clocks import Clock
-from optkit.runtimes.rounds import SHORTEST_BLOCK
-from optkit.runtimes.typical import EXAMINED, Typical, Wanted, typical
+from optkit.timing.clocks import Clock
+from optkit.timing.rounds import SHORTEST_BLOCK
+from optkit.timing.typical import EXAMINED, Typical, Wanted, typical
 
 Feed = dict[str, Array]
 

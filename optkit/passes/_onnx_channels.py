@@ -23,8 +23,8 @@ from optkit.quantization.float_graph.prepare import Prepared, prepare
 from optkit.quantization.recognise import already_quantized
 from optkit.quantization.variants.race import Feed, race, raced_feeds
 from optkit.runtimes import full_feeds, open_session
-from optkit.runtimes.typical import Typical
 from optkit.stats.interval import Interval
+from optkit.timing.typical import Typical
 
 if TYPE_CHECKING:
     from optkit.passes.prune_channels import PruneChannels

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from optkit.progress import Progress
 
 if TYPE_CHECKING:
-    from optkit.runtimes.lanes import Opener
+    from optkit.timing.lanes import Opener
 
 
 @dataclass(frozen=True)

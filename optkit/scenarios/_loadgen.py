@@ -18,10 +18,10 @@ import numpy as np
 from optkit.errors import UsageError
 from optkit.needs import need
 from optkit.progress import Progress
-from optkit.runtimes.lanes import Calls, warm_up
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.scenarios.server import IN_TIME, LONGEST, LOWER, TIMINGS, TRIES, Queue, rate_to_start, runner
 from optkit.stats.order import runs_needed
+from optkit.timing.lanes import Calls, warm_up
 
 OFFICIAL = ("single_stream", "offline", "server")
 LIBRARY = 64

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from optkit.progress import Progress
-from optkit.runtimes.cpu_time import CpuTime
-from optkit.runtimes.lanes import Here
-from optkit.runtimes.rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.interval import Interval
 from optkit.stats.order import median_interval
+from optkit.timing.cpu_time import CpuTime
+from optkit.timing.lanes import Here
+from optkit.timing.rounds import time_rounds
 
 WITHIN = 0.02
 """Batch sizes this close to the fastest are as good; of those the smallest is best, which answers sooner and needs less memory."""

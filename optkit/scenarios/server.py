@@ -11,10 +11,10 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.errors import UsageError
 from optkit.progress import Progress
-from optkit.runtimes.lanes import Calls, warm_up
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.order import runs_needed
 from optkit.stats.proportions import share_in_sequence
+from optkit.timing.lanes import Calls, warm_up
 
 Run = Callable[[int], float]
 """Answers a batch of so many queries; the seconds it took."""

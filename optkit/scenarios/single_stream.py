@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from optkit.progress import Progress
-from optkit.runtimes.cpu_time import CpuTime
-from optkit.runtimes.lanes import Here
-from optkit.runtimes.rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.order import median_interval, quantile_interval, runs_needed
+from optkit.timing.cpu_time import CpuTime
+from optkit.timing.lanes import Here
+from optkit.timing.rounds import time_rounds
 
 SHARES = (0.5, 0.9, 0.95, 0.99, 0.999)
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from optkit.errors import UsageError
 from optkit.progress import Progress
-from optkit.runtimes.lanes import Here
-from optkit.runtimes.rounds import time_rounds
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
 from optkit.stats.order import median_interval, quantile_interval
+from optkit.timing.lanes import Here
+from optkit.timing.rounds import time_rounds
 
 
 class Streaming:

@@ -13,8 +13,8 @@ ROOM = Path(optkit.__file__).parent
 LAYERS = {
     4: "cli __main__ commands api pytest_plugin",
     3: "recipe plan optimize manifest soundness follow inspection installation"
-    " bench measure compare layers gate report baseline drift evidence prove search space pareto",
-    2: "passes quantization pruning formats datasets metrics runtimes scenarios meters reports training samplers workers",
+    " bench measure compare layers gate report baseline drift evidence prove",
+    2: "passes quantization pruning formats datasets metrics runtimes timing scenarios meters reports training",
     1: "arrays artifact samples store stats records units draft versions inputs decoder",
     0: "errors registry needs progress",
 }
@@ -39,6 +39,11 @@ SIDEWAYS = {
     ("pruning", "formats"),
     ("pruning", "runtimes"),
     ("scenarios", "runtimes"),
+    ("scenarios", "timing"),
+    ("timing", "runtimes"),  # what is timed
+    ("timing", "formats"),  # what a process of its own loads
+    ("quantization", "timing"),  # variants are raced
+    ("passes", "timing"),
     ("runtimes", "formats"),  # to load what a runtime does not load by itself
 }
 """Which family may use which."""

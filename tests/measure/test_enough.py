@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from optkit.measure._enough import Wish, enough
-from optkit.runtimes.rounds import LOOKS
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
+from optkit.timing.rounds import LOOKS
 
 
 def rounds(

@@ -11,8 +11,8 @@ from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.measure.feeds import MOST_MIXED, TIMED, batches_of, check_batch, fitted, timed_feeds, typical_feeds
 from optkit.runtimes import Port
-from optkit.runtimes import clocks as _clocks
-from optkit.runtimes import typical as _typical
+from optkit.timing import clocks as _clocks
+from optkit.timing import typical as _typical
 
 
 def numbered(count: int, whole: bool = False) -> Examples:

@@ -10,7 +10,7 @@ import pytest
 LOOK = """
 import json, os, sys
 import optkit.passes.distill
-from optkit.runtimes.processes import surroundings
+from optkit.timing.processes import surroundings
 names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 print(json.dumps([[each.get(name) for name in names] for each in (os.environ, surroundings())] + ["torch" in sys.modules]))
 """

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from optkit.runtimes.lanes import Calls, Opener
 from optkit.scenarios import Candidate, Scenario, Traffic
 from optkit.scenarios.offline import Offline
 from optkit.scenarios.single_stream import SingleStream
+from optkit.timing.lanes import Calls, Opener
 
 
 class Interrupted:

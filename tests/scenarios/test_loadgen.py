@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from optkit.errors import MissingLibrary, UsageError
-from optkit.runtimes.lanes import Opener
 from optkit.scenarios import Candidate, Outcome, Traffic
 from optkit.scenarios import _loadgen as module
+from optkit.timing.lanes import Opener
 
 TAKES = 0.001
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from optkit.errors import UsageError
-from optkit.runtimes.lanes import Calls, Opener
 from optkit.scenarios import Candidate, Outcome, Traffic
 from optkit.scenarios.offline import Offline
 from optkit.scenarios.server import Queue, Server, _next, _serve, _simulated
 from optkit.scenarios.single_stream import SingleStream
 from optkit.scenarios.streaming import Streaming
+from optkit.timing.lanes import Calls, Opener
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from optkit.runtimes import Session, open_session
-from optkit.runtimes.clocks import Clock, timed_block
-from optkit.runtimes.lanes import Calls, Here, Opener, opener
-from optkit.runtimes.rounds import time_rounds
-from optkit.runtimes.typical import Typical, Wanted, typical
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
+from optkit.timing.clocks import Clock, timed_block
+from optkit.timing.lanes import Calls, Here, Opener, opener
+from optkit.timing.rounds import time_rounds
+from optkit.timing.typical import Typical, Wanted, typical
 
 Feed = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 

@@ -17,8 +17,8 @@ from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
-from optkit.runtimes.typical import Typical
 from optkit.stats.interval import Interval
+from optkit.timing.typical import Typical
 
 from ..tiny import Feed, draw, read, saved
 

@@ -11,9 +11,9 @@ import pytest
 
 from optkit.quantization.variants import race as racing
 from optkit.quantization.variants.race import judged_feeds, race, raced_feeds
-from optkit.runtimes import clocks
-from optkit.runtimes import typical as picking
-from optkit.runtimes.typical import Typical
+from optkit.timing import clocks
+from optkit.timing import typical as picking
+from optkit.timing.typical import Typical
 
 LENGTHS = [8] * 12 + [16] * 8 + [64] * 2 + [256] * 2
 """As sorted as data often is."""

@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from optkit.runtimes import clocks
-from optkit.runtimes import lanes as _lanes
-from optkit.runtimes import rounds as _rounds
-from optkit.runtimes.lanes import Here, Opener
-from optkit.runtimes.rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, Rounds, time_rounds
+from optkit.timing import clocks
+from optkit.timing import lanes as _lanes
+from optkit.timing import rounds as _rounds
+from optkit.timing.lanes import Here, Opener
+from optkit.timing.rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, Rounds, time_rounds
 
 
 def lanes(opened: list[int], log: list[tuple[int, int]], models: int = 2, feeds: int = 3, opening: float = 0.0) -> list[Here]:

@@ -10,9 +10,9 @@ import pytest
 from onnx import helper
 
 from optkit.errors import ModelError
-from optkit.runtimes.own_process import OwnProcess
-from optkit.runtimes.processes import failed, store_feeds, stored_feeds
-from optkit.runtimes.rounds import FEWEST_ROUNDS, time_rounds
+from optkit.timing.own_process import OwnProcess
+from optkit.timing.processes import failed, store_feeds, stored_feeds
+from optkit.timing.rounds import FEWEST_ROUNDS, time_rounds
 
 
 def model(path: Path, rows: int = 64) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.runtimes.lanes import Lane
+from optkit.timing.lanes import Lane
 
 Rounds = list[list[Array]]
 """Per model, per round: the seconds of every query, in order."""

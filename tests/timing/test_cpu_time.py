@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optkit.runtimes.cpu_time import CpuTime
-from optkit.runtimes.lanes import Here
-from optkit.runtimes.rounds import time_rounds
+from optkit.timing.cpu_time import CpuTime
+from optkit.timing.lanes import Here
+from optkit.timing.rounds import time_rounds
 
 
 def compute(seconds: float) -> None:
@@ -43,7 +43,7 @@ def test_a_process_of_its_own_tells_its_own(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
-    from optkit.runtimes.own_process import OwnProcess
+    from optkit.timing.own_process import OwnProcess
 
     given, made = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, [64, 64])] for name in "xy")
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "x"], ["y"])], "product", given, made)

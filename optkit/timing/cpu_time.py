@@ -6,7 +6,7 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.runtimes.lanes import Lane
+from optkit.timing.lanes import Lane
 
 
 class CpuTime:

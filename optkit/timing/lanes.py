@@ -6,7 +6,7 @@ from typing import Protocol
 
 from optkit.arrays import Array
 from optkit.runtimes import Session
-from optkit.runtimes.clocks import Clock, timed_block
+from optkit.timing.clocks import Clock, timed_block
 
 Calls = Sequence[Callable[[], None]]
 """One model's queries, one for each feed."""

@@ -1,4 +1,4 @@
-"""A process that opens one model, answers one batch and says what that took: `python -m optkit.runtimes._fresh REQUEST`.
+"""A process that opens one model, answers one batch and says what that took: `python -m optkit.timing.cold_start REQUEST`.
 
 REQUEST is JSON: model, device, threads, feed (a file of `store_feeds` with one batch), warm (a tiny model with one input `x` of one
 float) and factories (whose code may be run to make a PyTorch model).
@@ -20,7 +20,7 @@ from optkit.formats.torch_origin import trusting
 from optkit.runtimes import open_session
 from optkit.runtimes.memory import forget_peak, nvidia_memory_used, peak, resident
 from optkit.runtimes.onnxruntime import open_onnx
-from optkit.runtimes.processes import REFUSED, stored_feeds, told
+from optkit.timing.processes import REFUSED, stored_feeds, told
 
 
 def cold_start(model: Path, warm: Path, device: str, threads: int, feed: dict[str, Any]) -> dict[str, float | int | None]:

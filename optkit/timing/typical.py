@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from optkit.arrays import Array
-from optkit.runtimes.clocks import Clock, timed_block
+from optkit.timing.clocks import Clock, timed_block
 
 Feed = Mapping[str, Array]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from optkit.runtimes.clocks import LONG, Clock, timed_block
+from optkit.timing.clocks import LONG, Clock, timed_block
 
 needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells who took the processor away")
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.formats.torch_origin import trusted
-from optkit.runtimes.clocks import Clock
-from optkit.runtimes.processes import command, failed, store_feeds, surroundings
+from optkit.timing.clocks import Clock
+from optkit.timing.processes import command, failed, store_feeds, surroundings
 
 
 class OwnProcess:
-    """The parent's side of a lane; the other side is `optkit.runtimes._worker`.
+    """The parent's side of a lane; the other side is `optkit.timing._worker`.
 
     Raises what the model raises there, and ModelError when the process itself dies.
     """
@@ -43,7 +43,7 @@ class OwnProcess:
         request |= {"device": device, "threads": threads, "clock": clock}
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                command("optkit.runtimes._worker", {**request, "factories": trusted()}),
+                command("optkit.timing._worker", {**request, "factories": trusted()}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

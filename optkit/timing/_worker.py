@@ -1,4 +1,4 @@
-"""A process that runs one model for another that asks for it: `python -m optkit.runtimes._worker REQUEST`.
+"""A process that runs one model for another that asks for it: `python -m optkit.timing._worker REQUEST`.
 
 REQUEST is JSON: model, feeds (a file of `store_feeds`), all_feeds (whether none may be left out), device, threads, clock, and factories
 (whose code may make a PyTorch model).
@@ -15,8 +15,8 @@ from typing import Any, TextIO
 from optkit.errors import OptkitError
 from optkit.formats.torch_origin import trusting
 from optkit.runtimes import Session, open_session
-from optkit.runtimes.lanes import Here, opener
-from optkit.runtimes.processes import REFUSED, stored_feeds, told
+from optkit.timing.lanes import Here, opener
+from optkit.timing.processes import REFUSED, stored_feeds, told
 
 
 def serve(asked: dict[str, Any], wishes: TextIO, answers: TextIO) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optkit.runtimes import clocks
-from optkit.runtimes import typical as picking
-from optkit.runtimes.typical import Typical, Wanted, like_all, typical
+from optkit.timing import clocks
+from optkit.timing import typical as picking
+from optkit.timing.typical import Typical, Wanted, like_all, typical
 
 Feed = Mapping[str, Any]
 
