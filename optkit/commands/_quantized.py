@@ -14,6 +14,11 @@ from optkit.units import show_bytes, show_percent
 NO_CONSEQUENCE = 0.01
 """Of the time: as much as two sessions of one file may differ by, as in `optkit.compare`."""
 
+LARGE = 1024
+"""Elements of a weight that is worth storing in 8 bits."""
+A_REST = 0.1
+"""Of the elements in 8 bits: fewer in float show in no size."""
+
 
 def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bool = False) -> str:
     """The result in lines of at most 80 columns: size, time, fidelity, how, and what to do next."""
@@ -26,7 +31,7 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
     elif notes.get("sqnr"):
         rows.append(("outputs", f"{min(notes['sqnr'].values()):.1f} dB SQNR, on {notes['checked on']}"))
     if "operators" in notes:
-        rows.append(("how", str(notes["how"]) if "how" in notes else _how(notes, notes["operators"])))
+        rows.append(("how", str(notes["how"]) if "how" in notes else _how(notes, notes["operators"], made.path)))
     if safe := notes.get("safe_on"):
         rows.append(("cpu", f"the same answers on {' and '.join(safe)}"))
     rows += [("note", str(remark)) for remark in _remarks(notes, data)]
@@ -83,13 +88,29 @@ def _picks(path: Path, notes: Mapping[str, Any]) -> bool:
     return True
 
 
-def _how(notes: Mapping[str, Any], operators: Mapping[str, Mapping[str, int]]) -> str:
+def _how(notes: Mapping[str, Any], operators: Mapping[str, Mapping[str, int]], path: Path) -> str:
     integer = [f"{n} {op} ({way})" for op, ways in operators.items() for way, n in ways.items() if way != "float"]
     floats = [f"{n} {op}" for op, ways in operators.items() for way, n in ways.items() if way == "float"]
     if not integer:
-        return f"weights are stored as 8-bit integers; everything computes in float32{'' if notes.get('widened') else ', as before'}"
+        return f"{_stored(path)} stored as 8-bit integers; everything computes in float32{'' if notes.get('widened') else ', as before'}"
     left = f"; in float32: {', '.join(floats)}" if floats else ""
     return f"{notes['method']}: {', '.join(integer)} compute in INT8{left}; other large weights are stored in 8 bits"
+
+
+def _stored(path: Path) -> str:
+    """Which weights are integers in the file, as the subject of a sentence: where much stayed float, how many of them."""
+    from math import prod
+
+    from onnx import TensorProto
+
+    from optkit.formats.onnx import load_proto
+
+    large = [t for t in load_proto(path).graph.initializer if len(t.dims) > 1 and prod(t.dims) >= LARGE] if path.exists() else []
+    sizes = {kind: [prod(t.dims) for t in large if t.data_type == kind] for kind in (TensorProto.INT8, TensorProto.FLOAT)}
+    integers, floats = sizes[TensorProto.INT8], sizes[TensorProto.FLOAT]
+    if not integers or sum(floats) <= A_REST * sum(integers):
+        return "weights are"
+    return f"{len(integers)} of {len(integers) + len(floats)} large weights are"
 
 
 def _remarks(notes: Mapping[str, Any], data: str | None) -> list[str]:

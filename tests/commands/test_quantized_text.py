@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from optkit.artifact import Artifact, Made
 from optkit.commands import _quantized
@@ -99,6 +100,18 @@ def test_storage_alone_says_that_nothing_computes_in_integers() -> None:
     assert found["how"] == "weights are stored as 8-bit integers; everything computes in float32, as before"
     wide = told(method="8-bit weights, float compute", operators={"Conv": {"float": 3}}, widened=True)
     assert wide["how"] == "weights are stored as 8-bit integers; everything computes in float32"
+
+
+@pytest.mark.parametrize(("rows", "says"), [(64, "2 of 3 large weights are stored"), (0, "weights are stored")])
+def test_storage_of_a_part_says_of_how_many(tmp_path: Path, rows: int, says: str) -> None:
+    kinds = [("a", np.int8, 64), ("b", np.int8, 64), ("c", np.float32, rows), ("scales", np.float32, 1)]
+    tensors = [numpy_helper.from_array(np.zeros((size, 64), kind), name) for name, kind, size in kinds]
+    graph = helper.make_graph([], "weights", [], [helper.make_tensor_value_info("a", TensorProto.INT8, [64, 64])], tensors)
+    for name in ("model.onnx", "model.int8.onnx"):
+        onnx.save(helper.make_model(graph), tmp_path / name)
+    held = {**NOTES, "method": "8-bit weights, float compute", "operators": {"Conv": {"float": 3}}}
+    made = Artifact(tmp_path / "model.int8.onnx", "onnx", "digest", (Made("quantize", {}, "source", None, {}, 0, held),))
+    assert f"how      {says} as 8-bit integers" in quantized_text(made, tmp_path / "model.onnx", "data.npz")
 
 
 def test_remarks_and_processors() -> None:
