@@ -17,6 +17,8 @@ LARGEST_FILE = 2**31 - 2**20
 """protobuf cannot hold more; larger models keep their weights beside them."""
 LARGEST_DRAFT = 2**28
 """Of files that are opened and forgotten: protobuf holds several copies of what it writes, and none of weights that lie beside."""
+SOON_PARSED = 2**20
+"""Of files that are parsed as soon as they are searched."""
 
 
 def load_model(path: Path) -> ir.Model:
@@ -101,7 +103,7 @@ def rename_model(path: Path, name: str) -> Path:
 
 def _is_whole(path: Path) -> bool:
     """A large file that names no external data, without parsing it: that would hold two copies of its weights."""
-    if not path.is_file() or path.stat().st_size < LARGEST_DRAFT:
+    if not path.is_file() or path.stat().st_size < SOON_PARSED:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(b"location") < 0  # the key under which a tensor's file stands

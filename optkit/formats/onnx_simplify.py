@@ -5,7 +5,7 @@ model's or take 1e-9 for zero are left out. Every step works on a copy: one that
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -40,13 +40,11 @@ def simplify(model: ir.Model) -> ir.Model:
     """
     ports = [(v.shape, v.type) for v in model.graph.outputs]
     with quiet_graph_libraries():
-        for step in (_inline_functions, free_constant_inputs, _lift_constants, free_loop_invariants, _forget_stale_shapes):
-            model = _try_step(step, model)
+        model = _try_steps((_inline_functions, free_constant_inputs, _lift_constants, free_loop_invariants, _forget_stale_shapes), model)
         model = _settled(model)
         straight = _straightened(model)
         model = model if straight is model else _settled(straight)
-        for step in (fold_weight_chains, remove_unused, _name_all, _forget_history, _infer_shapes):
-            model = _try_step(step, model)
+        model = _try_steps((fold_weight_chains, remove_unused, _name_all, _forget_history, _infer_shapes), model)
     for value, (shape, kind) in zip(model.graph.outputs, ports, strict=True):
         value.shape, value.type = shape, kind
     return model
@@ -56,8 +54,7 @@ def _settled(model: ir.Model) -> ir.Model:
     """Rounds of the steps that make room for each other, until nothing changes."""
     for _ in range(MOST_ROUNDS):
         before = model
-        for step in (_fold_constants, fold_known_sizes, _rewrite, _lift_constants, _merge_equal_nodes, remove_unused):
-            model = _try_step(step, model)
+        model = _try_steps((_fold_constants, fold_known_sizes, _rewrite, _lift_constants, _merge_equal_nodes, remove_unused), model)
         if _outline(model) == _outline(before):
             break
     return model
@@ -66,19 +63,25 @@ def _settled(model: ir.Model) -> ir.Model:
 def _straightened(model: ir.Model) -> ir.Model:
     try:
         return without_layout_changes(model)
-    except Exception as error:  # as in _try_step
+    except Exception as error:  # as in _try_steps
         log.debug("simplify: skipped without_layout_changes: %s", error)
         return model
 
 
-def _try_step(step: Step, model: ir.Model) -> ir.Model:
-    changed = model.clone()
-    try:
-        step(changed)
-    except Exception as error:  # a library that trips over an unusual graph must not stop the others
-        log.debug("simplify: skipped %s: %s", getattr(step, "__name__", type(step).__name__), error)
-        return model
-    return changed
+def _try_steps(steps: Sequence[Step], model: ir.Model) -> ir.Model:
+    """A copy after these steps. One that fails is left out, and the others start anew: a copy for each would take longer than they do."""
+    sound = list(steps)
+    while True:
+        changed = model.clone()
+        for step in sound:
+            try:
+                step(changed)
+            except Exception as error:  # a library that trips over an unusual graph must not stop the others
+                log.debug("simplify: skipped %s: %s", getattr(step, "__name__", type(step).__name__), error)
+                sound.remove(step)
+                break
+        else:
+            return changed
 
 
 def _outline(model: ir.Model) -> tuple[int, int]:

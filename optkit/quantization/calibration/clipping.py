@@ -143,7 +143,8 @@ class _Seen:
     def fit(self) -> Fit:
         low, high = min(part.low for part in self.parts.values()), max(part.high for part in self.parts.values())
         centres = [part.centres() for part in self.parts.values()]
-        values, counts = np.concatenate([v for v, _ in centres]), np.concatenate([c for _, c in centres])
+        values, where = np.unique(np.concatenate([v for v, _ in centres]), return_inverse=True)  # parts share most of their bins
+        counts = np.bincount(where, np.concatenate([c for _, c in centres]))
         best = self.tensor.fitted(*Mse().range_of(_Merged(low, high, values, counts)))
         errors = np.array([[self.tensor.error(*each), best.error(*each)] for each in centres])
         whole = errors.sum(axis=0)

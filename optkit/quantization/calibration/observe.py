@@ -12,6 +12,9 @@ from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.histogram import Histogram
 
+COUNTED = 1 << 17
+"""Values of a tensor, of each example: more tell no more."""
+
 
 @dataclass
 class Observed:
@@ -44,7 +47,7 @@ def observe(
     for done, values in enumerate(watch):
         for name, value in values.items():
             if name in seen.histograms:
-                seen.histograms[name].add(value)
+                seen.histograms[name].add_some(value, COUNTED)
             if name in by_channel and value.ndim and value.size:
                 peak = np.abs(value.reshape(-1, value.shape[-1])).max(axis=0)
                 seen.peaks[name] = np.maximum(seen.peaks.get(name, np.zeros_like(peak)), peak)

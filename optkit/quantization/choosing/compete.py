@@ -1,10 +1,11 @@
 """Variants built and raced, and more made of the fastest where that pays."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from optkit.progress import Progress
 from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.choosing.decide import FASTER, TIE, time_ratio
+from optkit.quantization.choosing.decide import AMPLE, FASTER, TIE, time_ratio
 from optkit.quantization.choosing.refine import refine
 from optkit.quantization.choosing.scaled import scaled, scaled_bench
 from optkit.quantization.choosing.small_products import with_single_scales
@@ -21,11 +22,12 @@ SMALL_MODEL = 8 << 20
 
 
 def compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, setting: Setting, calibration: Feeds | None) -> list[Trial]:
-    built, progress = [], setting.progress
+    built, progress = list[Trial](), setting.progress
     for done, treatment in enumerate(treatments):
         progress("building variants", done, len(treatments))
-        built.append(bench.attempt(treatment))
-    trials = bench.time([t for t in built if t is not None], wishes.seconds)
+        if not _smoothed_for_nothing(bench, treatment, built, wishes) and (trial := bench.attempt(treatment)) is not None:
+            built.append(trial)
+    trials = bench.time(built, wishes.seconds)
     computing = [t for t in trials if t.treatment.ways and t.ratio is not None]
     fastest = min(computing, key=time_ratio, default=None)
     if fastest is None:
@@ -37,6 +39,16 @@ def compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, setti
     more = _improve(bench, fastest, regions, [t for t in computing if t.good], wishes, setting, calibration)
     trials = _timed_again(bench, trials, more, wishes) if more else trials
     return [*trials, *_mended(bench, trials, wishes, progress)]
+
+
+def _smoothed_for_nothing(bench: Bench, treatment: Treatment, built: Sequence[Trial], wishes: Wishes) -> bool:
+    """Whether the same without divisions has ample room already, which takes no longer; to find divisions takes long. Or there are none."""
+    if not treatment.smooth or wishes.effort == "high":
+        return False
+    plain = next((t for t in built if replace(t.treatment, smooth=True, name=treatment.name) == treatment), None)
+    if plain is not None and plain.good and not wishes.scored and room(plain.fidelity, wishes.floor) >= AMPLE:
+        return True
+    return plain is not None and not bench.learned.smoothing
 
 
 def _mended(bench: Bench, trials: Sequence[Trial], wishes: Wishes, progress: Progress) -> list[Trial]:

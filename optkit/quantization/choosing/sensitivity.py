@@ -3,6 +3,7 @@
 Noise of independent sources adds up, so one ranking predicts every subset.
 """
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,9 @@ from optkit.quantization.variants.treatment import Treatment
 from optkit.quantization.variants.trial import LARGE, Bench
 from optkit.runtimes import Session, open_session
 
-FEEDS = 4
+FEEDS, FEWEST_FEEDS = 4, 2
+SECONDS = 20.0
+"""Of the process's time, from which on each layer is looked at with fewer feeds."""
 LEAST_SHARE = 0.05
 """Of the typical saving: what a layer counts as saving when it saves nothing."""
 
@@ -27,14 +30,18 @@ def noise_by_node(bench: Bench, treatment: Treatment, progress: Progress) -> dic
     weighted = [n for n in treatment.ways if bench.is_weighted(n)]
     if not treatment.ways:  # weights are only stored
         weighted = switched.layers if switched is not None else []
-    found = {}
+    found, feeds = {}, FEEDS
+    if switched is not None and switched.layers:
+        start = time.process_time()
+        _noise(bench, switched, 1)
+        feeds = int(np.clip(SECONDS / ((time.process_time() - start) * len(weighted) + 1e-9), FEWEST_FEEDS, FEEDS))
     for done, name in enumerate(weighted):
         if switched is not None and name in switched.layers:
             switched.on = name
-            found[name] = _noise(bench, switched)
+            found[name] = _noise(bench, switched, feeds)
         else:
             path = bench.write(replace(treatment.without(w for w in weighted if w != name), compress=False, ends=True))
-            found[name] = _noise(bench, open_session(path, bench.device, bench.threads))
+            found[name] = _noise(bench, open_session(path, bench.device, bench.threads), feeds)
             path.unlink()
         progress("ranking layers", done + 1, len(weighted))
     return found
@@ -55,6 +62,6 @@ def _switched(bench: Bench, treatment: Treatment) -> Switched | None:
     return None
 
 
-def _noise(bench: Bench, session: Session) -> float:
-    fidelity = bench.reference.compare(session, FEEDS)
+def _noise(bench: Bench, session: Session, feeds: int) -> float:
+    fidelity = bench.reference.compare(session, feeds)
     return float(10 ** (-fidelity.sqnr / 10)) if np.isfinite(fidelity.sqnr) else np.inf

@@ -80,33 +80,55 @@ def _cheapest(real: Array, integers: Array, scale: Array, *, may_widen: bool) ->
     """The best of WIDENINGS for every row. `real` is the weight in steps of `scale`."""
     best, best_scale = _pulled_in(integers, real), scale.copy()
     error = _squared(best - real)
-    free = np.abs(integers - real).max(axis=1) <= 0.5 + 1e-3
-    if not may_widen or not free.any():
+    free = np.flatnonzero(np.abs(integers - real).max(axis=1) <= 0.5 + 1e-3) if may_widen else np.zeros(0, np.int64)
+    if not len(free):
         return best, best_scale
-    largest = np.abs(_pairs(real)[0] + _pairs(real)[1]).max(axis=1)
-    most = np.clip(largest / (LARGEST_PAIR - 1), 1, 2)
+    real, scale, least = real[free], scale[free], error[free]
+    sums = np.abs(np.add(*_pairs(real)))
+    most = np.clip(sums.max(axis=1) / (LARGEST_PAIR - 1), 1, 2)
+    close = np.divmod(np.flatnonzero(sums > LARGEST_PAIR - 1), sums.shape[1])  # on no wider scale are others too large
+    taken = scale.copy()
     for share in WIDENINGS:
         wider = (scale * (1 + share * (most - 1))).astype(np.float32)
-        ratio = (wider / scale)[:, None]
-        narrow = real / ratio
-        rounded = _pulled_in(np.clip(np.rint(narrow), -127, 127).astype(np.int8), narrow)
-        found = _squared((rounded - narrow) * ratio)
-        better = free & (found < error)
-        best[better], best_scale[better], error[better] = rounded[better], wider[better], found[better]
+        ratio = wider / scale
+        found = _error_of_rounding(real / ratio[:, None], close) * ratio**2
+        better = found < least
+        taken[better], least[better] = wider[better], found[better]
+    wide = np.flatnonzero(taken != scale)
+    narrow = real[wide] / (taken[wide] / scale[wide])[:, None]
+    best[free[wide]] = _pulled_in(np.clip(np.rint(narrow), -127, 127).astype(np.int8), narrow)
+    best_scale[free[wide]] = taken[wide]
     return best, best_scale
+
+
+def _error_of_rounding(real: Array, close: tuple[Array, Array]) -> Array:
+    """Squared error of every row once it is rounded and no pair is too large; only those at (row, pair) of `close` may be."""
+    rounded = np.rint(real)
+    np.clip(rounded, -127, 127, out=rounded)
+    first, second, left, right = (part[close] for part in (*_pairs(rounded), *_pairs(real)))
+    moved, other = _nearest_that_fits(first, second, left, right)
+    change = (moved - left) ** 2 - (first - left) ** 2 + (other - right) ** 2 - (second - right) ** 2
+    rounded -= real
+    return np.asarray(_squared(rounded) + np.bincount(close[0], change, len(real)).astype(real.dtype))
 
 
 def _pulled_in(integers: Array, real: Array) -> Array:
     """Each pair that is too large at the nearest point that is not: both members move towards zero, or one of them."""
-    rows, columns = np.nonzero(_too_large(integers))
-    left, right = columns * 2, columns * 2 + 1
-    sign = np.sign(integers[rows, left]).astype(np.int16)
-    first, second = np.abs(integers[rows, left].astype(np.int16)), np.abs(integers[rows, right].astype(np.int16))
-    wanted = np.rint((sign * (real[rows, left] - real[rows, right]) + LARGEST_PAIR) / 2)
-    share = np.clip(wanted, LARGEST_PAIR - second, first)
+    rows, pairs = np.divmod(np.flatnonzero(too_large := _too_large(integers)), too_large.shape[1])
+    left, right = (rows, pairs * 2), (rows, pairs * 2 + 1)
     result = integers.copy()
-    result[rows, left], result[rows, right] = sign * share, sign * (LARGEST_PAIR - share)
+    first, second = (integers[place].astype(np.int16) for place in (left, right))
+    result[left], result[right] = _nearest_that_fits(first, second, real[left], real[right])
     return result
+
+
+def _nearest_that_fits(first: Array, second: Array, left: Array, right: Array) -> tuple[Array, Array]:
+    """Both members of pairs that stand for `left` and `right`; those that fit stay as they are."""
+    sign = np.sign(first)
+    wanted = np.rint((sign * (left - right) + LARGEST_PAIR) / 2)
+    share = np.clip(wanted, LARGEST_PAIR - np.abs(second), np.abs(first))
+    fits = np.abs(first + second) <= LARGEST_PAIR
+    return np.where(fits, first, sign * share), np.where(fits, second, sign * (LARGEST_PAIR - share))
 
 
 def _too_large(rows: Array) -> Array:

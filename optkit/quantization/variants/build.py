@@ -6,7 +6,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.quantization.affine import Grid, quantize_weight
+from optkit.quantization.affine import Grid
 from optkit.quantization.blocks.eight_bits import hold_in_groups
 from optkit.quantization.calibration.means import ChannelMeans, source_of
 from optkit.quantization.channels.divide import divide_inputs
@@ -17,19 +17,19 @@ from optkit.quantization.integer_graph.hard_gates import with_hard_gates
 from optkit.quantization.integer_graph.insert_dynamic import insert_dynamic
 from optkit.quantization.integer_graph.insert_recurrent import WEIGHTS, correct_gates, insert_recurrent
 from optkit.quantization.integer_graph.insert_static import insert_static, output_of
-from optkit.quantization.integer_graph.saturation import fit_pairs
 from optkit.quantization.integer_graph.single_scale import with_one_scale
 from optkit.quantization.integer_graph.stay_float import keep_floats
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, moves, weight_of, weighted_nodes
 from optkit.quantization.rounding.bias import correct_bias
+from optkit.quantization.variants.known_weights import KnownWeights
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
 
 Weights = Mapping[str, tuple[Array, Array]]
 
 
-def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
-    """The quantized graph. `model` is not changed; the same arguments give the same graph."""
+def build(model: ir.Model, treatment: Treatment, learned: Learned, known: KnownWeights | None = None) -> ir.Model:
+    """The quantized graph. `model` is not changed; the same arguments give the same graph. `known` are integers of its weights."""
     made = model.clone()
     share_names(made)
     grids = learned.grids
@@ -38,7 +38,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
         divided = divide_inputs(made.graph, [n for n, w in ways.items() if w is Way.DYNAMIC], learned.smoothing)
         learned = _learned_of_divided(learned, divided)
     whole = {str(n.inputs[WEIGHT_INPUT].name) for n in weighted_nodes(made) if n.name in treatment.whole}  # type: ignore[union-attr]
-    weights, stored = rounded_weights(made, treatment, ways, learned)
+    weights, stored = rounded_weights(made, treatment, ways, learned, known)
     if treatment.compress:
         stored = {**stored, **stored_gates(made, ways, learned)}
     static = {n for n, w in ways.items() if w in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
@@ -69,10 +69,13 @@ def _learned_of_divided(learned: Learned, divided: Mapping[str, str]) -> Learned
     return replace(learned, means=means)
 
 
-def rounded_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Way], learned: Learned) -> tuple[Weights, Weights]:
+def rounded_weights(
+    model: ir.Model, treatment: Treatment, ways: Mapping[str, Way], learned: Learned, known: KnownWeights | None = None
+) -> tuple[Weights, Weights]:
     """Integers and scales of every weight that a layer computes with, by node name, and those learned for weights that are only stored,
     by name of the weight; biases make up for the rounding.
     """
+    known = known or KnownWeights(model)
     weights: dict[str, tuple[Array, Array]] = {}
     stored: dict[str, tuple[Array, Array]] = {}
     for graph in all_graphs(model):
@@ -92,9 +95,7 @@ def rounded_weights(model: ir.Model, treatment: Treatment, ways: Mapping[str, Wa
                 if name in treatment.single:
                     integers, scale = with_one_scale(node, weight, portable=treatment.portable)
                 else:
-                    integers, scale = given[:2] if given is not None else quantize_weight(weight, axis)
-                    if treatment.portable:
-                        integers, scale = fit_pairs(node, weight, integers, scale)
+                    integers, scale = known.rounded(node, weight, given[:2] if given is not None else None, portable=treatment.portable)
                 weights[name] = integers, scale
                 rounded = integers * (_along(scale, axis, weight.ndim) if scale.ndim else scale)
             elif compressible(value) and given is not None and len(value.uses()) == 1:

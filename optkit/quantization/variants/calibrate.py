@@ -18,7 +18,7 @@ from optkit.quantization.channels.smooth import find_smoothing
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_static import tensors_to_observe
 from optkit.quantization.operators import weighted_nodes
-from optkit.quantization.variants.learned import Learned
+from optkit.quantization.variants.learned import LaterFound, Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.wishes import Setting
 from optkit.registry import load
@@ -44,7 +44,7 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds 
     few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
     given: _Given = {"threads": setting.threads, "progress": setting.progress, "limit": limit}
     means = channel_means(model, weighted_nodes(model), grids, few, **given)
-    smoothing = find_smoothing(model, few, **given) if any(t.smooth for t in treatments) else {}
+    smoothing = LaterFound(lambda: find_smoothing(model, few, **given)) if any(t.smooth for t in treatments) else {}
     return Learned(grids, means, smoothing, tuple(calibration_remarks(seen.histograms, len(examples))))
 
 
@@ -53,7 +53,9 @@ def find_outliers(model: ir.Model, treatments: Sequence[Treatment], examples: Fe
     if not any(t.smooth for t in treatments):
         return Learned()
     few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
-    return Learned(smoothing=find_smoothing(model, few, threads=setting.threads, progress=setting.progress, limit=limit))
+    return Learned(
+        smoothing=LaterFound(lambda: find_smoothing(model, few, threads=setting.threads, progress=setting.progress, limit=limit))
+    )
 
 
 def _observed(model: ir.Model, static: Collection[str], examples: Feeds, setting: Setting) -> Observed:

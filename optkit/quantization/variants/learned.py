@@ -1,13 +1,37 @@
 """What calibration found out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
 
 from optkit.quantization.affine import Grid
 from optkit.quantization.calibration.means import ChannelMeans, Source
 from optkit.quantization.channels.divide import Division
 from optkit.quantization.integer_graph.insert_recurrent import RoundedGates
 from optkit.quantization.rounding.learned_rounding import Rounded
+
+Found = TypeVar("Found")
+
+
+class LaterFound(Mapping[str, Found]):
+    """What is looked for once it is asked for: it takes long, and may never be."""
+
+    def __init__(self, find: Callable[[], Mapping[str, Found]]) -> None:
+        self.find = find
+
+    @cached_property
+    def found(self) -> Mapping[str, Found]:
+        return self.find()
+
+    def __getitem__(self, name: str) -> Found:
+        return self.found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,19 @@ from optkit.stats.interval import Interval
 from optkit.stats.ratio import ratio_of_medians
 from optkit.timing.clocks import Clock, timed_block
 from optkit.timing.lanes import Calls, Here, Opener, opener
-from optkit.timing.rounds import time_rounds
+from optkit.timing.rounds import Rounds, time_rounds
 from optkit.timing.typical import Typical, Wanted, typical
 
 Feed = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
 JUDGED_SECONDS = 5.0
 LEAST_JUDGED = 16
+SURE = 0.01
+"""Share by which every ratio may still be off when a race ends early: half of what is called equally fast."""
+ROUNDS = 9
+"""Of a race at least."""
+T_QUANTILE = 2.3
+"""Standard errors in the half of a 95 % interval, of so many rounds."""
 RACED = Wanted(alike=4, least=5, most=48, seconds=0.02)
 
 
@@ -29,14 +35,24 @@ def race(
 
     On one CPU thread only the time that it computes is counted, so that other load on the machine does not decide. Of `feeds` that are
     known to take unlike times (`Typical`) every model answers all in turn, and what counts is their total: that is what all the inputs
-    which they stand for take, while the median of single answers would be that of one length alone.
+    which they stand for take, while the median of single answers would be that of one length alone. It takes so many `seconds`, or fewer
+    where the rounds agree.
     """
     several = isinstance(feeds, Typical) and not feeds.alike
     given = feeds.feeds if isinstance(feeds, Typical) else feeds
     opened = [partial(open_session, m, device, threads) for m in models]
     openers = [all_at_once(each, given) if several else opener(each, given) for each in opened]
-    times = time_rounds([Here(each, _clock(device, threads)) for each in openers], seconds=seconds, seed=seed)
+    times = time_rounds([Here(each, _clock(device, threads)) for each in openers], seconds=seconds, seed=seed, enough=agree)
     return [ratio_of_medians(times[0], each, seed) for each in times]
+
+
+def agree(times: Rounds) -> bool:
+    """Whether the rounds so far tell how many times as long as the first model each takes: more would not change what is made of it."""
+    if len(times[0]) < ROUNDS:
+        return False
+    logs = np.log([[np.median(one) for one in rounds] for rounds in times])
+    errors = (logs[1:] - logs[0]).std(axis=1, ddof=1) / np.sqrt(len(times[0]))
+    return bool((T_QUANTILE * errors <= SURE).all())
 
 
 def raced_feeds(session: Session, feeds: Sequence[Feed], device: str, threads: int) -> Typical:

@@ -15,6 +15,7 @@ from optkit.quantization.integer_graph.insert_recurrent import can_be_recurrent
 from optkit.quantization.integer_graph.unfused import left_in_float
 from optkit.quantization.operators import weight_of, weighted_nodes
 from optkit.quantization.variants.build import build
+from optkit.quantization.variants.known_weights import KnownWeights
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.race import race, raced_feeds
 from optkit.quantization.variants.treatment import Treatment, Way
@@ -76,6 +77,7 @@ class Bench:
         self.failures: dict[str, str] = {}
         self.scaled: Bench | None = None
         """The same with channels of alike range (scaled.py), where that was tried."""
+        self._known = KnownWeights(self.model) if self.size <= LARGE else None
         self._count = 0
         self.outputs = {str(n.name): str(n.outputs[0].name) for n in weighted_nodes(self.model)}
         """What each layer writes."""
@@ -97,7 +99,7 @@ class Bench:
         """The variant as a file in the bench's folder."""
         self._count += 1
         path = self.folder / f"{self._count}.onnx"
-        save_model(build(self.model, treatment, self.learned), path)
+        save_model(build(self.model, treatment, self.learned, self._known), path)
         return path
 
     def as_float(self) -> Path:

@@ -22,6 +22,7 @@ from optkit.quantization.graphs import all_graphs
 from optkit.quantization.variants import trial as trials
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.candidates import STORED
+from optkit.quantization.variants.known_weights import KnownWeights
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way, count_ways
 from optkit.quantization.variants.trial import Bench, Trial
@@ -249,8 +250,8 @@ def test_where_integers_do_not_pay_storage_is_what_is_left(choosing: Choosing, m
 def spoil(monkeypatch: pytest.MonkeyPatch, which: Callable[[Treatment], bool]) -> None:
     """ONNX Runtime refuses some variants."""
 
-    def make(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
-        made = build(model, treatment, learned)
+    def make(model: ir.Model, treatment: Treatment, learned: Learned, known: KnownWeights | None) -> ir.Model:
+        made = build(model, treatment, learned, known)
         if which(treatment):
             made.graph[0].op_type = "NoSuchOperator"
         return made

@@ -14,6 +14,7 @@ from optkit.quantization.choosing.sensitivity import noise_by_node
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.variants import trial as trials
 from optkit.quantization.variants.build import build
+from optkit.quantization.variants.known_weights import KnownWeights
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
@@ -123,9 +124,9 @@ def test_an_attempt_is_a_file_with_its_size_and_fidelity(bench: Callable[[ir.Mod
     assert held.failures == {}
 
 
-def broken(how: str) -> Callable[[ir.Model, Treatment, Learned], ir.Model]:
-    def make(model: ir.Model, treatment: Treatment, learned: Learned) -> ir.Model:
-        made = build(model, treatment, learned)
+def broken(how: str) -> Callable[..., ir.Model]:
+    def make(model: ir.Model, treatment: Treatment, learned: Learned, known: KnownWeights | None) -> ir.Model:
+        made = build(model, treatment, learned, known)
         node = next(n for n in made.graph if n.op_type == "Neg")
         if how == "refused":
             node.op_type = "NoSuchOperator"

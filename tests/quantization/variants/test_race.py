@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from optkit.quantization.variants import race as racing
-from optkit.quantization.variants.race import judged_feeds, race, raced_feeds
+from optkit.quantization.variants.race import agree, judged_feeds, race, raced_feeds
 from optkit.timing import clocks
 from optkit.timing import typical as picking
 from optkit.timing.typical import Typical
@@ -109,3 +109,11 @@ def test_of_what_takes_long_fewer_inputs_are_judged(opened: Callable[[str], Any]
     found = judged_feeds(opened("original"), feeds, "cpu", 1)
     assert [int(feed["place"]) for feed in found] == list(range(judged))
     assert judged_feeds(opened("original"), feeds[:5], "cpu", 1) == feeds[:5]
+
+
+@pytest.mark.parametrize(("rounds", "spread", "over"), [(8, 0.0, False), (9, 0.0, True), (9, 0.1, False), (30, 0.01, True)])
+def test_a_race_is_over_once_enough_rounds_agree(rounds: int, spread: float, over: bool) -> None:
+    dice = np.random.default_rng(0)
+    slow = dice.uniform(1, 2, rounds)  # what slows both down does not matter
+    times = [[slow[r] * ratio * np.exp(spread * dice.normal()) * np.ones(5) for r in range(rounds)] for ratio in (1.0, 0.5, 0.7)]
+    assert agree(times) is over

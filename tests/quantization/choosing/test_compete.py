@@ -1,0 +1,42 @@
+"""What is not built at all."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from optkit.quantization.choosing.compete import _smoothed_for_nothing
+from optkit.quantization.fidelity.reference import Fidelity
+from optkit.quantization.variants.treatment import Treatment, Way
+from optkit.quantization.variants.trial import Trial
+from optkit.quantization.variants.wishes import Wishes
+
+PLAIN = Treatment("dynamic", {"a": Way.DYNAMIC})
+SMOOTHED = replace(PLAIN, name="dynamic, smoothed", smooth=True)
+
+
+def bench(*divided: str) -> Any:
+    return SimpleNamespace(learned=SimpleNamespace(smoothing=dict.fromkeys(divided)))
+
+
+def built(sqnr: float, treatment: Treatment = PLAIN) -> list[Trial]:
+    return [Trial(treatment, Path("t"), 1, Fidelity(sqnr, None, numbers=sqnr), sqnr >= 20)]
+
+
+@pytest.mark.parametrize(("sqnr", "needless"), [(35.0, True), (29.0, False), (15.0, False)])
+def test_divisions_are_looked_for_where_the_plain_variant_lacks_room(sqnr: float, needless: bool) -> None:
+    assert _smoothed_for_nothing(bench("x"), SMOOTHED, built(sqnr), Wishes()) is needless
+    assert not _smoothed_for_nothing(bench("x"), PLAIN, built(sqnr), Wishes())
+
+
+def test_where_the_score_decides_or_effort_is_high_or_other_layers_were_tried_they_are() -> None:
+    assert not _smoothed_for_nothing(bench("x"), SMOOTHED, built(35), Wishes(max_drop=0.01, drop_of=lambda _: 0.0))
+    assert not _smoothed_for_nothing(bench("x"), SMOOTHED, built(35), Wishes(effort="high"))
+    assert not _smoothed_for_nothing(bench("x"), SMOOTHED, built(35, replace(PLAIN, ways={})), Wishes())
+    assert not _smoothed_for_nothing(bench("x"), SMOOTHED, [], Wishes())
+
+
+def test_without_any_divisions_it_would_be_the_plain_variant_again() -> None:
+    assert _smoothed_for_nothing(bench(), SMOOTHED, built(15), Wishes())
