@@ -7,8 +7,9 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
+from optkit.measure._features import are_coordinates
 from optkit.measure.feeds import batches_of, fitted, is_fixed
-from optkit.metrics import Metric, SetMetric, default_metrics
+from optkit.metrics import Metric, SetMetric, answer_of, default_metrics
 from optkit.progress import Progress
 from optkit.runtimes import Session
 from optkit.samples import Samples
@@ -56,7 +57,8 @@ class Scoring:
         labels, reference = self.examples.labels, joined[0]
         if self.metrics is None:
             chosen = default_metrics(labels, reference, self.output)
-            self.metrics = [metric for metric in chosen if not (self.features and metric.name == "agreement")]
+            undecided = self.features or (labels is None and are_coordinates(answer_of(reference, self.output)))
+            self.metrics = [metric for metric in chosen if not (undecided and metric.name == "agreement")]
         self._check_finite(rows, joined)
         for i, answer in enumerate(joined):
             for metric in self.metrics:
@@ -134,7 +136,7 @@ def score_all(
 ) -> list[tuple[Samples, ...]]:
     """The samples of every metric for every model, the first being the reference; `metrics` None chooses what suits data and answers.
 
-    Of answers that are `features` agreement is not chosen: their largest number is no decision.
+    Of answers that are `features` or coordinates agreement is not chosen: their largest number is no decision.
 
     Where some answer of a model is NaN, or infinite where the reference is not, every model also gets samples `finite`: 1 for a
     sound answer, 0 for a broken one. Raises ModelError when the reference's answers are NaN.

@@ -13,7 +13,7 @@ from optkit.registry import import_named, load, members, plugins, suggestion
 from optkit.samples import Better
 from optkit.stats.summaries import Additive, make_summary
 
-__all__ = ["Array", "Metric", "SetMetric", "default_metrics", "fidelity_metrics", "find_metric", "is_metric"]
+__all__ = ["Array", "Metric", "SetMetric", "answer_of", "default_metrics", "fidelity_metrics", "find_metric", "is_metric"]
 
 TEXT = "OUS"
 """Kinds of arrays that hold text."""

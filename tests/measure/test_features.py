@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 import pytest
 
+from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.formats import read_artifact
 from optkit.measure import Settings, measure
-from optkit.measure._features import gives_features
+from optkit.measure._features import are_coordinates, gives_features
 
 
 def written(path: Path, graph: str) -> Path:
@@ -29,6 +30,38 @@ def written(path: Path, graph: str) -> Path:
 )
 def test_the_graph_tells(graph: str, output: str | None, features: bool, tmp_path: Path) -> None:
     assert gives_features(read_artifact(written(tmp_path / "m.onnx", graph)), output) is features
+
+
+def points(count: int, moved: float, *shape: int) -> Array:
+    """A pattern of points that every example moves a little."""
+    rng = np.random.default_rng(0)
+    return np.asarray(rng.uniform(0, 100, shape) + moved * rng.normal(size=(count, *shape)), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("answers", "coordinates"),
+    [
+        (points(16, 5, 20), True),
+        (points(16, 5, 1, 1, 20), True),
+        (points(15, 5, 20), False),  # too few to tell
+        (points(16, 5, 8), False),
+        (points(16, 200, 20), False),  # examples differ
+        (points(16, 5, 3, 20), False),  # several positions
+        (np.full((16, 20), 0.05, np.float32), False),  # shares
+        (np.zeros((16, 20), np.float32), False),
+        (np.full((16, 20), np.nan, np.float32), False),
+        (np.zeros((16, 20), np.int64), False),
+    ],
+)
+def test_coordinates_are_one_pattern(answers: Array, coordinates: bool) -> None:
+    assert are_coordinates(answers) is coordinates
+
+
+def test_agreement_is_not_measured_of_coordinates(tmp_path: Path) -> None:
+    model = read_artifact(written(tmp_path / "m.onnx", "(float[N,20] x) => (float[N,20] y) { y = Neg(x) }"))
+    for moved, metrics in ((5.0, ["cosine", "sqnr"]), (200.0, ["agreement", "cosine", "sqnr"])):
+        (found,) = measure([model], Examples("made up", {"x": points(32, moved, 20)}), Settings(seconds=0.05, meters=()))
+        assert [each.metric for each in found.samples] == metrics
 
 
 @pytest.mark.parametrize(("operator", "metrics"), [("Tanh", ["cosine", "sqnr"]), ("Softmax", ["agreement", "cosine", "sqnr"])])
