@@ -31,7 +31,7 @@ class Grid:
     def round_trip(self, values: Array) -> Array:
         """What is left of float values after quantizing and dequantizing."""
         scale = np.float32(self.scale)
-        integers = np.clip(np.rint(values / scale), -self.zero_point, 255 - self.zero_point)
+        integers = np.minimum(np.maximum(np.rint(values / scale), -self.zero_point), 255 - self.zero_point)
         back: Array = integers * scale
         return back
 
@@ -40,7 +40,7 @@ def grid_for(low: float, high: float) -> Grid:
     """The uint8 grid that covers [low, high] and holds zero exactly (padding and ReLU need it)."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = float(np.float32(max((high - low) / 255, SMALLEST_SCALE)))
-    return Grid(scale, int(np.clip(np.rint(-low / scale), 0, 255)))
+    return Grid(scale, min(max(round(-low / scale), 0), 255))
 
 
 def quantize_weight(weight: Array, axis: int | None, largest: int = 127) -> tuple[Array, Array]:

@@ -78,7 +78,7 @@ def choose(
     with tempfile.TemporaryDirectory(prefix=".variants-", dir=target.parent) as folder:
         place = (setting.device, setting.threads, setting.seed)
         judge = wishes.judge_fidelity if wishes.scored else wishes.judge
-        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge, wishes.hopeless)
+        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge, wishes.hopeless, wishes.settled)
         if wishes.effort == "high" and calibration is not None:
             try_alike_channels(bench, treatments, prepared, calibration, wishes, setting)
         trials = _looked_at_again(bench, compete(bench, treatments, wishes, setting, calibration), wishes)

@@ -33,7 +33,7 @@ MOST_DECIBELS = 120.0
 BOX = 4
 """Numbers."""
 GLANCE = 16
-"""Feeds after which a variant may be given up."""
+"""Feeds after which a variant may be given up, or taken as good."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,12 @@ class Reference:
         elif (axis := class_axis(value, rank)) is not None:
             self.axes[name] = axis
 
-    def compare(self, session: Session, first: int | None = None, hopeless: Callable[[Fidelity], bool] | None = None) -> Fidelity:
-        """Fidelity of a session on the `first` feeds that tell most, or on all; on the first `GLANCE` alone if those are `hopeless`."""
+    def compare(self, session: Session, first: int | None = None, told: Callable[[Fidelity], bool] | None = None) -> Fidelity:
+        """Fidelity of a session on the `first` feeds that tell most, or on all; on the first `GLANCE` where those have `told` all."""
         held = _Held(self.varying)
         for turn, place in enumerate(self.order[:first]):
             feed, expected = self.feeds[place], self.answers[place]
-            if turn == GLANCE and hopeless is not None and hopeless(held.fidelity(varies=True)):
+            if turn == GLANCE and told is not None and told(held.fidelity(varies=True)):
                 break
             got = self._only_known(session.run(feed))
             held.see(got, expected)

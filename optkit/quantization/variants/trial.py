@@ -1,5 +1,6 @@
 """Build variants, open them, and hold them against the float model: how faithful, how fast, how large."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from optkit.stats.interval import Interval
 
 LARGE = 1 << 30
 """Bytes of a model from which disk and memory are held for as few variants as possible."""
+LONG = 2.0
+"""Seconds of the process in which the original answers all examples, from which on no more are looked at than it takes."""
 LOOKS = 3
 """At what ONNX Runtime leaves in float: what is given back may take what is behind it along."""
 PROFILED = 2
@@ -65,11 +68,15 @@ class Bench:
     """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""
     hopeless: Callable[[Fidelity], bool] | None = None
     """Of what a few examples say: whether the rest is worth a look."""
+    settled: Callable[[Fidelity], bool] | None = None
+    """The same of what is good beyond doubt; asked where all examples take long."""
 
     def __post_init__(self) -> None:
         self.size = model_size(self.original)
         session = open_session(self.original, self.device, self.threads)
+        start = time.process_time()
         self.reference = Reference(self.model, session, self.feeds)
+        self._takes_long = time.process_time() - start > LONG
         self.raced = raced_feeds(session, self.feeds, self.device, self.threads)
         """Inputs of races."""
         self.profiled = self.feeds[:PROFILED] if self.raced.alike else self.raced.feeds
@@ -122,7 +129,7 @@ class Bench:
     def hold(self, treatment: Treatment, path: Path) -> Trial | None:
         """Open and compare a file made of a treatment; None, with the reason kept, when its answers are broken. Raises if it is refused."""
         session = open_session(path, self.device, self.threads)
-        fidelity = self.reference.compare(session, hopeless=self.hopeless)
+        fidelity = self.reference.compare(session, told=self._is_told)
         if not fidelity.finite or not fidelity.varies:
             self.failures[treatment.name] = (
                 "its outputs are not finite" if not fidelity.finite else "its outputs do not depend on the input"
@@ -130,6 +137,11 @@ class Bench:
             return None
         good, drop = self.judge(session, fidelity)
         return Trial(treatment, path, model_size(path), fidelity, good, drop)
+
+    def _is_told(self, fidelity: Fidelity) -> bool:
+        """Whether a few examples say enough of a variant."""
+        rules = (self.hopeless, self.settled if self._takes_long else None)
+        return any(rule(fidelity) for rule in rules if rule is not None)
 
     def _fused(self, treatment: Treatment) -> tuple[Treatment, Path]:
         """The treatment without the nodes that ONNX Runtime would leave in float all the same, and its file."""

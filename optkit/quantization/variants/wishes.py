@@ -13,6 +13,8 @@ DropOf = Callable[[Session], float]
 
 HOPELESS = -6.0
 """dB of room."""
+SETTLED = 18.0
+"""dB of room. Ten are ample, and where a few examples hid a bad one, what it took was seven."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Wishes:
     def hopeless(self, fidelity: Fidelity) -> bool:
         """Whether a few examples tell that no more of them will make it good."""
         return not self.scored and room(fidelity, self.floor) < HOPELESS
+
+    def settled(self, fidelity: Fidelity) -> bool:
+        """Whether a few examples tell that no more of them will make it bad."""
+        return not self.scored and room(fidelity, self.floor) >= SETTLED
 
     def judge(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
         """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""

@@ -215,7 +215,7 @@ def test_what_is_hopeless_at_a_glance_is_not_looked_at_further(limit: float, loo
     rng = np.random.default_rng(0)
     truth = [{"y": rng.normal(size=(50, 3)).astype(np.float32)} for _ in range(24)]
     answering = Answering(*({"y": t["y"] + rng.normal(size=(50, 3)).astype(np.float32) * 0.1} for t in truth))
-    found = Reference(PLAIN, Answering(*truth), [{}] * 24).compare(answering, hopeless=lambda fidelity: fidelity.sqnr < limit)
+    found = Reference(PLAIN, Answering(*truth), [{}] * 24).compare(answering, told=lambda fidelity: fidelity.sqnr < limit)
     assert answering.turn == looked_at
     assert found.sqnr == pytest.approx(20, abs=0.5)
 
