@@ -1,5 +1,8 @@
 """What ONNX Runtime computes in integers, and how each operator wants it."""
 
+from collections.abc import Sequence
+from math import prod
+
 import onnx_ir as ir
 
 from optkit.quantization.graphs import all_graphs, constant_tensor
@@ -33,6 +36,10 @@ FUSED_ACTIVATIONS = frozenset({"Relu", "Clip"})
 """Vanish into the saturation of the Q that follows them."""
 
 WEIGHT_INPUT = 1
+INPUT_CHANNELS, OUTPUT_CHANNELS, FEWEST_OUTPUT_CHANNELS = 4, 8, 16
+"""Multiples of channels, and how many at least, with which a convolution in integers reads its input where it lies (x86)."""
+MOST_EMPTY = 49
+"""Weights of zero for each output; with more of them there is more to multiply than there was to copy."""
 
 
 def moves(node: ir.Node) -> bool:
@@ -88,6 +95,16 @@ def channel_axis(node: ir.Node) -> int:
 def attribute(node: ir.Node, name: str, default: float) -> float:
     found = node.attributes.get(name)
     return default if found is None else found.value
+
+
+def empty_channels(node: ir.Node, shape: Sequence[int]) -> int:
+    """How many channels of zeros a convolution with weights of this shape had better read behind its own (see fill_channels.py)."""
+    if node.op_type != "Conv" or len(shape) < 3 or attribute(node, "group", 1) != 1:
+        return 0
+    outputs, inputs, *kernel = shape
+    count = -inputs % INPUT_CHANNELS
+    gathers = outputs < FEWEST_OUTPUT_CHANNELS or outputs % OUTPUT_CHANNELS or count * prod(kernel) > MOST_EMPTY
+    return 0 if gathers else count
 
 
 def activation_after(node: ir.Node) -> ir.Node:

@@ -9,6 +9,7 @@ from optkit.formats.onnx_opset import raise_opset
 from optkit.formats.onnx_simplify import simplify
 from optkit.quantization.float_graph.bounds import name_bounds
 from optkit.quantization.float_graph.conv_affine import fold_affine
+from optkit.quantization.float_graph.focus import join_focus
 from optkit.quantization.float_graph.hard_sigmoids import name_hard_sigmoids
 from optkit.quantization.float_graph.masks import soften_masks
 from optkit.quantization.float_graph.pools import pool_means
@@ -43,6 +44,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
         name_bounds(ready)
         spell_out_prelus(ready)
         fold_affine(ready)
+        join_focus(ready)
         join_products(ready)
         pool_means(ready)
         if soften:

@@ -17,6 +17,7 @@ from optkit.quantization.graphs import (
     home_of,
     shared_constant,
 )
+from optkit.quantization.integer_graph.fill_channels import fill_channels
 from optkit.quantization.integer_graph.hard_gates import add_hard_gate, is_hard_gate
 from optkit.quantization.operators import activation_after, channel_axis, moves, weight_of
 
@@ -57,10 +58,12 @@ def insert_static(
     """Quantize the named nodes in place, in branches and loop bodies too.
 
     `grids` gives the uint8 grid of each tensor by name; MatMuls in `float_outputs` keep a float output, which ONNX Runtime
-    fuses into MatMulIntegerToFloat. `weights` may give int8 weights with scales already chosen, by node name.
+    fuses into MatMulIntegerToFloat. `weights` may give int8 weights with scales already chosen, by node name. Convolutions are given
+    channels of zeros to read where that is faster (fill_channels.py).
     """
     for graph in reversed(list(all_graphs(model))):  # inner graphs first: they look tensors of outer ones up by the names these have
         _insert_in(graph, names, grids, float_outputs, weights or {})
+    fill_channels(model)
 
 
 def _insert_in(

@@ -18,7 +18,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.quantization.operators import attribute, channel_axis
+from optkit.quantization.graphs import constant_tensor
+from optkit.quantization.operators import attribute, channel_axis, empty_channels
 
 LARGEST_ACTIVATION = 255
 LARGEST_PAIR = 128
@@ -56,6 +57,10 @@ def fit_pairs(node: ir.Node, weight: Array, integers: Array, scale: Array) -> tu
     """
     if not has_pairs(node, weight.shape):
         return integers, scale
+    empty = empty_channels(node, weight.shape) if constant_tensor(node.inputs[1]) is not None else 0
+    if empty:  # of a layer that is still float: they will stand between one position and the next
+        filled, scales = fit_pairs(node, _filled(weight, empty), _filled(integers, empty), scale)
+        return np.ascontiguousarray(filled[:, : weight.shape[1]]), scales
     fitted, scales = np.array(integers), np.array(scale)
     source, target = _ordered(node, weight), _ordered(node, fitted)
     own_scale = scale.size == len(source)
@@ -74,6 +79,10 @@ def fit_pairs(node: ir.Node, weight: Array, integers: Array, scale: Array) -> tu
         if own_scale:
             scales.reshape(-1)[here] = wider
     return fitted, scales
+
+
+def _filled(array: Array, empty: int) -> Array:
+    return np.pad(array, [(0, 0), (0, empty)] + [(0, 0)] * (array.ndim - 2))
 
 
 def _cheapest(real: Array, integers: Array, scale: Array, *, may_widen: bool) -> tuple[Array, Array]:

@@ -101,11 +101,20 @@ def _take_gate(found: Quantizers, node: ir.Node) -> bool:
 
 
 def _behind_moves(value: ir.Value | None) -> ir.Node | None:
-    """The node that made a tensor, seen through nodes that only copy or pick its values."""
+    """The node that made a tensor, seen through nodes that only copy or pick its values, or put zeros beside them."""
     maker = value.producer() if value is not None else None
-    while maker is not None and moves(maker) and maker.inputs and maker.inputs[0] is not None:
+    while maker is not None and (moves(maker) or pads_with_zero(maker)) and maker.inputs and maker.inputs[0] is not None:
         maker = maker.inputs[0].producer()
     return maker
+
+
+def pads_with_zero(node: ir.Node) -> bool:
+    """Whether a node is a Pad of integers with what stands for zero on the grid of those who read them."""
+    if node.op_type != "Pad" or not is_standard(node) or len(node.inputs) != 3:
+        return False
+    readers, value = node.outputs[0].consumers(), constant_array(node.inputs[2])
+    grids = all(each.op_type == "DequantizeLinear" for each in readers)
+    return bool(readers) and grids and value is not None and all(int(_grid(each)[1]) == int(value.reshape(())) for each in readers)
 
 
 def _grid(node: ir.Node) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from optkit.errors import ModelError
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import is_standard
-from optkit.training.graph.finding import Quantizers, find_quantizers
+from optkit.training.graph.finding import Quantizers, find_quantizers, pads_with_zero
 from optkit.training.graph.floats import learnable_floats
 from optkit.training.graph.operators import OPERATORS
 from optkit.training.graph.operators.attributes import attributes_of
@@ -103,6 +103,8 @@ class Graph:
             return _Step(node, gate, inputs[:1])
         if node in parts.passing or node in parts.cut:
             return _Step(node, _the_same, inputs[:1])
+        if pads_with_zero(node):
+            inputs = inputs[:2]
         attributes, operator = attributes_of(node), OPERATORS[node.op_type]
         return _Step(node, lambda *given: operator(attributes, *given), inputs)
 
