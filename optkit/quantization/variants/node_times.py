@@ -13,7 +13,7 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.quantization.integer_graph.hard_gates import CUT_OFF
 from optkit.quantization.integer_graph.insert_static import output_of
-from optkit.quantization.operators import weight_of
+from optkit.quantization.operators import WEIGHTED, weight_of
 from optkit.runtimes.onnxruntime import open_onnx
 
 SUFFIX = "_kernel_time"
@@ -21,6 +21,10 @@ END_OF_RUN = "model_run"
 INTEGERS = "_int32"
 """What insert_dynamic appends to the name of what a product writes."""
 RUNS = 9
+FUSED_BEHIND = frozenset({"Add", "Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid"})
+"""What ONNX Runtime takes into a convolution of floats."""
+MOST_FUSED = 2
+"""A sum and an activation."""
 FEWEST_RUNS = 3
 """Of one feed."""
 
@@ -82,15 +86,27 @@ def time_of_product(output: str, times: Mapping[str, float]) -> float | None:
 
 
 def seconds_in_float(node: ir.Node, before: Profile) -> float | None:
-    """What a node takes in the float graph; None where it is not found, as where another node takes it in.
+    """What a node takes in the float graph; None where it is not found, as where a layer takes it in.
 
     Layers are told from what is only called after them, such as a change of layout; convolutions in a layout of the CPU's own are
-    named after what they write, or what the activation fused with them does.
+    named after what they write, or what the activation or the sum fused with them does.
     """
     weighted = weight_of(node) is not None
-    told = {n: t for n, t in before.seconds.items() if not weighted or node.op_type in before.operators[n]}  # also FusedConv
-    names = (str(node.name), str(output_of(node).name), str(node.outputs[0].name))
-    return next((seconds for name in names if (seconds := time_of(name, told)) is not None), None)
+    kinds = (node.op_type,) if weighted else tuple(WEIGHTED)
+    told = {n: t for n, t in before.seconds.items() if any(kind in before.operators[n] for kind in kinds) == weighted}  # also FusedConv
+    names = [str(node.name), str(output_of(node).name), str(node.outputs[0].name)]
+    return next(
+        (seconds for name in [*names, *(_fused_behind(node) if weighted else [])] if (seconds := time_of(name, told)) is not None), None
+    )
+
+
+def _fused_behind(node: ir.Node) -> list[str]:
+    """What the nodes behind a convolution write that may have been taken into it."""
+    names, value = list[str](), node.outputs[0]
+    while len(value.consumers()) == 1 and (reader := value.consumers()[0]).op_type in FUSED_BEHIND and len(names) < MOST_FUSED:
+        value = reader.outputs[0]
+        names.append(str(value.name))
+    return names if node.op_type == "Conv" else []
 
 
 def seconds_in_integers(node: ir.Node, after: Profile) -> float | None:

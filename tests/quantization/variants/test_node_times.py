@@ -91,6 +91,20 @@ def test_a_layer_is_not_what_is_only_called_after_it() -> None:
     )
 
 
+def test_what_a_convolution_takes_in_costs_nothing_beside_it() -> None:
+    """ONNX Runtime calls a convolution of its own layout after what the last node that it took in writes."""
+    model = read(
+        """(float[1,16,8,8] x) => (float[1,16,8,8] y) {
+            c = Conv(x, w) l = LeakyRelu(c) d = Conv(l, w) s = Add(d, l) r = Relu(s) y = MaxPool<kernel_shape=[1,1]>(r) }""",
+        w=draw(16, 16, 1, 1),
+    )
+    for node in model.graph:
+        node.name = f"node of {node.outputs[0].name}"
+    kinds = {"l_nchwc": "Conv", "r_nchwc": "Conv", "y_nchwc": "MaxPool"}
+    before = told({"l_nchwc": 3.0, "r_nchwc": 4.0, "y_nchwc": 1.0}, kinds)
+    assert [seconds_in_float(node, before) for node in model.graph] == [3.0, None, 4.0, None, None, 1.0]
+
+
 def test_a_gate_in_integers_is_its_clip() -> None:
     model = read("(float[N,4] x) => (float[N,4] g) { g = HardSigmoid(x) }")
     assert seconds_in_integers(model.graph[0], told({"g_cut_off_Clip": 2.0}, {})) == 2.0
