@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import onnx
@@ -10,22 +10,27 @@ import onnx_ir as ir
 
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_static import outputs_of
-from optkit.runtimes.onnxruntime import open_onnx
+from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
 
 NAMED = 3
 QUANTIZED = "_quantized"
 """What insert_static appends to the name of a tensor for its integers."""
 
 
-def left_in_float(model: ir.Model, names: Collection[str], made: Path, threads: int) -> set[str]:
+def left_in_float(
+    model: ir.Model, names: Collection[str], made: Path, threads: int, opened: Callable[[OnnxSession], None] | None = None
+) -> set[str]:
     """Those of the named nodes of `model` whose output is still quantized from floats when ONNX Runtime has rewritten the file `made`.
 
-    A node that computes in integers has taken the QuantizeLinear behind it in. Raises ModelError when the file does not load.
+    A node that computes in integers has taken the QuantizeLinear behind it in. `opened` is given the session of that file, which took a
+    while to open. Raises ModelError when the file does not load.
     """
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         rewritten = Path(folder) / "rewritten.onnx"
-        open_onnx(made, "cpu", threads, optimized_to=rewritten)
+        session = open_onnx(made, "cpu", threads, optimized_to=rewritten)
         still = _made_from_floats(onnx.load(rewritten, load_external_data=False).graph)
+    if opened is not None:
+        opened(session)
     nodes = [n for g in all_graphs(model) for n in g if str(n.name) in names]
     return {str(n.name) for n in nodes if any(f"{v.name}{QUANTIZED}" in still for v in outputs_of(n))}
 

@@ -126,9 +126,12 @@ class Bench:
             self.failures[treatment.name] = error.what
             return None
 
-    def hold(self, treatment: Treatment, path: Path) -> Trial | None:
-        """Open and compare a file made of a treatment; None, with the reason kept, when its answers are broken. Raises if it is refused."""
-        session = open_session(path, self.device, self.threads)
+    def hold(self, treatment: Treatment, path: Path, session: Session | None = None) -> Trial | None:
+        """Open and compare a file made of a treatment; None, with the reason kept, when its answers are broken. Raises if it is refused.
+
+        `session` is one that has it open already.
+        """
+        session = session or open_session(path, self.device, self.threads)
         fidelity = self.reference.compare(session, told=self._is_told)
         if not fidelity.finite or not fidelity.varies:
             self.failures[treatment.name] = (
@@ -143,18 +146,19 @@ class Bench:
         rules = (self.hopeless, self.settled if self._takes_long else None)
         return any(rule(fidelity) for rule in rules if rule is not None)
 
-    def _fused(self, treatment: Treatment) -> tuple[Treatment, Path]:
-        """The treatment without the nodes that ONNX Runtime would leave in float all the same, and its file."""
-        path = self.write(treatment)
+    def _fused(self, treatment: Treatment) -> tuple[Treatment, Path, Session | None]:
+        """The treatment without the nodes that ONNX Runtime would leave in float all the same, its file, and a session if that is open."""
+        path, opened = self.write(treatment), list[Session]()
         for _ in range(LOOKS if self.device == "cpu" and self.size < LARGE else 0):
             static = {n for n, way in treatment.ways.items() if way is Way.STATIC}
-            left = left_in_float(self.model, static, path, self.threads) if static else set()
+            left = left_in_float(self.model, static, path, self.threads, opened.append) if static else set()
             if not left:
                 break
+            opened.clear()
             treatment = replace(treatment.without(left), given_back=treatment.given_back | left)
             path.unlink()
             path = self.write(treatment)
-        return treatment, path
+        return treatment, path, opened[0] if opened else None
 
     def time(self, trials: Sequence[Trial], seconds: float) -> list[Trial]:
         """The same trials with their time ratios, all raced against the original in one measurement.
