@@ -36,6 +36,11 @@ def learned_and_judged(source: Artifact, job: Job, samples: int, judged: int = H
     return None, made_up_for(open_session(source.path, job.device, job.threads), HELD_OUT, job.seed, id_limits(source.path))
 
 
+def never_learned(examples: Examples | None) -> int:
+    """How many of the first judged ones of `split` are not among those to calibrate on."""
+    return HELD_OUT if examples is not None and not examples.synthetic and len(examples) >= ENOUGH_TO_SPLIT else 0
+
+
 def split(examples: Examples, samples: int, judged: int = HELD_OUT) -> tuple[Examples, Examples]:
     """Examples to calibrate on and others to judge on, held-out ones first; where there are few, all serve for both.
 

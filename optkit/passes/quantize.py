@@ -9,7 +9,7 @@ from optkit.artifact import Artifact
 from optkit.passes import Job, Pass
 from optkit.passes._chosen import note_choice
 from optkit.passes._drop import drop_asked_for
-from optkit.passes._judging import judged_of, learned_and_judged
+from optkit.passes._judging import judged_of, learned_and_judged, never_learned
 from optkit.passes._made_up import made_up_ids
 from optkit.passes._parameters import (
     AcceptSizeOnly,
@@ -31,7 +31,7 @@ from optkit.quantization.variants.wishes import Setting, Wishes
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 21
+    revision: ClassVar[int] = 22
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 
@@ -75,7 +75,8 @@ class Quantize(Pass):
         )
         setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
         made_up = made_up_ids(source.path, job) if calibration is None else None
-        choice = choose(source.path, model, calibration, judging, wishes, setting, target, made_up=made_up)
+        unseen = never_learned(job.examples)
+        choice = choose(source.path, model, calibration, judging, wishes, setting, target, made_up=made_up, unseen=unseen)
         made = load_model(target)
         job.note("safe_on", list(safe_on(made)))
         if calibration is not None and (seen := calibration_note(made, calibration, job.threads, self.max_memory)):

@@ -12,8 +12,10 @@ from optkit.arrays import Array
 from optkit.errors import DataError, NothingPaid
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.choosing.alike_channels import try_alike_channels
+from optkit.quantization.choosing.close_calls import raced_again
 from optkit.quantization.choosing.compete import compete
 from optkit.quantization.choosing.decide import NEARLY, SLOWER, TIE, decide, time_ratio
+from optkit.quantization.choosing.held_out import lesson_of
 from optkit.quantization.choosing.hopeless import nothing_for, refuse_hopeless
 from optkit.quantization.choosing.limit_drop import best_effort, search_within
 from optkit.quantization.choosing.polish import polish
@@ -54,11 +56,13 @@ def choose(
     target: Path,
     *,
     made_up: Feeds | None = None,
+    unseen: int = 0,
 ) -> Choice:
     """Write the best variant of `model` (read from `original`) to `target`.
 
     `calibration` gives examples for static ranges; None leaves static variants out; outlier channels may then be looked for on
-    `made_up` ones. Fidelity and time are judged on `judging`. Raises NothingPaid, with the reason, when no variant pays.
+    `made_up` ones. Fidelity and time are judged on `judging`, the first `unseen` of which are not in `calibration`.
+    Raises NothingPaid, with the reason, when no variant pays.
     """
     refuse_hopeless(model)
     feeds = _judged_on(original, judging, setting)
@@ -79,8 +83,10 @@ def choose(
         place = (setting.device, setting.threads, setting.seed)
         judge = wishes.judge_fidelity if wishes.scored else wishes.judge
         bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge, wishes.hopeless, wishes.settled)
+        lesson = None
         if wishes.effort == "high" and calibration is not None:
-            try_alike_channels(bench, treatments, prepared, calibration, wishes, setting)
+            lesson = lesson_of(bench, calibration, judging.take(np.arange(unseen)))
+            try_alike_channels(bench, treatments, prepared, calibration, lesson, wishes, setting)
         trials = _looked_at_again(bench, compete(bench, treatments, wishes, setting, calibration), wishes)
         best, trials = _decided(bench, trials, wishes, setting, target)
         if best.ratio is not None and best.ratio.high > 1 + TIE:  # not shown to be no slower: measure the winner alone, for longer
@@ -88,8 +94,8 @@ def choose(
             trials = [sure if t is best else t for t in trials]
             best = decide(trials, bench, wishes)
         bench = bench.of(best)
-        if wishes.effort == "high" and calibration is not None:
-            better = polish(bench, best, calibration, wishes, setting)
+        if lesson is not None:
+            better = polish(bench, best, lesson, wishes, setting)
             best, trials = better, [better if t is best else t for t in trials]
         _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
@@ -117,6 +123,7 @@ def _looked_at_again(bench: Bench, trials: list[Trial], wishes: Wishes) -> list[
 def _decided(bench: Bench, trials: list[Trial], wishes: Wishes, setting: Setting, target: Path) -> tuple[Trial, list[Trial]]:
     """The variant to hand over, and all that were tried. Raises NothingPaid, which names the best so far where the score decides."""
     if not wishes.scored:
+        trials = raced_again(bench, trials, wishes)
         return decide(trials, bench, wishes), trials
 
     def evaluated(trial: Trial) -> Trial:

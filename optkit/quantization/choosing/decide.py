@@ -1,11 +1,14 @@
 """Which variant is handed over, or why none is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from optkit.errors import NothingPaid
 from optkit.quantization.fidelity.room import room, shortfall
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Wishes
+from optkit.stats.interval import Interval
 from optkit.units import show_percent
 
 SLOWER = 1.03
@@ -37,8 +40,7 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
     """The variant to hand over. Raises NothingPaid."""
     smaller = [t for t in trials if t.size < bench.size and t.ratio is not None]
     sound = [t for t in smaller if t.good]
-    not_slower = [t for t in sound if t.ratio is not None and t.ratio.low <= SLOWER]
-    not_slower = _worth_their_loss(not_slower, wishes)
+    not_slower = worth_taking(trials, bench, wishes)
     if not_slower:
         lead = min(map(time_ratio, not_slower))
         if lead >= FASTER:  # nothing computes faster: of the smallest files of those that are no slower the most faithful one
@@ -51,6 +53,27 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
     if sound and wishes.accept_size_only:
         return min(sound, key=lambda t: t.size)
     raise _nothing_paid(smaller, sound, wishes, bench)
+
+
+def worth_taking(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> list[Trial]:
+    """Those that are smaller, faithful enough, not slower, and do not lose much for little."""
+    sound = [t for t in trials if t.size < bench.size and t.good]
+    return _worth_their_loss([t for t in sound if t.ratio is not None and t.ratio.low <= SLOWER], wishes)
+
+
+def price_range(trial: Trial, wishes: Wishes) -> "PriceRange":
+    """What the variant costs by its time and by what it lacks in room, as far as its time is known."""
+    assert trial.ratio is not None
+    low, high = (_price(replace(trial, ratio=Interval(end, end, end)), wishes) for end in (trial.ratio.low, trial.ratio.high))
+    return PriceRange(_price(trial, wishes), low, high)
+
+
+class PriceRange(NamedTuple):
+    """Least first where they are sorted."""
+
+    value: float
+    low: float
+    high: float
 
 
 def _worth_their_loss(trials: Sequence[Trial], wishes: Wishes) -> list[Trial]:

@@ -2,7 +2,7 @@
 
 How outlier channels are divided, which ranges activations have, and which way every weight is rounded, those that are only stored as
 well; and what takes next to no time, if a race shows none lost (spend.py). Each is kept where the outputs come closer on examples that
-it was not learned from, in the order in which one builds on the other.
+nothing was learned from (held_out.py), in the order in which one builds on the other.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,16 +14,17 @@ from optkit.formats.onnx import load_model, save_model
 from optkit.quantization.affine import Grid
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.means import channel_means
-from optkit.quantization.calibration.output_ranges import ranges_by_output
+from optkit.quantization.calibration.output_ranges import MOST_RUNS, ranges_by_output
 from optkit.quantization.channels.spread_divisions import spread_divisions
+from optkit.quantization.choosing.held_out import Lesson
 from optkit.quantization.choosing.spend import no_slower, with_float_tail
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.compress import compressible
 from optkit.quantization.integer_graph.insert_dynamic import can_be_dynamic
 from optkit.quantization.integer_graph.insert_recurrent import WEIGHTS, RoundedGates
 from optkit.quantization.integer_graph.insert_static import tensors_to_observe
-from optkit.quantization.integer_graph.integer_layers import integer_layers
 from optkit.quantization.operators import weighted_nodes
+from optkit.quantization.rounding.biased_layers import biased_layers
 from optkit.quantization.rounding.gate_rounding import can_learn_gates, round_gates
 from optkit.quantization.rounding.learned_rounding import Rounded, round_weights
 from optkit.quantization.rounding.settle_biases import settle_biases
@@ -38,36 +39,40 @@ SHARES, FIRST_SHARES = (0.0, -0.01), (0.01,)
 """Of the model's time, by estimate, that dividing channels may take more than it did, and where none were divided: races decide."""
 MOST_SEEN, FEWEST_SEEN = 1_000, 16
 """Examples times layers, each of which is run with all before it to settle its biases; and examples."""
+FEWEST_FOR_RANGES, MOST_SECONDS = 16, 30.0
+"""Examples that a range is tried on, and seconds for all tries: with fewer examples ranges fit those alone, and slow models get no more."""
 
 
-def polish(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+def polish(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:
     """The same variant, closer to the float model; its file is one of the bench's, and `bench.learned` is what it was made from."""
     default = best
-    best = _with_float_ends(bench, best, wishes)
-    best = _with_float_tail(bench, best, default, wishes)
-    best = _with_divisions(bench, best, default, examples, wishes, setting)
-    for step in (_fit_ranges, with_learned_rounding):
-        best = _learned_by(step, bench, best, examples, wishes, setting)
-    return _with_settled_biases(bench, best, examples, wishes, setting)
+    best = _with_float_ends(bench, best, lesson, wishes)
+    best = _with_float_tail(bench, best, default, lesson, wishes)
+    if not lesson.held_out.enough:  # nothing tells whether what is learned holds for others
+        return best
+    best = _with_divisions(bench, best, default, lesson, wishes, setting)
+    if lesson.seconds * MOST_RUNS * FEWEST_FOR_RANGES <= MOST_SECONDS:
+        best = _learned_by(_fit_ranges, bench, best, lesson, wishes, setting)
+    return _rounded_and_settled(bench, best, lesson, wishes, setting)
 
 
 def _learned_by(
     step: Callable[[Bench, Treatment, Feeds, Setting], Learned],
     bench: Bench,
     best: Trial,
-    examples: Feeds,
+    lesson: Lesson,
     wishes: Wishes,
     setting: Setting,
 ) -> Trial:
     plain = bench.learned
-    bench.learned = step(bench, best.treatment, examples, setting)
-    better = _better(bench, best, wishes) if bench.learned is not plain else None
+    bench.learned = step(bench, best.treatment, lesson.examples, setting)
+    better = _better(bench, best, best.treatment, lesson, wishes) if bench.learned is not plain else None
     if better is None:
         bench.learned = plain
     return better or best
 
 
-def _with_float_ends(bench: Bench, best: Trial, wishes: Wishes) -> Trial:
+def _with_float_ends(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes) -> Trial:
     """Without rounding what integer Gemms give to float nodes: nothing is computed instead, so it takes no time either."""
     ways = consistent_ways(bench.model, best.treatment)
     ends = [
@@ -78,13 +83,13 @@ def _with_float_ends(bench: Bench, best: Trial, wishes: Wishes) -> Trial:
     if not ends:
         return best
     treatment = replace(best.treatment, ways={**best.treatment.ways, **dict.fromkeys(ends, Way.STATIC_FLOAT_OUT)})
-    return _better(bench, replace(best, treatment=treatment), wishes) or best
+    return _better(bench, best, treatment, lesson, wishes) or best
 
 
-def _with_float_tail(bench: Bench, best: Trial, default: Trial, wishes: Wishes) -> Trial:
+def _with_float_tail(bench: Bench, best: Trial, default: Trial, lesson: Lesson, wishes: Wishes) -> Trial:
     """Without integers in the last layers, where that takes no more time than what was to be polished."""
     treatment = with_float_tail(bench.model, best.treatment)
-    better = _better(bench, replace(best, treatment=treatment), wishes) if treatment is not None else None
+    better = _better(bench, best, treatment, lesson, wishes) if treatment is not None else None
     return _timed(bench, default, better, wishes) or best if better is not None else best
 
 
@@ -93,28 +98,44 @@ def _timed(bench: Bench, default: Trial, better: Trial, wishes: Wishes) -> Trial
     return bench.time([better], wishes.seconds)[0] if no_slower(bench, default, better, wishes.seconds) else None
 
 
-def _with_settled_biases(bench: Bench, best: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
-    """With biases that make up for all errors made before them."""
+def _rounded_and_settled(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:
+    """With rounding learned, and with biases that make up for all errors made before them: each alone, and both."""
+    plain = bench.learned
+    best = _kept(bench, best, _settled(bench, best, lesson, setting), lesson, wishes) or best
+    bench.learned = with_learned_rounding(bench, best.treatment, lesson.examples, setting)
+    rounded = bench.attempt(best.treatment) if bench.learned is not plain else None
+    settled = _settled(bench, rounded, lesson, setting) if rounded is not None else None
+    for found in (rounded, settled):
+        best = _kept(bench, best, found, lesson, wishes) or best
+    if all(found is None or best.path != found.path for found in (rounded, settled)):
+        bench.learned = plain
+    return best
+
+
+def _settled(bench: Bench, start: Trial, lesson: Lesson, setting: Setting) -> Trial | None:
     if bench.size > LARGE:
-        return best
-    model = load_model(best.path)
-    few = examples.spread(max(FEWEST_SEEN, MOST_SEEN // max(len(integer_layers(model)), 1)))
+        return None
+    model = load_model(start.path)
+    few = lesson.examples.spread(max(FEWEST_SEEN, MOST_SEEN // max(len(biased_layers(model)), 1)))
     if not settle_biases(model, bench.model, few, threads=setting.threads, progress=setting.progress, limit=setting.max_memory):
-        return best
-    path = best.path.with_name(f"{best.path.stem}-settled.onnx")
+        return None
+    path = start.path.with_name(f"{start.path.stem}-settled.onnx")
     save_model(model, path)
-    return _kept(bench, best, bench.hold(best.treatment, path), wishes) or best
+    return bench.hold(start.treatment, path)
 
 
-def _better(bench: Bench, best: Trial, wishes: Wishes) -> Trial | None:
-    """The variant made anew, if it comes closer and keeps what was asked for."""
-    return _kept(bench, best, bench.attempt(best.treatment), wishes)
+def _better(bench: Bench, best: Trial, treatment: Treatment, lesson: Lesson, wishes: Wishes) -> Trial | None:
+    """The variant made anew, by this treatment, if it comes closer and keeps what was asked for."""
+    return _kept(bench, best, bench.attempt(treatment), lesson, wishes)
 
 
-def _kept(bench: Bench, best: Trial, found: Trial | None, wishes: Wishes) -> Trial | None:
+def _kept(bench: Bench, best: Trial, found: Trial | None, lesson: Lesson, wishes: Wishes) -> Trial | None:
     """What was found, if it comes closer and keeps what was asked for. Unless it is timed anew it counts as fast as before."""
     bench.failures.clear()
-    if found is None or found.fidelity.sqnr <= best.fidelity.sqnr:
+    if found is None or (best.good and not found.good and not wishes.scored):
+        return None
+    held = lesson.held_out
+    if not (held.closer([best.path], [found.path]) if held.enough else found.fidelity.sqnr > best.fidelity.sqnr):
         return None
     if wishes.scored:
         good, drop = wishes.judge(open_session(found.path, bench.device, bench.threads), found.fidelity)
@@ -124,7 +145,7 @@ def _kept(bench: Bench, best: Trial, found: Trial | None, wishes: Wishes) -> Tri
     return replace(found, ratio=best.ratio)
 
 
-def _with_divisions(bench: Bench, best: Trial, default: Trial, examples: Feeds, wishes: Wishes, setting: Setting) -> Trial:
+def _with_divisions(bench: Bench, best: Trial, default: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:
     """With outlier channels divided where that shows most, in as much time as a race shows to be no loss."""
     if Way.STATIC in best.treatment.ways.values():  # what those round is most of the noise, and weighing took minutes for nothing
         return best
@@ -132,13 +153,20 @@ def _with_divisions(bench: Bench, best: Trial, default: Trial, examples: Feeds, 
     held = {name: each for name, each in plain.smoothing.items() if best.treatment.smooth}
     dynamic = [n for n in bench.model.graph if best.treatment.ways.get(str(n.name)) is Way.DYNAMIC and can_be_dynamic(n)]
     spread = spread_divisions(
-        bench.original, bench.model, dynamic, held, examples, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
+        bench.original,
+        bench.model,
+        dynamic,
+        held,
+        lesson.examples,
+        threads=setting.threads,
+        progress=setting.progress,
+        limit=setting.max_memory,
     )
     if spread is None:
         return best
     for share in SHARES if held else FIRST_SHARES:
         bench.learned = replace(plain, smoothing=spread.within(share))
-        better = _better(bench, replace(best, treatment=_smoothed(best.treatment)), wishes)
+        better = _better(bench, best, _smoothed(best.treatment), lesson, wishes)
         timed = _timed(bench, default, better, wishes) if better is not None else None
         if timed is not None:
             return timed

@@ -94,6 +94,20 @@ class ChannelNoise:
         return self.error / self.energy if self.energy else (0.0 if not self.error else np.inf)
 
 
+def ratio_of_each(parts: Sequence[ChannelNoise]) -> list[float]:
+    """Of the noise of each of some examples, folded in apart, what `ratio` would be if all examples were as noisy."""
+    kept = {axis for axis in parts[0].sums if all(axis in p.sums and p.sums[axis].shape == parts[0].sums[axis].shape for p in parts)}
+    signal = {axis: np.sum([p.sums[axis][:3] for p in parts], axis=0) for axis in kept}
+    found = []
+    for part in parts:
+        as_all = ChannelNoise(alike=part.alike)
+        as_all.sums = {axis: np.concatenate([signal[axis], len(parts) * part.sums[axis][3:]]) for axis in kept}
+        as_all.error, as_all.energy = len(parts) * part.error, sum(p.energy for p in parts)
+        as_all.broken = part.broken
+        found.append(as_all.ratio())
+    return found
+
+
 @dataclass(frozen=True)
 class Signal:
     """What is needed of a truth whatever is held against it."""

@@ -64,8 +64,12 @@ class Reference:
     Probabilities are compared as the logits they came from: a softmax cannot hide errors of the classes that come into question.
     """
 
-    def __init__(self, model: ir.Model, session: Session, feeds: Sequence[Mapping[str, Array]]) -> None:
+    def __init__(
+        self, model: ir.Model, session: Session, feeds: Sequence[Mapping[str, Array]], *, least: float = LEAST_PROBABILITY
+    ) -> None:
         self.feeds = list(feeds)
+        self.least = least
+        """Of probabilities that are told apart."""
         self.forms = {str(v.name): form_of(v) for v in model.graph.outputs}
         self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
         self.shares = {name for name in self.forms if all(adds_up(a[name]) for a in self.answers if name in a)}
@@ -162,6 +166,19 @@ class Reference:
                     held.same += self._same(name, truth, got[name]) if name == self.answer else []
         return held.fidelity(varies=held.varies or not held.truth_varies)
 
+    def noise_of_each(self, session: Session) -> list[dict[str, ChannelNoise]]:
+        """The noise that a session makes on each feed, by output of floats or part of one; broken where it is not finite."""
+        found = []
+        for place, feed in enumerate(self.feeds):
+            held, got = _Held(self.varying), self._only_known(session.run(feed))
+            for name in (n for n, truth in self.answers[place].items() if truth.dtype.kind == "f"):
+                if np.isfinite(got[name]).all() or _as_infinite(self.answers[place][name], got[name]):
+                    self._hold(held, place, name, got)
+                else:
+                    held.noise.setdefault(name, ChannelNoise()).broken = True
+            found.append(held.noise)
+        return found
+
     def _hold(self, held: "_Held", place: int, name: str, all_got: Mapping[str, Array]) -> None:
         """Hold one output of one feed against the truth."""
         scores, truth, got = self.scores.get(name), self.answers[place][name], all_got[name]
@@ -216,7 +233,7 @@ class Reference:
     def _logits(self, name: str, values: Array) -> Array:
         """As float32 or wider."""
         if self._is_share(name):
-            logs = np.log(np.maximum(values, LEAST_PROBABILITY, dtype=np.promote_types(values.dtype, np.float32)))
+            logs = np.log(np.maximum(values, self.least, dtype=np.promote_types(values.dtype, np.float32)))
             logs -= logs.mean(axis=self.axes.get(name, -1), keepdims=True)
             return logs
         if self.forms[name] == "Sigmoid" and name not in self.gains:

@@ -23,6 +23,7 @@ from optkit.quantization.channels.divide import APART_TOTAL
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.integer_layers import IntegerLayer, integer_layers
 from optkit.quantization.integer_graph.saturation import has_pairs, worst_pair_sums
+from optkit.quantization.rounding.biased_layers import BiasedLayer
 from optkit.quantization.rounding.learned_rounding import LARGEST_INPUT, from_rows, round_in_order, row_errors
 
 DAMPING = 0.02
@@ -81,7 +82,7 @@ def reconstruct(
     return changed
 
 
-def same_tensor(layer: IntegerLayer, known: Collection[str]) -> tuple[str, str] | None:
+def same_tensor(layer: IntegerLayer | BiasedLayer, known: Collection[str]) -> tuple[str, str] | None:
     """What the layer gives, with or without its bias, and the name among those `known` that it has in the float model."""
     given = [n for n in (layer.output, layer.biased) if n]
     total = _with_channels_apart(layer)
@@ -91,7 +92,7 @@ def same_tensor(layer: IntegerLayer, known: Collection[str]) -> tuple[str, str] 
     return next(((n, n.removesuffix(end)) for n in given for end in ends if n.removesuffix(end) in known), None)
 
 
-def _with_channels_apart(layer: IntegerLayer) -> str | None:
+def _with_channels_apart(layer: IntegerLayer | BiasedLayer) -> str | None:
     """The sum of what the layer gives and of what channels apart give (divide.py)."""
     value, name = layer.node.outputs[0], layer.biased or layer.output
     while value.name != name:
@@ -182,7 +183,7 @@ def _steady(seen: Compared) -> Array:
     return held
 
 
-def shift_bias(layer: IntegerLayer, shift: Array) -> bool:
+def shift_bias(layer: IntegerLayer | BiasedLayer, shift: Array) -> bool:
     """Add to the layer's bias, in place; returns whether it changed."""
     held = constant_array(layer.bias)
     if layer.bias is None or held is None or not np.isfinite(shift).all():

@@ -1,7 +1,9 @@
-"""Biases that make up for all errors made before them: every channel of every layer gets the mean that it has in the float model.
+"""Biases that make up for all errors made before them: every channel of every layer gives on typical examples what it gives in the float
+model, on average over each.
 
 bias.py does so for what rounding a layer's own weights and input does. What is left comes from further up: ranges that cut, activations
-behind which noise has a mean. So layers are settled in the order of the graph, each from the quantized model as settled so far.
+behind which noise has a mean. So layers are settled in the order of the graph, each from the quantized model as settled so far; those
+that compute in float as well, since what is made up for in one layer shows, behind its activation, as an error of the next.
 """
 
 from collections.abc import Sequence
@@ -14,19 +16,23 @@ from optkit.progress import Progress
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.calibration.watched import cut
-from optkit.quantization.integer_graph.integer_layers import IntegerLayer, integer_layers
+from optkit.quantization.rounding.biased_layers import BiasedLayer, biased_layers
 from optkit.quantization.rounding.reconstruct import same_tensor, shift_bias
+
+ROUNDS = 10
+TYPICAL, LEAST = 0.5, 1e-3
+"""Of the typical and of the mean squared distance: how close to what is common an example weighs no more for being closer still."""
 
 
 def settle_biases(
     model: ir.Model, original: ir.Model, examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None
 ) -> int:
-    """Decide the biases of the integer layers of `model` anew, in place; returns how many changed.
+    """Decide the biases of the layers of `model` anew, in place; returns how many changed.
 
     `original` is the float model, with tensors named as in `model`, to the same scale; `limit` as in Watch.
     """
     known = {str(v.name) for n in original.graph for v in n.outputs}
-    found = [(layer, same_tensor(layer, known)) for layer in integer_layers(model) if layer.bias is not None]
+    found = [(layer, same_tensor(layer, known)) for layer in biased_layers(model)]
     layers = [(layer, *names) for layer, names in found if names is not None]
     if not layers:
         return 0
@@ -43,15 +49,31 @@ def settle_biases(
 
 
 def believed_shift(differences: Array) -> Array:
-    """[channels]: the mean of [examples, channels] as far as it is more than chance (James and Stein's positive part, per channel)."""
-    shift = differences.mean(axis=0)
-    chance = differences.var(axis=0) / max(len(differences) - 1, 1)
+    """[channels]: what [examples, channels] have in common, as far as it is more than chance (James and Stein's positive part)."""
+    shift, weights = typical_difference(differences)
+    several = 1 / np.square(weights).sum()
+    chance = weights @ np.square(differences - shift) / max(several - 1, 1)
     return np.asarray(shift * np.maximum(0, 1 - np.divide(chance, shift**2, out=np.ones_like(shift), where=shift != 0)))
 
 
-def side_by_side(layers: Sequence[IntegerLayer]) -> list[list[IntegerLayer]]:
+def typical_difference(differences: Array) -> tuple[Array, Array]:
+    """[channels]: the mean of [examples, channels] in which each example weighs the less the further it is off; [examples]: the weights.
+
+    That minimises the mean of decibels (Cauchy's M-estimator, by weights made anew). A plain mean is what the few hardest examples ask
+    for, which are off by ten times as much as others, and it is the others that it then moves away from where they were right.
+    """
+    common = np.median(differences, axis=0)
+    for _ in range(ROUNDS):
+        off = np.square(differences - common).sum(axis=1)
+        weights = 1 / np.maximum(off + TYPICAL * np.median(off) + LEAST * off.mean(), 1e-30)
+        weights /= weights.sum()
+        common = weights @ differences
+    return common, weights
+
+
+def side_by_side(layers: Sequence[BiasedLayer]) -> list[list[BiasedLayer]]:
     """The layers in order, those together of which none leads to another."""
-    groups: list[list[IntegerLayer]] = []
+    groups: list[list[BiasedLayer]] = []
     behind: set[ir.Node] = set()
     for layer in layers:
         if not groups or layer.node in behind:
@@ -74,7 +96,7 @@ def _walk(node: ir.Node, behind: set[ir.Node]) -> None:
 
 
 def _means(
-    model: ir.Model, tensors: Sequence[tuple[str, IntegerLayer]], examples: Feeds, threads: int, limit: int | None
+    model: ir.Model, tensors: Sequence[tuple[str, BiasedLayer]], examples: Feeds, threads: int, limit: int | None
 ) -> dict[str, Array]:
     """[examples, channels] of tensors that layers give, by name."""
     axes = {name: 1 if layer.node.op_type == "Conv" else -1 for name, layer in tensors}

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from optkit.datasets import Examples
 from optkit.errors import DataError
 from optkit.formats.onnx import load_model
 from optkit.quantization.affine import quantize_weight
@@ -20,7 +21,7 @@ from optkit.quantization.integer_graph.integer_layers import integer_layers
 from optkit.quantization.operators import channel_axis
 from optkit.quantization.rounding.learned_rounding import Rounded
 from optkit.quantization.rounding.settle_biases import settle_biases
-from optkit.quantization.variants import trial
+from optkit.quantization.variants import build, known_weights, trial
 from optkit.quantization.variants.wishes import Setting, Wishes
 from optkit.stats.interval import Interval
 
@@ -43,11 +44,11 @@ def network() -> onnx.ModelProto:
     return proto_of(body, w=draw(32, 64), b=draw(64), v=draw(64, 16, seed=1))
 
 
-def sqnr(folder: Path, effort: str) -> float:
+def sqnr(folder: Path, effort: str, rows: Examples = ROWS) -> float:
     path = folder / "original.onnx"
     onnx.save(network(), path)
     wishes = Wishes(method="static", effort=effort, floor=0, accept_size_only=True, seconds=0.1)
-    return choose(path, load_model(path), ROWS, ROWS.spread(16), wishes, Setting(), folder / "made.onnx").best.fidelity.sqnr
+    return choose(path, load_model(path), rows, rows.spread(16), wishes, Setting(), folder / "made.onnx").best.fidelity.sqnr
 
 
 def rounding_to(pick: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Callable[..., Any]:
@@ -66,7 +67,7 @@ def rounding_to(pick: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) ->
 def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alike_channels, "equalize_on", lambda model, *_, **__: (model, 0))
     plain = sqnr(tmp_path, "normal")
-    monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
+    monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, *_: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
     monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
@@ -77,7 +78,7 @@ def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.slow
 def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = sqnr(tmp_path, "normal")
-    monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
+    monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, *_: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
     monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
@@ -118,12 +119,18 @@ def spoil(model: ir.Model, *_: Any, **__: Any) -> int:
 
 @pytest.mark.slow
 def test_biases_that_help_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 3 * 3))  # so that there is much to mend
+    def downwards(weight: np.ndarray[Any, Any], axis: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        integers, scale = quantize_weight(weight, axis)
+        return np.maximum(integers, -126) // 9 * 9 if weight.shape == (32, 64) else integers, scale  # those of the layer that has a bias
+
+    monkeypatch.setattr(known_weights, "quantize_weight", downwards)  # so that there is much to mend
+    monkeypatch.setattr(build, "correct_bias", lambda *_, **__: False)
+    monkeypatch.setattr(polishing, "round_weights", lambda *_, **__: {})
     found = []
     for way in (lambda *_, **__: 0, settle_biases):
         monkeypatch.setattr(polishing, "settle_biases", way)
-        found.append(sqnr(tmp_path, "high"))
-    assert found[1] > found[0]
+        found.append(sqnr(tmp_path, "high", examples(x=draw(48, 32, seed=9) + 1)))
+    assert found[1] > found[0] + 3
 
 
 def test_it_needs_examples(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def chosen(folder: Path, monkeypatch: pytest.MonkeyPatch, later: float) -> Any:
     monkeypatch.setattr(trial, "race", lambda models, *_, **__: [Interval(0.5, 0.5, 0.5)] * len(models))
     monkeypatch.setattr(spend, "race", lambda *_, **__: [Interval(1, 1, 1), Interval(later, later, later)])
     monkeypatch.setattr(compete, "node_times", lambda *_: {})
-    monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, wishes: best)
+    monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, *_: best)
     onnx.save(proto_of(NETWORK, **WEIGHTS), folder / "original.onnx")
     rows = examples(x=draw(48, 4, 8, 8, seed=9))
     wishes = Wishes(method="static", effort="high", floor=0, accept_size_only=True, seconds=0.1)

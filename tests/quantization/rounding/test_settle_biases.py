@@ -7,7 +7,7 @@ import pytest
 from optkit.arrays import Array
 from optkit.quantization.integer_graph.integer_layers import integer_layers
 from optkit.quantization.rounding.reconstruct import same_tensor, shift_bias
-from optkit.quantization.rounding.settle_biases import believed_shift, settle_biases, side_by_side
+from optkit.quantization.rounding.settle_biases import believed_shift, settle_biases, side_by_side, typical_difference
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
@@ -63,9 +63,24 @@ def test_only_layers_that_do_not_lead_to_each_other_are_settled_at_once() -> Non
 def test_what_may_be_chance_is_not_believed(mean: float, kept: tuple[float, float]) -> None:
     found = believed_shift(draw(64, 200, seed=8) + mean)
     assert kept[0] < found.mean() < kept[1]
-    assert (np.abs(found) <= np.abs((draw(64, 200, seed=8) + mean).mean(axis=0)) + 1e-12).all()
+    assert (np.abs(found) <= np.abs(typical_difference(draw(64, 200, seed=8) + mean)[0]) + 1e-12).all()
     assert mean or (found == 0).mean() > 0.5
 
 
 def test_one_example_alone_is_no_chance_and_zero_stays_zero() -> None:
     np.testing.assert_array_equal(believed_shift(np.array([[0.0, 2.0]])), [0.0, 2.0])
+
+
+def test_a_few_examples_that_are_far_off_do_not_decide() -> None:
+    every = draw(40, 6, seed=9) * 0.1 + 1
+    every[:4] += 100
+    found, weights = typical_difference(every)
+    assert np.abs(found - every[4:].mean(axis=0)).max() < 0.05
+    assert weights.sum() == pytest.approx(1)
+    assert weights[:4].max() < weights[4:].min() / 100
+
+
+def test_of_examples_alike_all_count_alike() -> None:
+    found, weights = typical_difference(np.tile([1.0, -2.0], (5, 1)))
+    np.testing.assert_allclose(found, [1, -2])
+    np.testing.assert_allclose(weights, 0.2)
