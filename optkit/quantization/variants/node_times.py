@@ -18,6 +18,7 @@ from optkit.runtimes.onnxruntime import open_onnx
 
 SUFFIX = "_kernel_time"
 END_OF_RUN = "model_run"
+TOKEN = "_token_"
 INTEGERS = "_int32"
 """What insert_dynamic appends to the name of what a product writes."""
 RUNS = 9
@@ -76,7 +77,13 @@ def profile_nodes(model: Path, feeds: Sequence[Mapping[str, Array]], threads: in
 
 
 def time_of(name: str, times: Mapping[str, float]) -> float | None:
-    """Seconds of one node (or whatever else is told by node), however the runtime renamed it; None when it is not found."""
+    """Seconds of one node (or whatever else is told by node), however the runtime renamed it; None when it is not found.
+
+    A number behind `_token_` tells what the runtime made of a node for certain; another number may belong to another node's name.
+    """
+    certain = [t for n, t in times.items() if n.startswith(f"{name}{TOKEN}")]
+    if certain:
+        return max([*certain, *([times[name]] if name in times else [])])
     return max((t for n, t in times.items() if n == name or n.startswith((f"{name}_", f"{name}/"))), default=None)
 
 

@@ -38,6 +38,11 @@ def test_a_node_is_found_under_the_names_that_the_runtime_gives_it(name: str, se
     assert time_of(name, times) == (9.0 if name == "" else seconds)
 
 
+def test_a_node_is_told_from_one_that_is_called_like_it_and_a_number() -> None:
+    times = {"node_token_5": 1.0, "node_7": 9.0, "node_8_token_6": 2.0}
+    assert [time_of(name, times) for name in ("node", "node_7", "node_8")] == [1.0, 9.0, 2.0]
+
+
 def test_dynamic_products_are_found_by_what_they_write(tmp_path: Path) -> None:
     """Not every exporter names a value after the node that makes it."""
     model = read("(float[N,40] x) => (float[N,40] y) { m = MatMul(x, w) s = Sin(m) y = MatMul(s, w) }", w=draw(40, 40))
