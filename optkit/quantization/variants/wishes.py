@@ -53,8 +53,8 @@ class Wishes:
         return not self.scored and room(fidelity, self.floor) < HOPELESS
 
     def settled(self, fidelity: Fidelity) -> bool:
-        """Whether a few examples tell that no more of them will make it bad."""
-        return not self.scored and room(fidelity, self.floor) >= SETTLED
+        """Whether a few examples tell that no more of them will make it bad; what is polished afterwards is held against all."""
+        return not self.scored and self.effort == "normal" and room(fidelity, self.floor) >= SETTLED
 
     def judge(self, session: Session, fidelity: Fidelity) -> tuple[bool, float | None]:
         """Whether a variant keeps the accuracy that is asked for, and its drop where that decides."""

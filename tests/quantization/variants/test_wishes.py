@@ -27,6 +27,7 @@ def test_what_is_far_from_the_rules_on_either_side(sqnr: float, hopeless: bool, 
     assert not scored.hopeless(seen)
     assert not scored.settled(seen)
     assert not Wishes(floor=30).settled(seen)
+    assert not Wishes(effort="high").settled(seen)
 
 
 @pytest.mark.parametrize(("long", "looked_at"), [(0.0, GLANCE), (1e9, GLANCE + 8)])
