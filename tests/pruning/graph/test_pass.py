@@ -89,6 +89,16 @@ def test_what_answers_otherwise_is_refused(source: Artifact, monkeypatch: pytest
         prune(source, ratio=0.4)
 
 
+@pytest.mark.parametrize(("low", "refused"), [(1.3, True), (1.1, False)])
+def test_what_takes_longer_is_refused(source: Artifact, monkeypatch: pytest.MonkeyPatch, low: float, refused: bool) -> None:
+    monkeypatch.setattr(_onnx_channels, "race", lambda *_, **__: [Interval(1.0, 1.0, 1.0), Interval(1.5, low, 1.7)])
+    if not refused:
+        assert prune(source, ratio=0.4)[1]["measured_ratio"] == [1.5, low, 1.7]
+        return
+    with pytest.raises(NothingPaid, match=r"takes 1\.50× the time"):
+        prune(source, ratio=0.4)
+
+
 def test_a_quantized_model_is_refused(net: Any, tmp_path: Path) -> None:
     made = net()
     scale, zero = made.constant(np.float32(0.1)), made.constant(np.uint8(0))
