@@ -100,7 +100,7 @@ def choose(
         _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(bench.model, best.treatment)
-        seen = of_result(bench, best, target, wishes, calibrated=calibration is not None)
+        seen = of_result(bench, best, target, wishes, calibrated=calibration is not None) + (lesson.remarks if lesson is not None else [])
         remarks = (*prepared.remarks, *learned.remarks, *seen, *of_simplifying(best, trials, widened=prepared.widened))
         return Choice(best, tuple(trials), remarks, bench.failures, used, ways, prepared.widened)
 

@@ -80,6 +80,15 @@ class Lesson:
     seconds: float = 0.0
     """That the float model computes for one answer."""
 
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should know of it."""
+        if self.held_out.enough:
+            return []
+        return [
+            f"too few examples for effort high to learn from: {SHARE * FEWEST} or more are divided to learn from some and judge by others"
+        ]
+
 
 def lesson_of(bench: Bench, calibration: Feeds, unseen: Feeds) -> Lesson:
     """`unseen` are examples that are not among those to calibrate on; of these some more are held out, evenly spaced."""

@@ -133,6 +133,16 @@ def test_biases_that_help_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found[1] > found[0] + 3
 
 
+@pytest.mark.parametrize(("count", "said"), [(31, True), (32, False)])
+def test_of_too_few_examples_it_says_that_nothing_is_learned(tmp_path: Path, count: int, said: bool) -> None:
+    path = tmp_path / "original.onnx"
+    onnx.save(network(), path)
+    wishes = Wishes(method="static", effort="high", floor=0, accept_size_only=True, seconds=0.1)
+    rows = ROWS.spread(count)
+    choice = choose(path, load_model(path), rows, rows.spread(16), wishes, Setting(), tmp_path / "made.onnx")
+    assert any("too few examples for effort high" in each for each in choice.remarks) == said
+
+
 def test_it_needs_examples(tmp_path: Path) -> None:
     path = tmp_path / "original.onnx"
     onnx.save(network(), path)
