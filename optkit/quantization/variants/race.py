@@ -19,8 +19,8 @@ Feed = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
 JUDGED_SECONDS = 5.0
 LEAST_JUDGED = 16
-SURE = 0.01
-"""Share by which every ratio may still be off when a race ends early: half of what is called equally fast."""
+SURE = 0.005
+"""Share by which every ratio may still be off when a race ends early: a quarter of what is called equally fast."""
 ROUNDS = 9
 """Of a race at least."""
 T_QUANTILE = 2.3
