@@ -39,7 +39,7 @@ def give_advice(
 def as_estimated(given: Sequence[Advice], estimates: Sequence[Prediction]) -> tuple[Advice, ...]:
     """The advice with what the roofline expects of INT8 in place of what nobody knew before, so that both say the same."""
     speedup = next((each.speedup for each in estimates if each.change == "INT8"), 1.0)
-    faster = f"about {speedup:.1f}x as fast, where its answers hold" if speedup >= FASTER else "no faster"
+    faster = f"about {speedup:.1f}× as fast, where its answers hold" if speedup >= FASTER else "no faster"
     says = {
         NOT_TIMED: f"INT8 makes it smaller{' and' if speedup >= FASTER else ', but'} {faster}.",
         LITTLE_SMALLER: f"INT8 makes it little smaller{' but' if speedup >= FASTER else ' and'} {faster}.",
@@ -59,7 +59,7 @@ def limit_of(profile: Profile, parts: Sequence[Part]) -> Advice | None:
         return None
     takes = "takes" if len(names) == 1 else "take"
     return Advice(
-        f"{_names(sorted(names))} {takes} {show_share(share)} of the time: INT8 cannot make it more than {1 / (1 - share):.1f}x as fast."
+        f"{_names(sorted(names))} {takes} {show_share(share)} of the time: INT8 cannot make it more than {1 / (1 - share):.1f}× as fast."
     )
 
 

@@ -5,7 +5,8 @@ hold; a draft has all of that.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from optkit.passes._judging import judged_of, split
 from optkit.progress import Progress
 from optkit.quantization.choosing.decide import time_ratio
 from optkit.quantization.choosing.hopeless import refuse_hopeless
+from optkit.quantization.choosing.without_slow import without_slow
 from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate
 from optkit.quantization.variants.candidates import candidates
+from optkit.quantization.variants.node_times import profile_nodes
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
@@ -90,12 +93,15 @@ def _tried(path: Path, examples: Examples, setting: Setting) -> Sequence[Draft]:
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         place = (setting.device, setting.threads, setting.seed)
         bench = Bench(path, prepared, learned, feeds, Path(folder), *place, wishes.judge, wishes.hopeless)
-        built: list[Trial | None] = []
-        for treatment in all_within_reach(prepared, treatments, learned):
-            setting.progress("drafts in INT8", len(built), len(treatments))
-            built.append(bench.attempt(treatment))
+        built: list[Trial] = []
+        for done, treatment in enumerate(all_within_reach(prepared, treatments, learned)):
+            setting.progress("drafts in INT8", done, len(treatments))
+            if not _holds_unsmoothed(treatment, built) and (trial := bench.attempt(treatment)) is not None:
+                built.append(trial)
         setting.progress("drafts in turns with the model", 0, 0)
-        timed = bench.time([trial for trial in built if trial is not None], SECONDS)
+        timed = bench.time(built, SECONDS)
+        setting.progress("drafts without slow layers", 0, 0)
+        timed += bench.time(list(_quicker(bench, timed)), SECONDS / 2)
     return [_draft(trial, real=not examples.synthetic) for trial in sorted(timed, key=time_ratio)]
 
 
@@ -103,6 +109,25 @@ def _worth_a_draft(found: Sequence[Treatment], *, real: bool) -> list[Treatment]
     """Of those with whole regions and without the first; smoothed ones where answers can be judged, which is what smoothing is for."""
     static = next((t for t in found if Way.STATIC in t.ways.values() or Way.STATIC_FLOAT_OUT in t.ways.values()), None)
     return [t for t in found if (t is static or t.name != "static") and (real or not t.smooth)]
+
+
+def _holds_unsmoothed(treatment: Treatment, built: Sequence[Trial]) -> bool:
+    """Whether the same without smoothing, which takes no longer, has answers that hold."""
+    return treatment.smooth and any(t.good and replace(t.treatment, smooth=True, name=treatment.name) == treatment for t in built)
+
+
+def _quicker(bench: Bench, timed: Sequence[Trial]) -> Iterator[Trial]:
+    """What `optkit quantize` tries next: the fastest, and the first with whole regions, without the nodes that integers slow down."""
+    computing = [trial for trial in timed if trial.treatment.ways and trial.ratio is not None]
+    if not computing:
+        return
+    before = profile_nodes(bench.as_float(), bench.profiled, bench.threads, bench.device)
+    regions = [trial for trial in computing if Way.STATIC in trial.treatment.ways.values()][:1]
+    for start in {trial.path: trial for trial in (min(computing, key=time_ratio), *regions)}.values():
+        after = profile_nodes(start.path, bench.profiled, bench.threads, bench.device)
+        quicker, _ = without_slow(bench.model, start.treatment, before, after)
+        if quicker is not None and (trial := bench.attempt(quicker)) is not None:
+            yield trial
 
 
 def _draft(trial: Trial, *, real: bool) -> Draft:

@@ -79,8 +79,8 @@ def profile(**shares: float) -> Profile:
 @pytest.mark.parametrize(
     ("shares", "says"),
     [
-        ({"FusedConv": 0.5, "Softmax": 0.5}, "Conv takes 50.0% of the time: INT8 cannot make it more than 2.0x as fast."),
-        ({"FusedConv": 0.75, "Conv": 0.15, "Softmax": 0.1}, "Conv takes 90.0% of the time: INT8 cannot make it more than 10.0x as fast."),
+        ({"FusedConv": 0.5, "Softmax": 0.5}, "Conv takes 50.0% of the time: INT8 cannot make it more than 2.0× as fast."),
+        ({"FusedConv": 0.75, "Conv": 0.15, "Softmax": 0.1}, "Conv takes 90.0% of the time: INT8 cannot make it more than 10.0× as fast."),
         ({"Softmax": 1.0}, None),
         ({"Conv": 1.0}, None),
     ],
@@ -93,9 +93,9 @@ def test_no_speed_up_beyond_what_is_sped_up(shares: dict[str, float], says: str 
 @pytest.mark.parametrize(
     ("others", "speedup", "says"),
     [
-        (0, 1.83, "INT8 makes it smaller and about 1.8x as fast, where its answers hold."),
+        (0, 1.83, "INT8 makes it smaller and about 1.8× as fast, where its answers hold."),
         (0, 1.02, "INT8 makes it smaller, but no faster."),
-        (9000, 1.83, "INT8 makes it little smaller but about 1.8x as fast, where its answers hold."),
+        (9000, 1.83, "INT8 makes it little smaller but about 1.8× as fast, where its answers hold."),
         (9000, 1.0, "INT8 makes it little smaller and no faster."),
     ],
 )

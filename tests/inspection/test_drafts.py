@@ -1,9 +1,11 @@
 """What INT8 is expected to gain where it was tried."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -11,6 +13,8 @@ from optkit.datasets import Examples
 from optkit.inspection.drafts import LEARNED, try_batch, try_drafts
 from optkit.inspection.predict import of_drafts
 from optkit.inspection.under_roof import Draft
+from optkit.quantization.variants.node_times import Profile
+from optkit.quantization.variants.treatment import Treatment
 
 
 def nobody(what: str, done: int, total: int) -> None:
@@ -44,6 +48,25 @@ def test_drafts_are_made_run_and_judged(tmp_path: Path, monkeypatch: pytest.Monk
     assert made_up is not None
     assert {draft.faithful for draft in made_up} == {None}
     assert "dynamic, smoothed" not in {draft.method for draft in made_up}
+
+
+def test_what_quantize_tries_next_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fastest without what integers slow down; and nothing smoothed where the same holds without."""
+    monkeypatch.setattr("optkit.inspection.drafts.SECONDS", 0.01)
+    asked = []
+
+    def without(model: ir.Model, start: Treatment, before: Profile, after: Profile) -> tuple[Treatment, float]:
+        asked.append((start.name, before.whole > 0, after.whole > 0))
+        return replace(start, name=f"{start.name}, less"), 0.0
+
+    monkeypatch.setattr("optkit.inspection.drafts.without_slow", without)
+    found = try_drafts(saved(tmp_path / "m.onnx"), some(100), "cpu", 1, nobody)
+    assert found is not None
+    methods = {draft.method for draft in found}
+    assert asked
+    assert set(asked) <= {(name, True, True) for name in methods}
+    assert {f"{name}, less" for name, *_ in asked} <= methods
+    assert not any("smoothed" in name for name in methods)
 
 
 def test_what_has_nothing_for_integers_has_no_draft_and_what_cannot_be_tried_says_so(
