@@ -111,7 +111,9 @@ def test_of_what_takes_long_fewer_inputs_are_judged(opened: Callable[[str], Any]
     assert judged_feeds(opened("original"), feeds[:5], "cpu", 1) == feeds[:5]
 
 
-@pytest.mark.parametrize(("rounds", "spread", "over"), [(8, 0.0, False), (9, 0.0, True), (9, 0.1, False), (30, 0.02, False), (30, 0.005, True)])
+@pytest.mark.parametrize(
+    ("rounds", "spread", "over"), [(8, 0.0, False), (9, 0.0, True), (9, 0.1, False), (30, 0.02, False), (30, 0.005, True)]
+)
 def test_a_race_is_over_once_enough_rounds_agree(rounds: int, spread: float, over: bool) -> None:
     dice = np.random.default_rng(0)
     slow = dice.uniform(1, 2, rounds)  # what slows both down does not matter
