@@ -11,6 +11,7 @@ from optkit.measure import Machine, detect_machine
 from optkit.progress import Progress, silent
 from optkit.registry import load
 from optkit.scenarios import Figure, Outcome, Scenario, Traffic
+from optkit.units import counted
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
@@ -94,7 +95,7 @@ def bench(
         try:
             scenario: Scenario = LoadGenerator(word) if loadgen else load("scenarios", word)()
             ready = candidates(models, examples, device, count, traffic, streaming=word == "streaming")
-            told = _told(progress, f"{word} on {device}, {count} threads")
+            told = _told(progress, f"{word} on {device}, {counted(count, 'thread')}")
             for model, candidate, outcome in zip(
                 models, ready, scenario.run(ready, traffic, told, lambda: stopped.append(True)), strict=True
             ):

@@ -9,6 +9,7 @@ from optkit.units import show_bytes, show_value
 if TYPE_CHECKING:
     from optkit.compare import Delta
     from optkit.gate import Verdict
+    from optkit.report import Report
 
 NAMES = {
     "latency_median": "latency, median",
@@ -189,7 +190,8 @@ def _amount(delta: "Delta") -> str:
     low, high = 1 - delta.high, 1 - delta.low
     if delta.verdict in ALIKE:
         return f"{_alike(delta)} ({low:.0%} to {high:.0%} of it)"
-    return f"{1 - delta.gain:.0%} of it ({low:.0%} to {high:.0%}): {'less' if delta.verdict == 'better' else 'more'}"
+    between = f" ({low:.0%} to {high:.0%})" if f"{low:.0%}" != f"{high:.0%}" else ""
+    return f"{1 - delta.gain:.0%} of it{between}: {'less' if delta.verdict == 'better' else 'more'}"
 
 
 def _fidelity(delta: "Delta") -> str:
@@ -212,6 +214,14 @@ def _fidelity(delta: "Delta") -> str:
 
 def _signed(number: float) -> str:
     return f"{number:+.2f}".replace("-", "−")
+
+
+def warnings_of(report: "Report") -> dict[str, list[str]]:
+    """Hints, each with everything that is to be said before it."""
+    found: dict[str, list[str]] = {}
+    for warned in dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings):
+        found.setdefault(warned.hint, []).append(warned.what)
+    return found
 
 
 def verdict_sentence(verdict: "Verdict") -> str:

@@ -1,5 +1,6 @@
 """A report as a comment on a pull request: GitHub's Markdown."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,17 @@ from optkit.reports._layers import name_of as layer_name
 from optkit.reports._layers import rows_of as rows_of_layers
 from optkit.reports._places import Place, basis, places_of, rows_of
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
-from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence
+from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence, warnings_of
 from optkit.units import counted
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison
     from optkit.layers import LayerComparison
     from optkit.report import Report
+
+
+EMPHASIS = re.compile(r"[*`~\[]|(?<![^\W_])_|_(?![^\W_])")
+"""What makes text bold, code, struck out or a link; an underscore only where it is not inside a word."""
 
 
 def render(report: "Report") -> str:
@@ -34,8 +39,8 @@ def render(report: "Report") -> str:
     for found in report.layers:
         lines += _layers(found)
     lines += _providers(report)
-    warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
-    lines += [f"> **Warning:** {_safe(warned.what)}  \n> Hint: {_safe(warned.hint)}\n" for warned in warnings]
+    for hint, whats in warnings_of(report).items():
+        lines += [*(f"> **Warning:** {_safe(what)}  " for what in whats), f"> Hint: {_safe(hint)}\n"]
     lines += [f"<sub>{_safe(line)}</sub>  " for line in _foot(report)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -99,7 +104,8 @@ def _foot(report: "Report") -> Iterator[str]:
 
 def _safe(text: str) -> str:
     """Names of files and models must not become markup."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    safe = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return EMPHASIS.sub(r"\\\g<0>", safe)
 
 
 def _code(text: str) -> str:

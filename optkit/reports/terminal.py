@@ -12,11 +12,11 @@ from optkit.reports import _layers as _layers_words
 from optkit.reports import _providers as _providers_words
 from optkit.reports._places import Place, basis, places_of, rows_of, sections
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
-from optkit.reports._words import after_of, before_of, name_of, rank, sentence, short, verdict_sentence
+from optkit.reports._words import after_of, before_of, name_of, rank, sentence, short, verdict_sentence, warnings_of
 from optkit.units import counted
 
 if TYPE_CHECKING:
-    from optkit.compare import Comparison, Delta, Warned
+    from optkit.compare import Comparison, Delta
     from optkit.gate import Verdict
     from optkit.layers import LayerComparison
     from optkit.report import Report
@@ -61,8 +61,8 @@ def _parts(report: "Report", width: int) -> list[RenderableType]:
     parts += _providers(report)
     if report.verdict is not None:
         parts += [_checks(report.verdict), Text(verdict_sentence(report.verdict), style=STYLES[report.verdict.outcome]), Text("")]
-    warnings = dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings)
-    parts += [_warning(each) for each in warnings]
+    warnings = warnings_of(report)
+    parts += [_warning(whats, hint) for hint, whats in warnings.items()]
     parts += [Text("")] if warnings else []
     return [*parts, *_foot(report)]
 
@@ -167,8 +167,9 @@ def _layers(found: "LayerComparison", width: int) -> list[RenderableType]:
     return [title, legend, table, Text(""), *says, *hint, Text("")]
 
 
-def _warning(warned: "Warned") -> RenderableType:
-    return Text.assemble(("warning: ", "yellow"), f"{warned.what}\n", ("hint: ", "dim"), warned.hint)
+def _warning(whats: list[str], hint: str) -> RenderableType:
+    said = [part for what in whats for part in (("warning: ", "yellow"), f"{what}\n")]
+    return Text.assemble(*said, ("hint: ", "dim"), hint)
 
 
 def _foot(report: "Report") -> list[RenderableType]:

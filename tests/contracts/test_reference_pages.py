@@ -5,11 +5,14 @@ from dataclasses import fields
 from pathlib import Path
 
 from optkit.bench import Benched, BenchReport, Stored
-from optkit.compare import Comparison, Delta, Slice
+from optkit.compare import Comparison, Delta, Slice, Warned
 from optkit.drift import Drift, TensorDrift
-from optkit.gate import Check
+from optkit.gate import Check, Verdict
 from optkit.inspection import Advice, Inspection, NodeTime, Operator, OperatorTime, Part, Profile, Weights, Work
+from optkit.inspection.audit import ProviderAudit, ProviderUse
 from optkit.inspection.under_roof import Draft, Peaks, Placed, Prediction, Roofline
+from optkit.layers import Layer, LayerComparison
+from optkit.measure import Conditions, Machine, Measurement
 from optkit.registry import members
 from optkit.report import SCHEMA, DataUsed, Report
 from optkit.samples import Samples
@@ -32,6 +35,7 @@ def test_every_metric_is_described() -> None:
 
 def test_every_field_is_described() -> None:
     described = names(Report, Comparison, Delta, Slice, Check, Samples, DataUsed, Drift, TensorDrift)
+    described |= names(Measurement, Machine, Conditions, Verdict, Warned, ProviderAudit, ProviderUse, Layer, LayerComparison)
     described |= names(BenchReport, Benched, Stored, Outcome, Figure, Traffic)
     described |= names(Inspection, Weights, Operator, Work, Part, Profile, OperatorTime, NodeTime, Advice)
     described |= names(Roofline, Peaks, Placed, Draft, Prediction)

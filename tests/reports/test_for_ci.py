@@ -4,9 +4,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from optkit.compare import Warned
 from optkit.gate import Limits
 from optkit.report import Report
-from optkit.reports import github, junit, markdown
+from optkit.reports import github, junit, markdown, terminal
 
 ReportMaker = Callable[..., Report]
 
@@ -48,6 +49,33 @@ def test_junit_has_a_case_for_each_limit(make_report: ReportMaker, limits: Limit
     failure = root.find(".//failure")
     assert failure is not None
     assert "5.3% of the original too large" in str(failure.get("message"))
+
+
+def test_junit_has_times_for_viewers_that_add_them_up(make_report: ReportMaker, limits: Limits) -> None:
+    suite = ElementTree.fromstring(junit.render(make_report(1, limits)))[0]
+    assert {float(each.attrib["time"]) for each in (suite, *suite.iter("testcase"))} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("y_fashion_resnet8.onnx", "y_fashion_resnet8.onnx"),
+        ("/model/__call__/MatMul", r"/model/\_\_call\_\_/MatMul"),
+        ("a*b*c `d` ~~e~~ [f](g)", r"a\*b\*c \`d\` \~\~e\~\~ \[f](g)"),
+        ("_of", r"\_of"),
+    ],
+)
+def test_names_are_no_markup(text: str, shown: str, make_report: ReportMaker) -> None:
+    report = replace(make_report(1), title=text)
+    assert markdown.render(report).splitlines()[0] == f"### {shown}"
+
+
+def test_a_hint_that_serves_several_warnings_is_said_once(make_report: ReportMaker) -> None:
+    report = make_report(1)
+    doubts = (Warned("one is odd", "look again"), Warned("other", "wait"), Warned("two is odd", "look again"))
+    report = replace(report, comparisons=(replace(report.comparisons[0], warnings=doubts),))
+    assert "warning: one is odd\nwarning: two is odd\nhint: look again\nwarning: other\nhint: wait\n" in terminal.render(report)
+    assert "> **Warning:** one is odd  \n> **Warning:** two is odd  \n> Hint: look again\n\n" in markdown.render(report)
 
 
 def test_junit_fails_the_undecided_under_strict(make_report: ReportMaker) -> None:

@@ -10,6 +10,7 @@ TIME = Delta("latency_median", "cpu", 1, "s", "lower", 2.0, 1.0, 0.5, 0.48, 0.52
 SCORE = Delta("top1", "cpu", 1, "ratio", "higher", 0.8, 0.796, -0.005, -0.01, 0.002, "undecided", "Tango score interval", 1000)
 SQNR = Delta("sqnr", "cpu", 1, "dB", "higher", 120.0, 20.0, -100 / 120, -101 / 120, -99 / 120, "worse", "paired bootstrap over examples", 9)
 SIZE = Delta("size", "cpu", 1, "bytes", "lower", 1e6, 5.2e5, 0.48, 0.48, 0.48, "better", "exact", 1)
+MEMORY = replace(TIME, metric="memory", unit="bytes")
 ERROR = Delta("mean_squared_error", "cpu", 1, "", "lower", 0.5, 0.6, -0.2, -0.3, -0.1, "worse", "paired bootstrap over examples", 1000)
 
 
@@ -24,6 +25,11 @@ ERROR = Delta("mean_squared_error", "cpu", 1, "", "lower", 0.5, 0.6, -0.2, -0.3,
         (replace(TIME, gain=-0.1, low=-0.25, high=-0.01, verdict="undecided"), "perhaps slower (0.80 to 0.99)"),
         (replace(TIME, gain=0.0, low=-0.002, high=0.001, verdict="same"), "about the same (1.00 to 1.00)"),
         (replace(TIME, metric="throughput", unit="1/s", better="higher"), "1.50× as much (1.48 to 1.52)"),
+        (
+            replace(TIME, metric="memory", unit="bytes", gain=-0.75, low=-0.76, high=-0.74, verdict="worse"),
+            "175% of it (174% to 176%): more",
+        ),
+        (replace(MEMORY, low=0.499, high=0.501), "50% of it: less"),
         (SCORE, "0.40 points lower (between −0.80 and +0.16): no loss shown"),
         (replace(SCORE, after=0.804, gain=0.005, low=-0.002, high=0.01), "0.40 points higher (between −0.16 and +0.80): no gain shown"),
         (replace(SCORE, low=-0.01, high=-0.001, verdict="worse"), "0.40 points lower (between −0.80 and −0.08): worse"),

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from optkit.reports._places import places_of, rows_of
-from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence
+from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence, warnings_of
 from optkit.reports.html.differences import sign_of
 from optkit.reports.html.series import Series, series_of
 from optkit.samples import kind_of
@@ -113,10 +113,7 @@ def _split(delta: "Delta") -> tuple[str, str]:
 
 def warnings(report: "Report") -> dict[str, list[str]]:
     """Hints, each with everything that is to be said before it."""
-    found: dict[str, list[str]] = {}
-    for warned in dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings):
-        found.setdefault(warned.hint, []).append(_begun(warned.what))
-    return found
+    return {hint: list(map(_begun, whats)) for hint, whats in warnings_of(report).items()}
 
 
 def _begun(sentence: str) -> str:
