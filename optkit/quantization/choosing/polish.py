@@ -99,12 +99,13 @@ def _timed(bench: Bench, default: Trial, better: Trial, wishes: Wishes) -> Trial
 
 
 def _rounded_and_settled(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:
-    """With rounding learned, and with biases that make up for all errors made before them: each alone, and both."""
+    """With rounding learned, and with biases that make up for all errors made before them: each alone, and both where biases help."""
     plain = bench.learned
-    best = _kept(bench, best, _settled(bench, best, lesson, setting), lesson, wishes) or best
+    with_biases = _kept(bench, best, _settled(bench, best, lesson, setting), lesson, wishes)
+    best = with_biases or best
     bench.learned = with_learned_rounding(bench, best.treatment, lesson.examples, setting)
     rounded = bench.attempt(best.treatment) if bench.learned is not plain else None
-    settled = _settled(bench, rounded, lesson, setting) if rounded is not None else None
+    settled = _settled(bench, rounded, lesson, setting) if rounded is not None and with_biases is not None else None
     for found in (rounded, settled):
         best = _kept(bench, best, found, lesson, wishes) or best
     if all(found is None or best.path != found.path for found in (rounded, settled)):
