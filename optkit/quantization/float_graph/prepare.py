@@ -15,6 +15,7 @@ from optkit.quantization.float_graph.masks import soften_masks
 from optkit.quantization.float_graph.pools import pool_means
 from optkit.quantization.float_graph.prelus import spell_out_prelus
 from optkit.quantization.float_graph.product_bias import join_products
+from optkit.quantization.float_graph.relus import take_relus_forward
 from optkit.quantization.float_graph.reshapes import settle_reshapes
 from optkit.quantization.float_graph.spell_out import spell_out
 
@@ -45,6 +46,7 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
         spell_out_prelus(ready)
         fold_affine(ready)
         join_focus(ready)
+        take_relus_forward(ready)
         join_products(ready)
         pool_means(ready)
         if soften:
