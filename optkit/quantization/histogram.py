@@ -5,7 +5,6 @@ The width of a bin is a power of two, so that the counts depend on the values al
 
 import math
 from collections.abc import Callable
-from math import gcd
 
 import numpy as np
 
@@ -36,18 +35,6 @@ class Histogram:
         flat = values.ravel()
         for start in range(0, flat.size, AT_A_TIME):
             self._fold(flat[start : start + AT_A_TIME])
-
-    def add_some(self, values: Array, most: int) -> None:
-        """Fold in every so many of the values, about `most` of them from all over, and the least and the greatest of all."""
-        if values.size <= 2 * most:
-            self.add(values)
-            return
-        step = values.size // most
-        while any(gcd(step, side) > 1 for side in values.shape):  # it must not meet the same places of every row
-            step += 1
-        flat = values.ravel()
-        self.add(flat[np.array([flat.argmin(), flat.argmax()])])
-        self.add(flat[::step])
 
     def _fold(self, flat: Array) -> None:
         low, high = float(flat.min()), float(flat.max())

@@ -108,19 +108,3 @@ def test_what_is_not_finite_is_noticed_and_left_out(odd: float) -> None:
     assert not held.finite
     assert (held.low, held.high, held.total, held.counts.sum()) == (-2, 1, 2, 2)
     assert histogram_of(np.array([1.0, -2.0], np.float32)).finite
-
-
-@pytest.mark.parametrize("shape", [(1, 64, 60, 60), (3, 30, 2, 1000), (200_000,)])
-def test_some_of_many_values_stand_for_all_and_the_extremes_are_those_of_all(shape: tuple[int, ...]) -> None:
-    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    values[..., ::2] += np.float32(5)  # as every second column is
-    values.ravel()[12345] = 40
-    every, some = Histogram(), Histogram()
-    every.add(values)
-    some.add_some(values, 10_000)
-    assert (some.low, some.high, some.finite) == (every.low, every.high, True)
-    assert 9_000 < some.total < 21_000
-    np.testing.assert_allclose(np.cumsum(some.counts) / some.total, np.cumsum(every.counts) / every.total, atol=0.02)
-    values.ravel()[777] = np.nan
-    some.add_some(values, 10_000)
-    assert not some.finite

@@ -16,8 +16,6 @@ from optkit.quantization.ranges.mse import Mse
 
 SUMS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sum", "Sub", "BatchNormalization"})
 """Operators whose values are below 0 as often as above."""
-COUNTED = 1 << 16
-"""Values of a tensor, of each example."""
 BLOCKS = 16
 """Parts of the examples, of which each is left out in turn to see how much the error depends on chance."""
 
@@ -138,7 +136,7 @@ class _Seen:
 
     def add(self, values: Array, block: int) -> None:
         flat = np.maximum(values.ravel(), 0) if self.tensor.rectifies else values.ravel()
-        self.parts.setdefault(block, Histogram()).add_some(flat, COUNTED)
+        self.parts.setdefault(block, Histogram()).add(flat)
         self.clipped += self.tensor.clipped(flat)
         self.total += flat.size
 

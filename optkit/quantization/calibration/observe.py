@@ -12,11 +12,6 @@ from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.histogram import Histogram
 
-COUNTED = 1 << 22
-"""Values of a tensor that its range rests on: more tell no more."""
-LEAST, MOST = 1 << 14, 1 << 17
-"""Of them of each example."""
-
 
 @dataclass
 class Observed:
@@ -46,11 +41,10 @@ def observe(
     seen = Observed({name: Histogram() for name in tensors}, examples=len(examples))
     sources = _followed(model, set(tensors) - by_channel)
     watch = Watch(model, [n for n in (*tensors, *by_channel) if n not in sources], examples, threads, limit)
-    some = min(max(COUNTED // max(1, len(examples)), LEAST), MOST)
     for done, values in enumerate(watch):
         for name, value in values.items():
             if name in seen.histograms:
-                seen.histograms[name].add_some(value, some)
+                seen.histograms[name].add(value)
             if name in by_channel and value.ndim and value.size:
                 peak = np.abs(value.reshape(-1, value.shape[-1])).max(axis=0)
                 seen.peaks[name] = np.maximum(seen.peaks.get(name, np.zeros_like(peak)), peak)
