@@ -87,16 +87,17 @@ def of_images(plan: Plan) -> dict[str, tuple[str, Steps]]:
 
 def of_text(plan: Plan) -> dict[str, tuple[str, Steps]]:
     """text_chain: its student learns without its teacher, too, from the same start."""
-    learned, *export, quantize = plan.steps
+    at = {word_of(step): i for i, step in enumerate(plan.steps)}
+    learned, export, integers = plan.steps[0], plan.steps[1 : at["smooth_activations"]], plan.steps[at["smooth_activations"] :]
     assert isinstance(learned, Distill)
     alone = learned.model_copy(update={"label_share": 1 - 1e-9, "hidden": {}})
     return {
         TEACHER: (TEACHER, ()),
-        SHIPPED: (TEACHER, tuple(export)),
+        SHIPPED: (TEACHER, export),
         PLAIN: (TEACHER, (alone,)),
         DISTILLED: (TEACHER, (learned,)),
-        EXPORTED: (DISTILLED, tuple(export)),
-        INT8: (EXPORTED, (quantize,)),
+        EXPORTED: (DISTILLED, export),
+        INT8: (EXPORTED, integers),
     }
 
 

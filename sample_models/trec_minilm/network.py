@@ -5,7 +5,7 @@ import json
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from torch.nn.functional import gelu
+from torch.nn.functional import embedding, gelu
 
 from sample_models.fetch import fetch
 
@@ -44,34 +44,79 @@ class Layer(nn.Module):
         self.load_state_dict(known)
 
 
+class TwoBits(nn.Module):
+    """Rows of numbers in two bits, four to a byte, with a scale for each row or one for all; they are set, not trained."""
+
+    def __init__(self, rows: int, numbers: int, one_scale: bool = False):
+        super().__init__()
+        self.register_buffer("packed", torch.zeros(rows, numbers // 4, dtype=torch.uint8))
+        self.register_buffer("scale", torch.zeros(1 if one_scale else rows, 1))
+        # the four numbers that a byte stands for, before the scale
+        self.register_buffer("unpacked", torch.arange(256)[:, None] // SHIFTS % 4 - 1.5, persistent=False)
+
+    def forward(self, rows):
+        numbers = embedding(self.packed[rows].long(), self.unpacked).flatten(-2)
+        return numbers * (self.scale if len(self.scale) == 1 else self.scale[rows])
+
+    def hold(self, values):
+        """Be as near to these rows as any scale allows."""
+        kept = values.reshape(len(self.scale), -1)
+        size, least = kept.square().mean(1, keepdim=True).sqrt(), torch.inf
+        for share in torch.linspace(0.5, 2, 31):
+            scale = share * size
+            off = ((levels(kept, scale) - 1.5) * scale - kept).square().sum(1, keepdim=True)
+            self.scale.copy_(torch.where(off < least, scale, self.scale))
+            least = off.clamp_max(least)
+        self.packed.copy_((levels(values, self.scale).view(len(values), -1, 4) * SHIFTS).sum(-1))
+
+
+SHIFTS = torch.tensor([1, 4, 16, 64])
+
+
+def levels(values, scale):
+    """Which of -1.5, -0.5, 0.5 and 1.5 times the scale is nearest: 0 to 3."""
+    return (values / scale.clamp_min(1e-12) + 1.5).round().clamp(0, 3)
+
+
 class SmallTable(nn.Module):
-    """A vector for each word in a quarter of the space: narrow ones made wide by a matrix, and for frequent words what that leaves out."""
+    """A vector for each word in a sixth of the space of one byte a number: narrow ones that a matrix makes wide, and what that leaves out
+    of frequent words, both in two bits.
+    """
 
     def __init__(self, words: int, width: int, rank: int, frequent: int):
         super().__init__()
-        self.narrow, self.widen = nn.Embedding(words, rank), nn.Linear(rank, width)
-        self.rest = nn.Embedding(1 + frequent, width)
+        self.narrow, self.widen = TwoBits(words, rank, one_scale=True), nn.Linear(rank, width)
+        self.rest = TwoBits(1 + frequent, width)
         # row 0 of `rest` is for all other words
         self.register_buffer("place", torch.zeros(words, dtype=torch.int32))
 
     def forward(self, ids):
-        return self.widen(self.narrow(ids)) + self.rest(self.place[ids])
+        return self.widen(self.narrow(ids)) + self.rest(self.place[ids].long())
 
     def start_from(self, table, examples):
-        """Exact for the words that the questions use most; the others as near as their rank allows."""
-        known, rank = table.weight.double(), self.narrow.embedding_dim
+        """Near for the words that the questions use most; the others as near as rank and bits allow."""
+        known, rank = table.weight.double(), self.widen.in_features
         used = torch.from_numpy(examples["input_ids"][examples["attention_mask"] > 0])
-        frequent = torch.bincount(used, minlength=len(known)).argsort(descending=True, stable=True)[: len(self.rest.weight) - 1]
+        frequent = torch.bincount(used, minlength=len(known)).argsort(descending=True, stable=True)[: len(self.rest.scale) - 1]
         self.place[frequent] = torch.arange(1, len(frequent) + 1, dtype=torch.int32)
         others = known[self.place == 0]
         mean = others.mean(0)
         # the eigenvectors of the largest eigenvalues come last
-        directions = torch.linalg.eigh((others - mean).T @ (others - mean)).eigenvectors[:, -rank:]
-        self.narrow.weight.copy_((known - mean) @ directions)
-        self.widen.weight.copy_(directions)
+        sums, directions = (each[..., -rank:] for each in torch.linalg.eigh((others - mean).T @ (others - mean)))
+        # with all numbers of like size one scale fits them
+        spread = (sums / len(others)).sqrt()
+        self.narrow.hold((known - mean) @ (directions / spread))
+        self.widen.weight.copy_(directions * spread)
         self.widen.bias.copy_(mean)
-        left = known - mean - (known - mean) @ directions @ directions.T
-        self.rest.weight.copy_(torch.cat([torch.zeros_like(mean)[None], left[frequent]]))
+        left = known[frequent] - self.widen(self.narrow(frequent))
+        self.rest.hold(torch.cat([torch.zeros_like(mean)[None], left]))
+
+
+class Places(nn.Embedding):
+    """A vector for each place; a student may know fewer than its teacher."""
+
+    def start_from(self, places, examples):
+        self.weight.copy_(places.weight[: len(self.weight)])
 
 
 class Embeddings(nn.Module):
@@ -80,7 +125,7 @@ class Embeddings(nn.Module):
     def __init__(self, words: int, places: int, width: int, rank: int | None, frequent: int):
         super().__init__()
         self.words = nn.Embedding(words, width) if rank is None else SmallTable(words, width, rank, frequent)
-        self.places, self.norm = nn.Embedding(places, width), nn.LayerNorm(width, 1e-12)
+        self.places, self.norm = Places(places, width), nn.LayerNorm(width, 1e-12)
         self.dropout = nn.Dropout(0.1)
         self.requires_grad_(False)
 

@@ -46,24 +46,53 @@ def test_the_recipes_can_be_read(name: str) -> None:
     assert recipe.torch.outputs == ("logits",)
 
 
-def test_a_small_table_is_exact_for_frequent_words_and_the_better_for_others_the_higher_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_bits_hold_what_they_can_and_the_nearest_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder().parent))
+    from sample_models.trec_minilm.network import TwoBits
+
+    torch.manual_seed(0)
+    exact = (torch.randint(0, 4, (5, 8)) - 1.5) * torch.tensor([[0.3], [2.0], [1e-3], [1.0], [0.0]])
+    noise = torch.randn(1000, 64)
+    rows: Any = TwoBits(5, 8)
+    one: Any = TwoBits(1000, 64, one_scale=True)
+    with torch.no_grad():
+        rows.hold(exact)
+        one.hold(noise)
+    assert torch.allclose(rows(torch.arange(5)), exact, rtol=0.06, atol=0), "within half a step between scales, and order kept"
+    assert rows(torch.tensor([[3, 3], [0, 4]])).shape == (2, 2, 8)
+    # a uniform quantizer with four levels loses 0.1188 of a normal variable's variance (Max, 1960)
+    assert float((one(torch.arange(1000)) - noise).square().mean()) == pytest.approx(0.1188, abs=0.003)
+    assert sum(each.numel() * each.element_size() for each in one.state_dict().values()) == 1000 * 64 // 4 + 4
+
+
+def test_a_small_table_is_near_for_frequent_words_and_the_nearer_for_others_the_higher_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder().parent))
     from sample_models.trec_minilm.network import SmallTable
 
     torch.manual_seed(0)
-    table = torch.nn.Embedding(50, 16)
+    table = torch.nn.Embedding(500, 16)
     ids = np.array([[7, 3, 3, 9], [7, 7, 9, 0]])
     examples = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64)}
-    words, off = torch.arange(50), {}
-    for rank in (2, 8, 16):
-        small: Any = SmallTable(50, 16, rank, 3)
+    words, off = torch.arange(500), {}
+    for rank in (4, 8, 16):
+        small: Any = SmallTable(500, 16, rank, 3)
         with torch.no_grad():
             small.start_from(table, examples)
             apart = (small(words) - table(words)).square().sum(1)
         assert small.place.nonzero().flatten().tolist() == [3, 7, 9]
-        assert float(apart[[3, 7, 9]].max()) < 1e-9
         off[rank] = float(apart.mean())
-    assert off[2] > 2 * off[8] > 1e6 * off[16]
+        assert float(apart[[3, 7, 9]].mean()) < 0.3 * off[rank]
+    assert off[4] > 1.2 * off[8] > 1.4 * off[16]
+
+
+def test_fewer_places_start_as_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder().parent))
+    from sample_models.trec_minilm.network import Places
+
+    many, few = torch.nn.Embedding(9, 4), Places(5, 4)
+    with torch.no_grad():
+        few.start_from(many, {})
+    assert torch.equal(few.weight, many.weight[:5])
 
 
 def test_a_layer_starts_from_a_wider_one_by_the_units_with_the_largest_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +122,7 @@ def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: P
     shorter = [
         f"model.weights={teacher / 'MiniLm.safetensors'}",
         f"data.calibration={QUESTIONS}[:64]",
-        f"passes.0.distill.student.arguments={NETWORK}, layers: 3, units: 48, rank: 6, frequent: 300}}",
+        f"passes.0.distill.student.arguments={NETWORK}, layers: 4, units: 48, rank: 8, frequent: 300}}",
         "passes.0.distill.training_threads=1",
         "passes.0.distill.epochs=6",
         "passes.0.distill.learning_rate=0.001",
@@ -101,7 +130,10 @@ def test_a_teacher_is_trained_on_text_and_ends_as_a_small_int8_model(tmp_path: P
         "measure.compile=false",
         "gate={max_size: 60%}",
     ]
-    made = run(folder() / "text_chain.yaml", changes=smaller(out, *shorter), cache=False)
+    recipe, whole = tmp_path / "text_chain.yaml", (folder() / "text_chain.yaml").read_text(encoding="utf-8")
+    # no channels of so small a network stand out, which that pass refuses
+    recipe.write_text(whole.replace("  - smooth_activations\n", ""), encoding="utf-8")
+    made = run(recipe, changes=smaller(out, *shorter), cache=False)
     assert [step.by for step in made.model.lineage] == ["distill", "export_onnx", "fuse_transformer", "quantize"]
     assert made.report.verdict is not None
     assert made.report.verdict.outcome == "passed"
