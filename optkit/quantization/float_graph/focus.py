@@ -4,6 +4,7 @@ With z[j C + c, y, x] = image[c, S y + a_j, S x + b_j] for every pair (a_j, b_j)
 with K[c, S u + a_j, S v + b_j] = W[j C + c, u, v], strides and pads S times as large. It multiplies as often, and nothing is copied.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +26,12 @@ class _Phase(NamedTuple):
     step: tuple[int, int]
 
 
-def join_focus(model: ir.Model) -> int:
-    """Let convolutions read the image itself, in place; returns how many."""
-    done = sum(_join(node) for graph in all_graphs(model) for node in list(graph))
+def join_focus(model: ir.Model, but: Collection[str] = ()) -> int:
+    """Let convolutions read the image itself, in place, but those of these names; returns how many.
+
+    It is for floats: in integers a kernel of so few channels is slower than what it replaces.
+    """
+    done = sum(_join(node) for graph in all_graphs(model) for node in list(graph) if node.name not in but)
     if done:
         prune_unused(model)
     return done

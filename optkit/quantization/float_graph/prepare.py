@@ -9,7 +9,6 @@ from optkit.formats.onnx_opset import raise_opset
 from optkit.formats.onnx_simplify import simplify
 from optkit.quantization.float_graph.bounds import name_bounds
 from optkit.quantization.float_graph.conv_affine import fold_affine
-from optkit.quantization.float_graph.focus import join_focus
 from optkit.quantization.float_graph.hard_sigmoids import name_hard_sigmoids
 from optkit.quantization.float_graph.masks import soften_masks
 from optkit.quantization.float_graph.pools import pool_means
@@ -45,7 +44,6 @@ def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Pr
         name_bounds(ready)
         spell_out_prelus(ready)
         fold_affine(ready)
-        join_focus(ready)
         take_relus_forward(ready)
         join_products(ready)
         pool_means(ready)

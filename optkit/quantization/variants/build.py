@@ -10,6 +10,7 @@ from optkit.quantization.affine import Grid
 from optkit.quantization.blocks.eight_bits import hold_in_groups
 from optkit.quantization.calibration.means import ChannelMeans, source_of
 from optkit.quantization.channels.divide import divide_inputs
+from optkit.quantization.float_graph.focus import join_focus
 from optkit.quantization.graphs import all_graphs, constant_array, forget_shapes, prune_unused, share_names
 from optkit.quantization.integer_graph.clip_grids import within_clips
 from optkit.quantization.integer_graph.compress import compress_tables, compress_weights, compressible, stored_form
@@ -41,6 +42,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned, known: KnownW
     weights, stored = rounded_weights(made, treatment, ways, learned, known)
     if treatment.compress:
         stored = {**stored, **stored_gates(made, ways, learned)}
+    join_focus(made, but=ways)
     static = {n for n, w in ways.items() if w in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
     if static:
         float_out = {n for n, w in ways.items() if w is Way.STATIC_FLOAT_OUT}

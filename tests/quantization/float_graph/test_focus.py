@@ -5,7 +5,9 @@ import onnx_ir as ir
 import pytest
 
 from optkit.quantization.float_graph.focus import join_focus
-from optkit.quantization.float_graph.prepare import prepare
+from optkit.quantization.variants.build import build
+from optkit.quantization.variants.candidates import STORED
+from optkit.quantization.variants.learned import Learned
 
 from ..tiny import draw, read, reference
 
@@ -52,7 +54,8 @@ def test_a_slice_of_both_axes_counts_too() -> None:
         s=np.array([2, 2]),
         w=draw(3, 4, 1, 1),
     )
-    made = prepare(model).model
+    made = model.clone()
+    assert join_focus(made) == 1
     assert [n.op_type for n in made.graph] == ["Conv"]
     feed = {"x": draw(1, 1, 4, 6, seed=7)}
     assert np.allclose(reference(made, feed)["y"], reference(model, feed)["y"], atol=1e-5)
@@ -74,3 +77,9 @@ def test_others_stay_as_they_are(model: ir.Model) -> None:
     before = [n.op_type for n in model.graph]
     assert join_focus(model) == 0
     assert [n.op_type for n in model.graph] == before
+
+
+def test_only_what_stays_float_is_joined() -> None:
+    model = focus()
+    assert "Slice" not in [n.op_type for n in build(model, STORED, Learned()).graph]
+    assert join_focus(model, but=["c"]) == 0
