@@ -230,7 +230,7 @@ def test_it_fits_80_columns(quantize: Quantize, more: list[str]) -> None:
 
 def test_verbose_shows_every_variant(quantize: Quantize) -> None:
     shown = quantize("model.onnx", "--int8", "--data", "data.npz", "-v").stdout
-    for variant in ("static", "dynamic", "dynamic, smoothed", "8-bit weights, float compute"):
+    for variant in ("static", "dynamic", "8-bit weights, float compute"):  # no channel is an outlier, so nothing is smoothed
         time = "0.99 to 1.01×" if "float compute" in variant else "0.49 to 0.51×"
         assert any(line.startswith(f"  {variant} ") and time in line for line in shown.splitlines())
 

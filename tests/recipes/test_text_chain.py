@@ -91,7 +91,7 @@ def test_fewer_places_start_as_the_first(monkeypatch: pytest.MonkeyPatch) -> Non
 
     many, few = torch.nn.Embedding(9, 4), Places(5, 4)
     with torch.no_grad():
-        few.start_from(many, {})
+        few.start_from(many, {})  # type: ignore[no-untyped-call]
     assert torch.equal(few.weight, many.weight[:5])
 
 

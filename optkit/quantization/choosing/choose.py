@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.errors import DataError, NothingPaid
-from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.feeds import Divisible, Feeds
 from optkit.quantization.choosing.alike_channels import try_alike_channels
 from optkit.quantization.choosing.close_calls import raced_again
 from optkit.quantization.choosing.compete import compete
@@ -49,8 +49,8 @@ class Choice:
 def choose(
     original: Path,
     model: ir.Model,
-    calibration: Feeds | None,
-    judging: Feeds,
+    calibration: Divisible | None,
+    judging: Divisible,
     wishes: Wishes,
     setting: Setting,
     target: Path,

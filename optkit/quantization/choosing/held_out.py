@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.feeds import Divisible, Feeds
 from optkit.quantization.fidelity.channel_noise import ChannelNoise, ratio_of_each
 from optkit.quantization.fidelity.reference import MOST_DECIBELS, Reference, decibels
 from optkit.quantization.variants.race import judged_feeds
@@ -90,7 +90,7 @@ class Lesson:
         ]
 
 
-def lesson_of(bench: Bench, calibration: Feeds, unseen: Feeds) -> Lesson:
+def lesson_of(bench: Bench, calibration: Divisible, unseen: Feeds) -> Lesson:
     """`unseen` are examples that are not among those to calibrate on; of these some more are held out, evenly spaced."""
     every = np.arange(len(calibration))
     held = every[np.linspace(0, len(every) - 1, min(len(every) // SHARE, MOST)).round().astype(np.int64)]

@@ -6,6 +6,7 @@ import pytest
 
 from optkit.arrays import Array
 from optkit.quantization.integer_graph.integer_layers import integer_layers
+from optkit.quantization.rounding.biased_layers import biased_layers
 from optkit.quantization.rounding.reconstruct import same_tensor, shift_bias
 from optkit.quantization.rounding.settle_biases import believed_shift, settle_biases, side_by_side, typical_difference
 from optkit.quantization.variants.build import build
@@ -53,7 +54,7 @@ def test_what_has_no_biases_or_is_not_in_the_float_model_stays() -> None:
 
 def test_only_layers_that_do_not_lead_to_each_other_are_settled_at_once() -> None:
     _, made = pair()
-    layers = integer_layers(made)
+    layers = biased_layers(made)
     known = {"a", "r", "c", "e", "y"}
     named = [[names[1] for names in (same_tensor(layer, known) for layer in group) if names] for group in side_by_side(layers)]
     assert named == [["a"], ["c", "e"]]
