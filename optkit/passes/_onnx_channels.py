@@ -13,6 +13,7 @@ from optkit.formats.onnx import load_model, model_size, save_model
 from optkit.formats.onnx_simplify import free_constant_inputs
 from optkit.passes import Job
 from optkit.passes._judging import JUDGED, split
+from optkit.passes._slower import refuse_slower
 from optkit.pruning.graph.prune import MOST, Measure, Pruned, Pruner, Setting, Wishes
 from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched
@@ -42,8 +43,6 @@ NEAR = 0.05
 """Of the time that is wished; below it by no more is near enough."""
 SECONDS = 2.0
 """Of timing one size."""
-SLOWER = 1.2
-"""Times the original's: two sessions of one file may differ by a tenth."""
 
 
 def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, job: Job) -> None:
@@ -72,7 +71,7 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     fidelity = reference.compare(open_session(target, "cpu", job.threads))
     _check(source, target, pruner, pruned, fidelity)
     times = race([source.path, target], raced, seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)
-    _check_time(source, times[1])
+    refuse_slower("pruned", source, times[1], "take more channels out, or leave layers whole with --exclude")
     _tell(job, pruner, pruned, fidelity, times[1])
     job.note("importance", importance)
     job.note("remarks", _remarks(prepared, pruner.examples, pruned, fidelity))
@@ -148,13 +147,6 @@ def _check(source: Artifact, target: Path, pruner: Pruner, pruned: Pruned, fidel
         raise NothingPaid(what, where=str(source.path), hint="take fewer channels out, or prune the PyTorch model and train it on")
     if pruned.size.parameters >= pruner.size.parameters or model_size(target) >= model_size(source.path):
         raise NothingPaid("the pruned model is not smaller", where=str(source.path), hint="take more channels out, or leave the pass out")
-
-
-def _check_time(source: Artifact, time: Interval) -> None:
-    """Raise NothingPaid where fewer channels take longer for sure: kernels like some widths, and some layouts, less than others."""
-    if time.low > SLOWER:
-        what = f"the pruned model takes {time.value:.2f}× the time of the original ({time.low:.2f} to {time.high:.2f})"
-        raise NothingPaid(what, where=str(source.path), hint="take more channels out, or leave layers whole with --exclude")
 
 
 def _tell(job: Job, pruner: Pruner, pruned: Pruned, fidelity: Fidelity, time: Interval) -> None:

@@ -9,20 +9,23 @@ from optkit.artifact import Artifact
 from optkit.errors import NothingPaid
 from optkit.passes import Job, Pass
 
+RACED, SECONDS = 2, 0.3
+"""Inputs on which both are timed, and for how long: enough to tell what is slower by far."""
+
 
 class SimplifyGraph(Pass):
     """Says the same with fewer nodes, in standard operators, so the file runs everywhere; the answers are compared with the source's."""
 
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
-    revision: ClassVar[int] = 5
+    revision: ClassVar[int] = 6
 
     opset: int | None = Field(
         None, ge=13, le=21, description="Convert a model of an earlier opset to this one first; by default it keeps its own."
     )
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
-        """Raises NothingPaid when the simpler model answers otherwise, and ModelError when the opset cannot be raised."""
+        """Raises NothingPaid when the simpler model answers otherwise or takes longer, and ModelError when the opset cannot be raised."""
         from optkit.formats.onnx import load_model, save_model
         from optkit.formats.onnx_opset import raise_opset
         from optkit.formats.onnx_simplify import simplify
@@ -46,3 +49,16 @@ class SimplifyGraph(Pass):
                 f"the simplified model answers otherwise: {found.difference}", where=str(source.path), hint="leave simplify_graph out"
             )
         job.note("checked on", found.on)
+        self._check_time(source, target, job)
+
+    def _check_time(self, source: Artifact, target: Path, job: Job) -> None:
+        """Sizes that are known let ONNX Runtime fuse what it had better left alone, such as a Pad into a convolution of one column."""
+        from optkit.passes._slower import refuse_slower
+        from optkit.quantization.fidelity.likeness import trial_feeds
+        from optkit.quantization.variants.race import race
+        from optkit.runtimes import open_session
+
+        feeds = trial_feeds(open_session(source.path, "cpu", job.threads), job.examples, RACED, job.seed)
+        if feeds:
+            times = race([source.path, target], feeds, seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)
+            refuse_slower("simplified", source, times[1], "use it as it is: leave simplify_graph out")

@@ -3,7 +3,9 @@
 Each computes its part of every batch; gradients are averaged before every change of the weights, so that all hold the same module.
 """
 
+import atexit
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(days=7)
 """How long one process waits for another: the first may have much to do between two trainings."""
+LETTING_GO = 0.5
+"""Seconds, of a thread that has answered already."""
 
 
 def launched() -> int:
@@ -98,7 +102,17 @@ def gather_team(device: str) -> Team:
     except ImportError as error:
         raise UsageError("several processes were started, and accelerate is not installed", hint="pip install 'optkit[torch]'") from error
     state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
+    atexit.register(_part)
     return Together(state.process_index, state.num_processes)
+
+
+def _part() -> None:
+    """Leave the group. A thread of it that lets go of its last tensor only while the interpreter ends would abort the process."""
+    import torch
+
+    time.sleep(LETTING_GO)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def device_of(device: str, team: Team) -> str:

@@ -12,6 +12,7 @@ from optkit.errors import NothingPaid
 from optkit.formats import read_artifact
 from optkit.passes import Job
 from optkit.passes.simplify_graph import SimplifyGraph
+from optkit.stats.interval import Interval
 
 
 def source(folder: Path, opset: int = 11) -> Artifact:
@@ -68,3 +69,14 @@ def test_the_same_bytes_each_time(tmp_path: Path) -> None:
     for name in ("one.onnx", "two.onnx"):
         SimplifyGraph().run(model, tmp_path / name, Job(model))
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+
+
+def test_a_simpler_model_that_takes_longer_for_sure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = source(tmp_path)
+    for slower, refused in ((Interval(1.3, 1.1, 1.5), False), (Interval(1.9, 1.86, 1.93), True)):
+        monkeypatch.setattr("optkit.quantization.variants.race.race", lambda *_, found=slower, **__: [Interval(1.0, 1.0, 1.0), found])
+        if refused:
+            with pytest.raises(NothingPaid, match=r"the simplified model takes 1\.90× the time of the original \(1\.86 to 1\.93\)"):
+                SimplifyGraph().run(model, tmp_path / "simple.onnx", Job(model))
+        else:
+            SimplifyGraph().run(model, tmp_path / "simple.onnx", Job(model))

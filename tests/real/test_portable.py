@@ -51,7 +51,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Callable[[str], Ar
     folder = tmp_path_factory.mktemp("models")
     safe = {}
     for target in ("portable", "native"):
-        safe[f"fashion_cnn_{target}"] = quantized("fashion_cnn", QuantizeStatic(target=target), folder)
+        # ranges that cut off much let many activations reach 255, which is where sums of pairs overflow
+        safe[f"fashion_cnn_{target}"] = quantized("fashion_cnn", QuantizeStatic(target=target, ranges="entropy"), folder)
         safe[f"trec_transformer_{target}"] = quantized("trec_transformer", QuantizeDynamic(target=target), folder)
     return run_all(folder), on_haswell(folder), safe
 
