@@ -46,15 +46,20 @@ def slice_tables(comparison: "Comparison", several: bool) -> Iterator[SliceTable
 
 def unchanged(every: "Sequence[Slice]") -> bool:
     """Whether nobody paid: rows of equal numbers would say no more than that."""
-    return len(every) > 1 and all(each.delta.verdict == "same" and each.delta.gain == 0 for each in every)
+    return len(every) > 1 and all(map(_is_equal, (each.delta for each in every)))
+
+
+def _is_equal(delta: "Delta") -> bool:
+    """Of a score of 0 there is no relative gain, but it may stay 0."""
+    return delta.verdict == "same" and (delta.gain == 0 or delta.before == delta.after)
 
 
 def change(delta: "Delta") -> str:
     """The change with its interval, without its unit."""
+    if _is_equal(delta):
+        return "the same"
     if not isfinite(delta.gain):
         return "0 before" if delta.before == 0 else "not finite"
-    if delta.verdict == "same" and delta.gain == 0:
-        return "the same"
     value, low, high = (number.removesuffix(" points").removesuffix("%") for number in change_of(delta))
     return f"{value} ({low} to {high})" if isfinite(delta.low) and isfinite(delta.high) else value
 

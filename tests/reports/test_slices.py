@@ -3,11 +3,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from optkit.compare import Says, Slice
+from optkit.compare import Delta, Says, Slice
 from optkit.report import Report, parse_report
 from optkit.reports import github, html, markdown, terminal
 from optkit.reports import json as as_json
-from optkit.reports._slices import slice_tables
+from optkit.reports._slices import change, slice_tables
 
 
 def with_slices(make_report: Callable[..., Report], count: int = 3) -> Report:
@@ -38,9 +38,22 @@ def test_slices_in_markdown(make_report: Any, golden: Callable[[str, str], None]
     golden("reports/slices.md", markdown.render(with_slices(make_report)))
 
 
+def _equal(delta: Delta) -> Delta:
+    """The same before and after; where that is 0 there is no relative gain."""
+    gain = 0.0 if delta.before else float("nan")
+    return replace(delta, after=delta.before, gain=gain, low=gain, high=gain, verdict="same")
+
+
+def test_a_score_that_stays_zero_is_the_same(make_report: Any) -> None:
+    *_, never_right = with_slices(make_report).comparisons[0].slices
+    assert never_right.delta.before == 0
+    assert change(_equal(never_right.delta)) == "the same"
+    assert change(replace(never_right.delta, after=0.5, verdict="undecided")) == "0 before"
+
+
 def test_slices_that_are_all_the_same_take_one_line(make_report: Any) -> None:
     report = with_slices(make_report, 5)
-    alike = tuple(replace(each, delta=replace(each.delta, gain=0.0, verdict="same")) for each in report.comparisons[0].slices)
+    alike = tuple(replace(each, delta=_equal(each.delta)) for each in report.comparisons[0].slices)
     report = replace(report, comparisons=(replace(report.comparisons[0], slices=alike),))
     assert "the same in all 6 slices" in terminal.render(report, 80)
     assert "by label, on cpu: the same in all 6 slices" in markdown.render(report)

@@ -100,6 +100,3 @@ def lesson_of(bench: Bench, calibration: Divisible, unseen: Feeds) -> Lesson:
     start = process_time()
     held_out = HeldOut(bench.model, session, chosen, bench.device, bench.threads)
     return Lesson(calibration.take(np.setdiff1d(every, held)), held_out, (process_time() - start) / max(len(chosen), 1))
-
-
-__all__ = ["HeldOut", "Lesson", "lesson_of"]
