@@ -54,7 +54,8 @@ def test_a_score_that_stays_zero_is_the_same(make_report: Any) -> None:
 def test_slices_that_are_all_the_same_take_one_line(make_report: Any) -> None:
     report = with_slices(make_report, 5)
     alike = tuple(replace(each, delta=_equal(each.delta)) for each in report.comparisons[0].slices)
-    report = replace(report, comparisons=(replace(report.comparisons[0], slices=alike),))
+    whole = make_report().comparisons[0].deltas[1:2]
+    report = replace(report, comparisons=(replace(report.comparisons[0], slices=alike, deltas=whole),))
     assert "the same in all 6 slices" in terminal.render(report, 80)
     assert "by label, on cpu: the same in all 6 slices" in markdown.render(report)
     assert "class" not in terminal.render(report, 80) + markdown.render(report)
