@@ -36,6 +36,7 @@ def command(
     """
     from dataclasses import replace
 
+    from optkit.inspection.advice import as_estimated, naming_data
     from optkit.inspection.show import show_inspection
     from optkit.inspection.show_roofline import show_roofline
     from optkit.inspection.sizes import parse_sizes
@@ -43,10 +44,10 @@ def command(
 
     found, feed = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None, fastest=roofline)
     if roofline:
-        from optkit.inspection.advice import as_estimated
-
         placed = _place(model, found, data, feed)
         found = replace(found, roofline=placed, advice=as_estimated(found.advice, placed.predictions))
+    if data is not None:
+        found = naming_data(found, data)
     if as_json:
         click.echo(write_record(found))
     else:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from optkit.inspection import Advice, Operator, Part, Profile, Work
+from optkit.inspection import Advice, Inspection, Operator, Part, Profile, Work
 from optkit.inspection.under_roof import Prediction
 from optkit.inspection.values import Stored
 from optkit.units import show_share
@@ -124,3 +124,16 @@ def _nothing(operators: Sequence[Operator]) -> Advice:
     if any(o.name.startswith("TreeEnsemble") for o in operators):
         return Advice("Decision trees compare numbers and multiply none: there is nothing to quantize.")
     return Advice("No operator here has weights that could become smaller or faster.")
+
+
+def naming_data(found: Inspection, data: str) -> Inspection:
+    """With the data that was given in the commands that ask for some, so that they can be copied as they stand."""
+
+    def named(command: str | None) -> str | None:
+        return command and command.replace("--data DATA", f"--data {shlex.quote(data)}")
+
+    advice = tuple(replace(each, command=named(each.command)) for each in found.advice)
+    if found.roofline is None:
+        return replace(found, advice=advice)
+    predictions = tuple(replace(each, command=named(each.command)) for each in found.roofline.predictions)
+    return replace(found, advice=advice, roofline=replace(found.roofline, predictions=predictions))

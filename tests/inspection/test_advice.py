@@ -1,9 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import parser
 
 from optkit.inspection import Advice, Can, Operator, OperatorTime, Part, Profile, Work
-from optkit.inspection.advice import LITTLE_SMALLER, NOT_TIMED, as_estimated, give_advice, limit_of
+from optkit.inspection.advice import LITTLE_SMALLER, NOT_TIMED, as_estimated, give_advice, limit_of, naming_data
+from optkit.inspection.inspect_model import inspect_model
 from optkit.inspection.under_roof import Prediction
 from optkit.inspection.values import Stored
 
@@ -104,3 +108,15 @@ def test_advice_says_what_the_roofline_expects(others: int, speedup: float, says
     (after,) = as_estimated([before], [Prediction("FP16", 9.0, "", None), Prediction("INT8", speedup, "", None)])
     assert after.what.endswith(f": {says}")
     assert after.command == before.command
+
+
+def test_commands_name_the_data_that_was_given(tmp_path: Path) -> None:
+    given = [Advice("a", "optkit quantize m.onnx --int8 --data DATA"), Advice("b", "optkit simplify m.onnx"), Advice("c")]
+    graph = parser.parse_model('<ir_version: 8, opset_import: ["" : 17]> g (float[N,4] x) => (float[N,4] y) { y = Relu(x) }')
+    onnx.save(graph, tmp_path / "m.onnx")
+    found = replace(inspect_model(tmp_path / "m.onnx"), advice=tuple(given))
+    assert [each.command for each in naming_data(found, "my data.npz[:64]").advice] == [
+        "optkit quantize m.onnx --int8 --data 'my data.npz[:64]'",
+        "optkit simplify m.onnx",
+        None,
+    ]
