@@ -66,6 +66,19 @@ class Plain(nn.Module):
     def forward(self, x):
         return self.down(self.up(x).relu())
 """
+LLAMA = """
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+class Net(LlamaForCausalLM):
+    def forward(self, input_ids, **more):
+        return super().forward(input_ids=input_ids, **{**more, "use_cache": False}).logits
+
+def make():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    return Net(LlamaConfig(vocab_size=128, max_position_embeddings=64, **sizes)).eval()
+"""
 LAYERS = [f"blocks.{i}.{name}" for i in (0, 1) for name in ("up", "gate", "down")]
 
 
@@ -182,6 +195,43 @@ def test_what_loses_too_much_is_no_result(folder: Path) -> None:
     with pytest.raises(NothingPaid, match="4-bit weights lose too much here"):
         quantized(folder, algorithm="rtn", min_sqnr=100)
     assert not (folder / "q.onnx").exists()
+
+
+@pytest.fixture
+def llama(users_module: Callable[[str, str], Path], tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """`llama(algorithm)` quantizes a tiny network of transformers, and gives the notes of that."""
+    from optkit.formats.torch import TorchModel, save_torch
+    from optkit.formats.torch_origin import build
+
+    users_module("optkit_tiny_llama", LLAMA)
+    origin = Origin("optkit_tiny_llama:make", inputs=(TensorInput("input_ids", "int64", ("batch", "length")),))
+    texts = Examples("made", {"input_ids": np.random.default_rng(0).integers(0, 128, (32, 16))})
+
+    def notes(algorithm: str) -> dict[str, Any]:
+        step, net = QuantizeWeightsTorch.model_validate({"algorithm": algorithm, "min_sqnr": 0}), tmp_path / "net.safetensors"
+        with trusting("optkit_tiny_llama:make"):
+            save_torch(TorchModel(build(origin), origin), net)
+            made = optimize(read_artifact(net), [step], target=tmp_path / f"{algorithm}.onnx", examples={"calibration": texts})
+        return dict(made.lineage[-1].notes)
+
+    return notes
+
+
+@LIBRARY
+@pytest.mark.filterwarnings("ignore")
+def test_a_network_of_transformers_may_come_after_one_of_ones_own(folder: Path, llama: Callable[[str], dict[str, Any]]) -> None:
+    quantized(folder, algorithm="rtn")
+    assert llama("rtn")["quantized"] == 10
+
+
+@pytest.mark.skipif(find_spec("auto_round") is None, reason="auto-round is not installed: pip install auto-round")
+@LIBRARY
+@pytest.mark.filterwarnings("ignore")
+def test_auto_round_learns_what_the_file_then_holds(llama: Callable[[str], dict[str, Any]]) -> None:
+    learned, nearest = llama("auto_round"), llama("rtn")
+    assert learned["quantized"] == nearest["quantized"] == 10
+    assert learned["checked on"]["largest difference"] < 1e-5, "PyTorch and ONNX Runtime agree on what was learned"
+    assert learned["measured_sqnr"] > nearest["measured_sqnr"] + 2
 
 
 @pytest.mark.skipif(find_spec("auto_round") is not None, reason="auto-round is installed")

@@ -53,6 +53,7 @@ def load_library(algorithm: Algorithm, wanted_by: str) -> Any:
         )
     try:
         with quiet():
+            import transformers  # noqa: F401  # first: modules of the library take it from here only when they are loaded, and need it later
             from neural_compressor.torch import quantization
 
             if algorithm == "auto_round":
