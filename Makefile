@@ -1,5 +1,5 @@
 # make test        everything: style, types, all tests, in an environment of its own (.venv)
-# make test-fast   the same without the slow tests, which leaves 50 seconds of them on two cores
+# make test-fast   the same without the slow tests, which leaves 55 seconds of them on two cores
 # make demo        quantize a sample model, compare, gate: what optkit is for, in an environment of its own (.venv-demo)
 # make golden      write the expected help texts, reports and the recipe schema anew; read the difference before committing it
 # make clean       remove the environments and caches

@@ -71,6 +71,7 @@ def test_an_existing_file_stays_unless_forced(optkit: Optkit, cluttered: Path) -
     assert len(onnx.load(made).graph.node) == 2
 
 
+@pytest.mark.slow
 def test_twice_gives_the_same_bytes(optkit: Optkit, cluttered: Path) -> None:
     for name in ("one.onnx", "two.onnx"):
         assert optkit("simplify", cluttered, "-o", name, "--no-cache").exit_code == 0

@@ -50,6 +50,7 @@ def test_drafts_are_made_run_and_judged(tmp_path: Path, monkeypatch: pytest.Monk
     assert "dynamic, smoothed" not in {draft.method for draft in made_up}
 
 
+@pytest.mark.slow
 def test_what_quantize_tries_next_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fastest without what integers slow down; and nothing smoothed where the same holds without."""
     monkeypatch.setattr("optkit.inspection.drafts.SECONDS", 0.01)

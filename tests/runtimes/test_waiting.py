@@ -16,6 +16,7 @@ print(json.dumps([[each.get(name) for name in names] for each in (os.environ, su
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "inside", "measured"),
     [
