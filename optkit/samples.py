@@ -18,6 +18,7 @@ COSTS = frozenset(
         "load_time",
         "memory",
         "device_memory",
+        "device_time",
         "size",
         "compressed_size",
         FALL_BACKS,

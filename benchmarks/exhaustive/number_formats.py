@@ -12,6 +12,9 @@ from onnx import TensorProto, numpy_helper
 INTEGER_PRODUCTS = ("MatMulInteger", "ConvInteger")
 """Read weights as input 1, and their zero point as input 3."""
 
+CONSTANTS_OF_BYTES = {"Clip": 1, "Pad": 2}
+"""Operators on bytes, as a HardSigmoid in integers and channels of zeros have them: from which input on they read bytes too."""
+
 
 class _Constants:
     """A graph's initializers, and new ones for shifted copies."""
@@ -54,8 +57,9 @@ def with_signed_activations(model: onnx.ModelProto) -> onnx.ModelProto:
             node.input[2] = constants.shifted(node.input[2], -128)
             moved.add(node.output[0])
     for node in made.graph.node:
-        if node.op_type == "Clip" and node.input[0] in moved:  # of bytes, as a HardSigmoid in integers has it
-            node.input[1:] = [name and constants.shifted(name, -128) for name in node.input[1:]]
+        if node.op_type in CONSTANTS_OF_BYTES and node.input[0] in moved:
+            bounds = CONSTANTS_OF_BYTES[node.op_type]
+            node.input[bounds:] = [name and constants.shifted(name, -128) for name in node.input[bounds:]]
             moved.add(node.output[0])
         if node.op_type != "DequantizeLinear" or len(node.input) < 3 or not constants.is_of(node.input[2], TensorProto.UINT8):
             continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from optkit.stats.interval import Interval
 
@@ -20,34 +21,43 @@ class Measured:
     ratio: Interval
     sqnr: float
     """dB of what varies in the outputs, as optkit judges fidelity."""
+    room: float
+    """dB to spare until optkit's default would refuse it."""
     size: float
     """Over float32's."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The default beside the best, raced alone; `share` is the speed of the default over that of the best."""
+class Rival:
+    """The fastest of some configurations, raced alone against the default; `share` is the speed of the default over its own."""
 
-    model: str
-    floor: float
-    """dB asked for."""
-    default: Measured | None
-    """None where optkit hands nothing over."""
-    best: Measured | None
-    """None where nothing keeps the fidelity."""
+    measured: Measured
     share: Interval
-    tried: tuple[Measured, ...]
-    failed: int
-    """Configurations that ONNX Runtime refuses, or whose answers are broken."""
 
     @property
     def reached(self) -> bool:
         return self.share.value >= BAR
 
 
-def leaders(found: Sequence[Measured], floor: float, count: int) -> list[Measured]:
+@dataclass(frozen=True)
+class Outcome:
+    """The default beside the best."""
+
+    model: str
+    default: Measured | None
+    """None where optkit hands nothing over."""
+    fastest: Rival | None
+    """Of all that the default might have handed over; None where nothing is faithful enough."""
+    alike: Rival | None
+    """Of those that are as faithful as the default."""
+    tried: tuple[Measured, ...]
+    failed: int
+    """Configurations that ONNX Runtime refuses, or whose answers are broken."""
+
+
+def leaders(found: Sequence[Measured], count: int, *, room: float = 0.0, sqnr: float = -inf) -> list[Measured]:
     """The fastest that keep the fidelity, fastest first."""
-    return sorted((m for m in found if m.sqnr >= floor), key=lambda m: m.ratio.value)[:count]
+    return sorted((m for m in found if m.room >= room and m.sqnr >= sqnr), key=lambda m: m.ratio.value)[:count]
 
 
 def frontier(found: Sequence[Measured]) -> list[Measured]:
@@ -61,28 +71,41 @@ def frontier(found: Sequence[Measured]) -> list[Measured]:
 
 def outcome_text(outcome: Outcome) -> str:
     """Markdown: the verdict, the frontier, and the fastest of every stage."""
-    default, best = outcome.default, outcome.best
-    said = f"{len(outcome.tried)} configurations were measured, {outcome.failed} refused or broken."
-    lines = [f"## {outcome.model}", "", f"Fidelity asked for: {outcome.floor:.0f} dB. {said}", "", _verdict(outcome, default, best), ""]
-    lines += ["| configuration | stage | time × | SQNR dB | size × |", "| --- | --- | --- | --- | --- |"]
-    shown = {m.name: m for m in [*([default] if default else []), *frontier(outcome.tried), *_stage_winners(outcome)]}
+    tried = f"{len(outcome.tried)} configurations were measured, {outcome.failed} refused or broken."
+    said = [tried, *_verdicts(outcome)]
+    lines = [f"## {outcome.model}", "", "\n".join(said), ""]
+    lines += ["| configuration | stage | time × | SQNR dB | room dB | size × |", "| --- | --- | --- | --- | --- | --- |"]
+    rivals = [r.measured for r in (outcome.fastest, outcome.alike) if r is not None]
+    own = [outcome.default] if outcome.default else []
+    shown = {m.name: m for m in [*own, *rivals, *frontier(outcome.tried), *_stage_winners(outcome)]}
     lines += [_row(m) for m in sorted(shown.values(), key=lambda m: m.ratio.value)]
     return "\n".join(lines)
 
 
-def _verdict(outcome: Outcome, default: Measured | None, best: Measured | None) -> str:
-    if best is None:
-        return "No configuration keeps that and is smaller than float32: there is nothing to reach."
-    share = f"{outcome.share.value:.1%} ({outcome.share.low:.1%} to {outcome.share.high:.1%})"
-    held = "reaches" if outcome.reached else "does not reach"
-    ours = f"optkit's default ({default.sqnr:.1f} dB)" if default else "optkit hands nothing over, and float32"
-    return f"{ours} has {share} of the speed of the best, {best.name} ({best.sqnr:.1f} dB): it {held} {BAR:.0%}."
+def _verdicts(outcome: Outcome) -> list[str]:
+    if outcome.fastest is None:
+        return ["No configuration is faithful enough and smaller than float32: there is nothing to reach."]
+    ours = f"optkit's default ({outcome.default.sqnr:.1f} dB)" if outcome.default else "optkit hands nothing over, and float32"
+    said = [f"{ours} {_share(outcome.fastest)} of the speed of the fastest, {_named(outcome.fastest)}."]
+    if outcome.alike is not None:
+        said.append(f"It {_share(outcome.alike)} of the speed of the fastest that is as faithful, {_named(outcome.alike)}.")
+    return said
+
+
+def _share(rival: Rival) -> str:
+    held = "reaches" if rival.reached else "does not reach"
+    return f"{held} {BAR:.0%}: it has {rival.share.value:.1%} ({rival.share.low:.1%} to {rival.share.high:.1%})"
+
+
+def _named(rival: Rival) -> str:
+    return f"{rival.measured.name} ({rival.measured.sqnr:.1f} dB)"
 
 
 def _stage_winners(outcome: Outcome) -> list[Measured]:
     stages = dict.fromkeys(m.stage for m in outcome.tried)
-    return [m for stage in stages for m in leaders([t for t in outcome.tried if t.stage == stage], outcome.floor, 2)]
+    return [m for stage in stages for m in leaders([t for t in outcome.tried if t.stage == stage], 2)]
 
 
 def _row(m: Measured) -> str:
-    return f"| {m.name} | {m.stage} | {m.ratio.value:.3f} ({m.ratio.low:.3f} to {m.ratio.high:.3f}) | {m.sqnr:.1f} | {m.size:.3f} |"
+    ratio = f"{m.ratio.value:.3f} ({m.ratio.low:.3f} to {m.ratio.high:.3f})"
+    return f"| {m.name} | {m.stage} | {ratio} | {m.sqnr:.1f} | {m.room:.1f} | {m.size:.3f} |"

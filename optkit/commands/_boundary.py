@@ -1,17 +1,16 @@
 """Where every error ends: in words on stderr and an exit code. What nobody foresaw leaves a file to report it with."""
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from optkit.commands._stops import unwinding_when_stopped
 from optkit.errors import OptkitError
 
 USER_CAN_MEND, BUG, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
@@ -21,7 +20,7 @@ def guarded(work: Callable[[], object]) -> NoReturn:
     """Do `work` and exit: with the number it returns or 0, or as the error says."""
     _write_what_can_be_written()
     try:
-        with _ending_cleanly_when_told_to():
+        with unwinding_when_stopped():
             code = work()
             sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
@@ -41,19 +40,6 @@ def guarded(work: Callable[[], object]) -> NoReturn:
         told = _not_our_fault(error)
         _end(str(told), USER_CAN_MEND) if told else _end(_bug_report(error), BUG)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-@contextmanager
-def _ending_cleanly_when_told_to() -> Iterator[None]:
-    """Let SIGTERM unwind like an exception, so that half-made files are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _write_what_can_be_written() -> None:

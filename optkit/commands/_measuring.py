@@ -110,6 +110,7 @@ def measure_report(
     words = [word.strip() for device in settings.pop("devices") for word in device.split(",") if word.strip()]
     asked = Settings.of(devices=words, **settings)
     artifacts = [read_artifact(path) for path in models]
+    import_module("optkit.reports.terminal")  # ahead of timing: after Ctrl-C nobody wants to wait
     with trusting(*factories), progress_display(quiet) as progress:
         report = prove(artifacts, data, asked, samples=samples, synthetic=synthetic, limits=limits, layers=layers, progress=progress)
     for each in report.measurements:

@@ -27,6 +27,7 @@ BANDS = {
     "latency": 0.01,
     "throughput": 0.01,
     "cpu_time": 0.02,
+    "device_time": 0.02,
     "load_time": 0.05,
     "first_inference": 0.05,
     "memory": 0.10,

@@ -16,6 +16,7 @@ from optkit.samples import Samples, kind_of
 from optkit.stats.drift import spread, trend, wander
 from optkit.stats.power import more_needed_alike, rounded_up
 from optkit.stats.ratio import LUCK
+from optkit.units import counted
 
 if TYPE_CHECKING:
     from optkit.measure import Measurement
@@ -130,7 +131,7 @@ def timing_doubts(before: "Measurement", after: "Measurement") -> Iterator[Warne
             what, "the median is that of one of them; throughput is that of the data's own mix, and --min-speedup is held against it"
         )
     if len(timed) < FEW_ROUNDS:
-        yield Warned(f"times {place} rest on {len(timed)} rounds only", "give more with --time")
+        yield Warned(f"times {place} rest on {counted(len(timed), 'round')} only", "give more with --time")
         return
     firsts, seconds = ([samples for samples in one.samples if samples.metric == "latency"] for one in (before, after))
     if firsts and seconds and (hit := waited(firsts[0], seconds[0], is_busy(before.conditions))):

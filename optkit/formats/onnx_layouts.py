@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from optkit.formats.onnx_constants import add_constant
+
 PLAIN = ("", "ai.onnx")
 ELEMENTWISE = frozenset(
     {"Abs", "Add", "Cast", "Ceil", "Clip", "Div", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity"}
@@ -122,12 +124,14 @@ def _move(graph: ir.Graph, node: ir.Node, perm: Sequence[int], moved: set[ir.Nod
             node.replace_input_with(place, maker.inputs[0])
         elif node.op_type == "Pad" and place == 1:
             pads = value.const_value.numpy().reshape(2, -1)  # type: ignore[union-attr]
-            node.replace_input_with(place, _constant(graph, value, pads[:, np.argsort(perm)].reshape(-1)))
+            node.replace_input_with(place, add_constant(graph, f"{value.name}_moved", pads[:, np.argsort(perm)].reshape(-1)))
         elif node.op_type in ELEMENTWISE and node.op_type != "Clip":
             array = value.const_value.numpy()  # type: ignore[union-attr]
             if array.size > 1:
                 full = array.reshape((1,) * (len(perm) - array.ndim) + array.shape)
-                node.replace_input_with(place, _constant(graph, value, np.ascontiguousarray(full.transpose(np.argsort(perm)))))
+                node.replace_input_with(
+                    place, add_constant(graph, f"{value.name}_moved", np.ascontiguousarray(full.transpose(np.argsort(perm))))
+                )
     if node.op_type == "Concat":
         axis = node.attributes["axis"].as_int() % len(perm)
         node.attributes["axis"] = ir.AttrInt64("axis", perm[axis])
@@ -165,15 +169,4 @@ def _set_axes(graph: ir.Graph, node: ir.Node, axes: list[int]) -> None:
     if "axes" in node.attributes:
         node.attributes["axes"] = ir.AttrInt64s("axes", sorted(axes))
     elif node.inputs[1] is not None:
-        node.replace_input_with(1, _constant(graph, node.inputs[1], np.array(sorted(axes), np.int64)))
-
-
-def _constant(graph: ir.Graph, like: ir.Value, array: np.ndarray) -> ir.Value:
-    name, number = f"{like.name}_moved", 1
-    while name in graph.initializers:
-        number += 1
-        name = f"{like.name}_moved_{number}"
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)
-    graph.register_initializer(value)
-    return value
+        node.replace_input_with(1, add_constant(graph, f"{node.inputs[1].name}_moved", np.array(sorted(axes), np.int64)))

@@ -5,7 +5,7 @@ model's or take 1e-9 for zero are left out. Every step works on a copy: one that
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -17,11 +17,15 @@ from optkit.formats.onnx_known_sizes import fold_known_sizes
 from optkit.formats.onnx_layouts import without_layout_changes
 from optkit.formats.onnx_loop_invariants import free_loop_invariants
 from optkit.formats.onnx_quiet import quiet_graph_libraries
+from optkit.formats.onnx_row_pads import keep_pads_apart
+from optkit.formats.onnx_rows import lay_in_rows
 from optkit.formats.onnx_weight_chains import fold_weight_chains
 
 log = logging.getLogger(__name__)
 
 Step = Callable[[ir.Model], object]
+MATTERS_OF_SPEED = ("fold_known_sizes", "lay_in_rows", "keep_pads_apart", "without_layout_changes")
+"""Steps that may bring ONNX Runtime to choose other kernels."""
 
 LARGEST_GROWTH = 4096
 """Bytes that folding one node may add to the file: a folded Expand or Range must not blow it up."""
@@ -31,8 +35,8 @@ NOT_CONSTANT = frozenset({"Bernoulli", "DequantizeLinear", "DynamicQuantizeLinea
 RANDOM = frozenset({"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 
 
-def simplify(model: ir.Model) -> ir.Model:
-    """An equal model with fewer nodes; the one given is not changed.
+def simplify(model: ir.Model, but: Collection[str] = ()) -> ir.Model:
+    """An equal model with fewer nodes; the one given is not changed. Of the steps in MATTERS_OF_SPEED those named in `but` are left out.
 
     Kept: opset, inputs and outputs (names, types, shapes, order), metadata, quantization operators, custom operators. Constant
     nodes become initializers of the graph they stand in, also in branches and loop bodies. Declared shapes that contradict the
@@ -41,20 +45,23 @@ def simplify(model: ir.Model) -> ir.Model:
     ports = [(v.shape, v.type) for v in model.graph.outputs]
     with quiet_graph_libraries():
         model = _try_steps((_inline_functions, free_constant_inputs, _lift_constants, free_loop_invariants, _forget_stale_shapes), model)
-        model = _settled(model)
-        straight = _straightened(model)
-        model = model if straight is model else _settled(straight)
-        model = _try_steps((fold_weight_chains, remove_unused, _name_all, _forget_history, _infer_shapes), model)
+        model = _settled(model, but)
+        straight = model if "without_layout_changes" in but else _straightened(model)
+        model = model if straight is model else _settled(straight, but)
+        steps = (fold_weight_chains, remove_unused, _infer_shapes, lay_in_rows, keep_pads_apart, remove_unused)
+        model = _try_steps([step for step in steps if step.__name__ not in but], model)
+        model = _try_steps((_name_all, _forget_history), model)
     for value, (shape, kind) in zip(model.graph.outputs, ports, strict=True):
         value.shape, value.type = shape, kind
     return model
 
 
-def _settled(model: ir.Model) -> ir.Model:
+def _settled(model: ir.Model, but: Collection[str]) -> ir.Model:
     """Rounds of the steps that make room for each other, until nothing changes."""
+    steps = (_fold_constants, fold_known_sizes, _rewrite, _lift_constants, _merge_equal_nodes, remove_unused)
     for _ in range(MOST_ROUNDS):
         before = model
-        model = _try_steps((_fold_constants, fold_known_sizes, _rewrite, _lift_constants, _merge_equal_nodes, remove_unused), model)
+        model = _try_steps([step for step in steps if step.__name__ not in but], model)
         if _outline(model) == _outline(before):
             break
     return model

@@ -23,6 +23,9 @@ CACHED = 512
 STREAMED = 4096
 """Rows and columns of a matrix that is multiplied by one vector: 64 MiB are read, which no cache holds."""
 
+DRAWN = 65_521
+"""Numbers that are drawn at random and repeated: which they are does not matter, and to draw more takes longer than to multiply them."""
+
 LINKS = 64
 """Operators in the chain that tells what a call takes."""
 CROSSING = CHANNELS * PIXELS * PIXELS
@@ -117,7 +120,8 @@ def _model(nodes: list[Any], taken: int, shape: tuple[int, ...], given: int, con
 
 
 def _noise(shape: tuple[int, ...], dtype: Any) -> Array:
-    return ((np.random.default_rng(0).random(shape, np.float32) - 0.5) * 0.1).astype(dtype)
+    drawn = ((np.random.default_rng(0).random(DRAWN, np.float32) - 0.5) * 0.1).astype(dtype)
+    return np.resize(drawn, shape)
 
 
 def _integers(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -94,7 +94,8 @@ def compare_layers(
 ) -> tuple[LayerComparison, ...]:
     """Compare every model in `afters` with `before`, layer by layer; `names` are what tables call the models, `before` first.
 
-    Tensors of the main graphs are matched by name, behind Q/DQ pairs where there are any, and by values where names were lost.
+    Tensors are matched by name, behind Q/DQ pairs where there are any, and by values where names were lost; those of branches where
+    the examples take them, where examples choose differently on those that choose as most do; those inside loops are not.
     The graphs run as they are written, on the CPU: what ONNX Runtime would fuse is still apart. Memory holds a group of tensors of one
     example at a time. Raises ModelError and DataError as running a model does, ModelError when nothing can be matched.
     """

@@ -2,11 +2,12 @@
 
 import glob
 from collections.abc import Container
+from contextlib import suppress
 
 import onnx_ir as ir
 
 from optkit.errors import OptkitError
-from optkit.layers.tensors import Graph, dequantized, product_of
+from optkit.layers.tensors import dequantized, product_of
 from optkit.quantization.float_graph.prepare import prepare
 from optkit.quantization.operators import weight_of
 
@@ -15,10 +16,9 @@ class Excluding:
     """The graph that quantization starts from: nodes are addressed by their names in it."""
 
     def __init__(self, model: ir.Model, matched: Container[str]) -> None:
-        try:
-            self.tensors = Graph(prepare(model).model).computed
-        except OptkitError:  # it was quantized by other means
-            self.tensors = Graph(model).computed
+        with suppress(OptkitError):  # it was quantized by other means
+            model = prepare(model).model
+        self.tensors = {str(v.name): v for part in (*model.graph.subgraphs(), model.graph) for node in part for v in node.outputs}
         self.matched = matched
 
     def patterns(self, tensor: str, after: ir.Value) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from optkit.arrays import Array
+from optkit.layers.laid_out import without_ones
 from optkit.layers.tensors import Graph, dequantized, spellings
 from optkit.layers.watch import Seen
 
@@ -40,7 +41,7 @@ def match_tensors(
         found = _by_name(name, after, afters)
         if found is None:
             why[name] = "not in the other model: fused, folded or left out"
-        elif len(afters[found].shape) != len(seen.shape):
+        elif len(without_ones(afters[found].shape)) != len(without_ones(seen.shape)):
             why[name] = "of another shape in the other model"
         else:
             pairs[name] = Pair(name, found, "name")
@@ -69,13 +70,13 @@ def _by_values(lost: Collection[str], befores: Mapping[str, Seen], free: Sequenc
     """Tensors of which each is the other's nearest; of equally near ones those that stand at a like place in the graph."""
     by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name, seen in befores.items():
-        by_shape[seen.shape].append(name)
+        by_shape[without_ones(seen.shape)].append(name)
     place_before = {name: i / len(befores) for i, name in enumerate(befores)}
     place_after = {name: i / len(afters) for i, name in enumerate(afters)}
     candidates = []
     for other in free:
         marks = afters[other].marks
-        ranked = [(distance(befores[name].marks, marks), name) for name in by_shape[afters[other].shape]]
+        ranked = [(distance(befores[name].marks, marks), name) for name in by_shape[without_ones(afters[other].shape)]]
         nearest = min((noise for noise, _ in ranked), default=np.inf)
         if nearest <= NEAR and len(np.unique(marks)) >= min(DISTINCT, marks.size):
             alike = [name for noise, name in ranked if noise <= nearest + EQUAL]

@@ -13,9 +13,11 @@ from optkit.datasets import Examples
 from optkit.errors import ModelError
 from optkit.formats.onnx import load_model
 from optkit.layers import Layer, LayerComparison
+from optkit.layers.branches import unfold
 from optkit.layers.cut import cut_at
 from optkit.layers.effects import Effects
 from optkit.layers.excluding import Excluding
+from optkit.layers.laid_out import laid_out
 from optkit.layers.matching import Pair, match_tensors
 from optkit.layers.sums import Noise
 from optkit.layers.tensors import Graph, scores_behind
@@ -29,21 +31,23 @@ SECONDS = 8.0
 WORK = 2.0
 """Times the running of both models, that a group of tensors takes: one is run in parts besides, and differences are summed."""
 
-INSIDE = "inside branches and loops, which are not looked into"
+BESIDE = "inside branches that these examples do not take"
+INSIDE = "inside loops, or branches that examples take by turns, which are not looked into"
 
 
 class Walker:
     """The first model, read once for all others."""
 
     def __init__(self, before: Artifact, examples: Examples, threads: int, progress: Progress) -> None:
-        self.artifact, self.examples, self.threads, self.progress = before, examples, threads, progress
-        self.graph = Graph(load_model(before.path))
-        self.watched = Watched(self.graph.model, before.path, examples, threads)
+        self.artifact, self.threads, self.progress = before, threads, progress
+        self.unfolded = unfold(load_model(before.path), before.path, examples, threads)
+        self.graph, self.examples = Graph(self.unfolded.model), self.unfolded.examples
+        self.watched = Watched(self.graph.model, before.path, self.examples, threads)
         self.seen = self.watched.survey(list(self.graph.computed))
 
     def compare(self, after: Artifact, names: tuple[str, str]) -> LayerComparison:
         """This model and another, named as tables name them."""
-        other = Graph(load_model(after.path))
+        other = Graph(unfold(load_model(after.path), after.path, self.examples, self.threads, fewer=False).model)
         watched = Watched(other.model, after.path, self.examples, self.threads)
         seen = watched.survey(list(other.computed))
         outputs = {str(v.name) for v in self.graph.model.graph.outputs}
@@ -55,7 +59,7 @@ class Walker:
         so_far, own = run.noise()
         effects = Effects(run, own, SECONDS).measured()
         precision = _precision(other.model, self.graph.model)
-        excluding = Excluding(self.graph.model, {pair.before for pair in pairs}) if precision == "int8" else None
+        excluding = Excluding(load_model(self.artifact.path), {pair.before for pair in pairs}) if precision == "int8" else None
         layers = []
         for pair in pairs:
             node, there = self.graph.computed[pair.before].producer(), other.computed[pair.after]
@@ -74,9 +78,8 @@ class Walker:
                 )
             )
         data = "" if self.examples.synthetic else self.examples.source
-        skipped = dict(Counter(why.values()))
-        if self.graph.nested:
-            skipped[INSIDE] = self.graph.nested
+        nested = {BESIDE: self.unfolded.beside, INSIDE: self.graph.nested}
+        skipped = {**Counter(why.values()), **{reason: count for reason, count in nested.items() if count}}
         ends = {str(v.name) for v in (*map(scores_behind, self.graph.model.graph.outputs), *self.graph.model.graph.outputs)}
         probabilities = {
             str(v.name) for v in self.graph.model.graph.outputs if scores_behind(v) is not v and scores_behind(v).name in so_far
@@ -110,7 +113,7 @@ class Run:
                 got = after.run(fitted(other, after.inputs), [self.pairs[name].after for name in group])
                 parts = alone.run(other, truth)
                 for name in group:
-                    so_far[name].add(truth[name], got[self.pairs[name].after])
+                    so_far[name].add(truth[name], laid_out(got[self.pairs[name].after], truth[name].shape))
                     own[name].add(truth[name], parts[name])
                 done += 1
                 self.first.progress("comparing layers", min(done, total), total)
@@ -147,14 +150,15 @@ class _Alone:
         model, self.fed = cut_at(run.second.model, run.pairs.values(), run.seen, list(self.after.values()))
         self.session = open_graph(model, run.second.threads, run.second.where)
         self.types = {port.name: port.dtype for port in self.session.inputs}
+        self.shapes = {port: run.seen[run.pairs[name].after].shape for port, name in self.fed.items()}
 
     def run(self, feed: Mapping[str, Array], truth: Mapping[str, Array]) -> Values:
         """The layers' values, by the first model's names."""
         with np.errstate(over="ignore"):
-            given = {port: truth[name].astype(self.types[port]) for port, name in self.fed.items()}
+            given = {port: laid_out(truth[name], self.shapes[port]).astype(self.types[port]) for port, name in self.fed.items()}
         feed = {name: value for name, value in feed.items() if name in self.types}
         answers = self.session.run({**fitted(feed, self.session.inputs), **given}, list(self.after.values()))
-        return {name: answers[after] for name, after in self.after.items()}
+        return {name: laid_out(answers[after], truth[name].shape) for name, after in self.after.items()}
 
 
 def _precision(after: ir.Model, before: ir.Model) -> Literal["", "int8", "fp16"]:

@@ -7,9 +7,9 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
-from optkit.measure._features import are_coordinates
+from optkit.measure._features import are_numbers
 from optkit.measure.feeds import batches_of, fitted, is_fixed
-from optkit.metrics import Metric, SetMetric, answer_of, default_metrics
+from optkit.metrics import Metric, SetMetric, decision_name, default_metrics
 from optkit.progress import Progress
 from optkit.runtimes import Session
 from optkit.samples import Samples
@@ -57,7 +57,7 @@ class Scoring:
         labels, reference = self.examples.labels, joined[0]
         if self.metrics is None:
             chosen = default_metrics(labels, reference, self.output)
-            undecided = self.features or (labels is None and are_coordinates(answer_of(reference, self.output)))
+            undecided = self.features or (labels is None and are_numbers(reference[decision_name(reference, self.output)]))
             self.metrics = [metric for metric in chosen if not (undecided and metric.name == "agreement")]
         self._check_finite(rows, joined)
         for i, answer in enumerate(joined):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit  # here, ahead of timing: what is told after Ctrl-C needs it too
 
 from optkit.stats.interval import CONFIDENCE, Interval
 from optkit.stats.ratio import allowing_for_luck, ratio_of_medians
@@ -53,8 +54,6 @@ def enough(wish: Wish, seed: int, openings: Callable[[], int], *, mixed: bool = 
 
 
 def _decided(ratio: Interval, limit: float, rounds: int) -> bool:
-    from scipy.special import stdtrit
-
     wider = stdtrit(rounds - 1, 1 - CHANCE / 2) / stdtrit(rounds - 1, 0.5 + CONFIDENCE / 2)
     low = ratio.value - wider * (ratio.value - ratio.low)
     high = ratio.value + wider * (ratio.high - ratio.value)

@@ -5,7 +5,7 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.artifact import Artifact
 from optkit.formats.onnx import load_model
-from optkit.quantization.fidelity.output_forms import adds_up, is_features
+from optkit.quantization.fidelity.output_forms import adds_up, are_amounts, is_features
 
 FEWEST_EXAMPLES = 16
 FEWEST_NUMBERS = 10
@@ -25,13 +25,16 @@ def gives_features(model: Artifact, output: str | None) -> bool:
     return bool(answers) and is_features(answers[0])
 
 
-def are_coordinates(answer: Array) -> bool:
-    """Whether answers [n, numbers] are one pattern and little else, as the points of a face are: which is largest is part of the pattern.
+def are_numbers(answer: Array) -> bool:
+    """Whether the largest of the numbers of answers [n, numbers] decides nothing.
 
-    So are logits where nearly all examples are of one class, and then agreement says nothing either.
+    Amounts, such as grades, are so, and what is one pattern and little else, as the points of a face are: which is largest is part of
+    the pattern. So are logits where nearly all examples are of one class, and then agreement says nothing either.
     """
     if answer.dtype.kind != "f" or sum(size > 1 for size in answer.shape[1:]) != 1 or len(answer) < FEWEST_EXAMPLES:
         return False
+    if are_amounts(answer):
+        return True
     rows = answer.reshape(len(answer), -1).astype(np.float64)
     if rows.shape[1] < FEWEST_NUMBERS or adds_up(rows):
         return False

@@ -26,6 +26,8 @@ class Fresh:
     """Bytes of main memory at the peak of both, beyond what was in use before."""
     device_memory: int | None = None
     """Bytes that the model occupies on the device; None where the device has no memory of its own."""
+    device_time: float | None = None
+    """Seconds that the device works on one batch, by its own clock; None where it has none that is read."""
 
 
 @dataclass(frozen=True)

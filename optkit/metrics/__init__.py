@@ -8,12 +8,12 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.errors import UsageError
-from optkit.metrics._answer import answer_of, class_axis
+from optkit.metrics._answer import answer_of, class_axis, decision_name
 from optkit.registry import import_named, load, members, plugins, suggestion
 from optkit.samples import Better
 from optkit.stats.summaries import Additive, make_summary
 
-__all__ = ["Array", "Metric", "SetMetric", "answer_of", "default_metrics", "fidelity_metrics", "find_metric", "is_metric"]
+__all__ = ["Array", "Metric", "SetMetric", "answer_of", "decision_name", "default_metrics", "fidelity_metrics", "find_metric", "is_metric"]
 
 TEXT = "OUS"
 """Kinds of arrays that hold text."""

@@ -30,6 +30,17 @@ def answer_name(outputs: Mapping[str, Array], wanted: str | None) -> str:
     raise UsageError("no single output carries the answer", hint=f"say which with --output NAME: {describe(outputs)}")
 
 
+def decision_name(outputs: Mapping[str, Array], wanted: str | None) -> str:
+    """The output that says what the model decided: that of the answer, or whole numbers beside it, one for each of its numbers.
+
+    Readers of text and detectors that decide by themselves give ids and, in an output of the same shape, how sure they are of each.
+    """
+    name = answer_name(outputs, wanted)
+    if wanted is not None or not is_float(outputs[name]) or outputs[name].ndim < 2:
+        return name
+    return next((other for other, array in outputs.items() if array.dtype.kind in "iu" and array.shape == outputs[name].shape), name)
+
+
 def answer_of(outputs: Mapping[str, Array], wanted: str | None) -> Array:
     """The array of the answer, its first axis being the examples. Raises UsageError."""
     return np.asarray(outputs[answer_name(outputs, wanted)])

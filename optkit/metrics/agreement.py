@@ -6,7 +6,7 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.metrics import Metric
-from optkit.metrics._answer import is_float, pair, positions
+from optkit.metrics._answer import decision_name, is_float, pair, positions
 
 TOLERANCE = 0.05
 """Single values that are no probabilities are alike within this share of the original's value, or this much where it is below 1."""
@@ -17,7 +17,8 @@ class Agreement(Metric):
 
     Where a position has scores of several classes, the answer is the class with the highest score (the first of equals). Where it
     has a single value, two values within 0 and 1 agree on the same side of one half (both are taken for probabilities), other
-    values within 5 %. Integers, truth values and text agree when they are equal. NaN agrees with NaN only.
+    values within 5 %. Integers, truth values and text agree when they are equal; integers beside numbers of the same shape, such as
+    the ids that a reader of text decided for and how sure it was, are the answer. NaN agrees with NaN only.
     """
 
     name = "agreement"
@@ -26,7 +27,7 @@ class Agreement(Metric):
     needs = "reference"
 
     def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
-        answer, original = pair(outputs, reference, self.output)
+        answer, original = pair(outputs, reference, decision_name(reference, self.output) if reference else self.output)
         if not is_float(original):
             alike = (answer == original).reshape(len(answer), -1)
         else:

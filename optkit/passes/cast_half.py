@@ -28,7 +28,7 @@ class CastHalf(Pass):
 
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     type: Literal["float16", "bfloat16"] = Field("float16", description="Of weights and arithmetic; with bfloat16 of weights only.")
     io: Literal["float", "half"] = Field("float", description="Type of floating-point inputs and outputs: as they are, or float16 too.")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class QuantizeAware(TrainingPass):
     """Trains an ONNX model as the static INT8 model that it becomes, to answer as it did in float. Needs training examples, no labels."""
 
-    revision: ClassVar[int] = 5
+    revision: ClassVar[int] = 8
     takes: ClassVar[str | tuple[str, ...]] = "onnx"
     gives: ClassVar[str] = "onnx"
     needs: ClassVar[tuple[str, ...]] = ("torch",)

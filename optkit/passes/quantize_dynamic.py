@@ -20,7 +20,7 @@ from optkit.quantization.variants.treatment import count_ways
 class QuantizeDynamic(OnnxPass):
     """Dynamic INT8 of matrix products (not of convolutions, which it makes slower); needs no data. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 7
+    revision: ClassVar[int] = 8
 
     exclude: NodesInFloat = ()
     target: Target = "portable"

@@ -22,7 +22,7 @@ from optkit.quantization.variants.wishes import Setting
 class QuantizeStatic(OnnxPass):
     """Static INT8 (Q/DQ): uint8 activations with calibrated ranges, int8 weights per channel. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 18
+    revision: ClassVar[int] = 21
     draws: ClassVar[str | None] = "calibration"
 
     ranges: Ranges = "auto"
@@ -48,7 +48,7 @@ class QuantizeStatic(OnnxPass):
         learned = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
         treatment = within_reach(prepared.model, treatment, learned)
         job.note("operators", count_ways(prepared.model, treatment))
-        job.note("remarks", [*prepared.remarks, *learned.remarks])
+        job.note("remarks", [*prepared.remarks, *learned.of_ranges, *learned.remarks])
         made = build(prepared.model, treatment, learned)
         job.note("safe_on", list(safe_on(made)))
         if seen := calibration_note(made, job.examples.spread(self.samples), job.threads, self.max_memory):

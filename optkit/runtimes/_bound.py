@@ -8,6 +8,9 @@ import onnxruntime as ort
 from optkit.arrays import Array
 from optkit.runtimes._providers import Provider
 
+_WITHOUT_WAITING = ort.RunOptions()
+_WITHOUT_WAITING.add_run_config_entry("disable_synchronize_execution_providers", "1")
+
 
 class Bound:
     """Inputs and outputs of one session bound to memory of its device, so that a call computes and copies nothing."""
@@ -32,6 +35,10 @@ class Bound:
         self._run(self._binding)
         if self._elsewhere:
             self._binding.synchronize_outputs()
+
+    def queue(self) -> None:
+        """Have the feed answered, and return as soon as the device has been told to."""
+        self._run(self._binding, _WITHOUT_WAITING)
 
     def answers(self) -> dict[str, Array]:
         """What the last call answered, copied off the device."""

@@ -40,6 +40,8 @@ class Provider:
     """Where its tensors live, as ONNX Runtime calls it."""
     index: int = 0
     plugin: PluginDevice | None = None
+    stream: int = 0
+    """Address of the CUDA stream to compute in; 0: one of its own."""
 
     def open(self, model: str | bytes, options: ort.SessionOptions) -> ort.InferenceSession:
         """Create a session on this provider, with the CPU for nodes that it cannot run.
@@ -73,6 +75,8 @@ class Provider:
         if self.name == CPU:
             return [CPU]
         given = {"device_id": str(self.index)} if self.memory != "cpu" else {}
+        if self.memory == "cuda" and self.stream:
+            given["user_compute_stream"] = str(self.stream)
         # TensorRT leaves nodes to CUDA before it leaves them to the CPU
         beside = [(CUDA, given)] if self.name.startswith(("Tensorrt", "NvTensorRT")) else []
         return [(self.name, given), *beside, CPU]

@@ -48,20 +48,11 @@ _MMAP_THRESHOLD = -3
 _LARGE = 2**18
 
 
-class _DeviceMemory(ctypes.Structure):
-    _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
-
-
 def nvidia_memory_used(index: int) -> int | None:
-    """Bytes in use on an NVIDIA device by all processes, as the driver's management library (NVML) says; None without a driver."""
+    """Bytes in use on an NVIDIA device by all processes, as CUDA counts devices; None without a driver or such a device."""
+    from optkit.runtimes.cuda_driver import Driver, DriverError
+
     try:
-        nvml = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
-    except OSError:
+        return Driver(index).memory_used()
+    except DriverError:
         return None
-    device, memory = ctypes.c_void_p(), _DeviceMemory()
-    if nvml.nvmlInit_v2() != 0:
-        return None
-    found = nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device)) == 0
-    read = found and nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) == 0
-    nvml.nvmlShutdown()
-    return int(memory.used) if read else None

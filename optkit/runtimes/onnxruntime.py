@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ class OnnxSession:
             return lambda: self.raw.run(self._names, arrays) and None
         return bound
 
+    def queue(self, feed: Mapping[str, Array]) -> Callable[[], None] | None:
+        """As `bind`, but the call returns as soon as the device has been told to answer; None where a value cannot be bound."""
+        bound = self.bind(feed)
+        return bound.queue if isinstance(bound, Bound) else None
+
     def placement(self) -> dict[str, int]:
         """Nodes of the model per execution provider, subgraphs included."""
         return count_nodes(self.raw)
@@ -99,18 +105,20 @@ def open_onnx(
     profile: Path | None = None,
     config: Mapping[str, str] | None = None,
     optimized_to: Path | None = None,
+    stream: int = 0,
 ) -> OnnxSession:
     """Open an ONNX model, given as a path or as bytes, on a device with `threads` threads (0: the runtime decides).
 
     `optimize=False` runs the graph as it is written, `arena=False` gives memory back as soon as it can, `shapes_first`
     reads a tensor's shape as soon as it is there, so that it need not be kept for that.
     `profile` is where a profile starts its file name (see `end_profile`),
-    `config` adds session configuration entries, `optimized_to` saves the graph as ONNX Runtime rewrote it.
+    `config` adds session configuration entries, `optimized_to` saves the graph as ONNX Runtime rewrote it,
+    `stream` is the address of a CUDA stream to compute in, which has to outlive the session.
     Raises UsageError when the device is not there and ModelError when the model does not load.
     """
     ort.set_default_logger_severity(FATAL)
     where = "the model" if isinstance(model, bytes) else str(model)
-    provider = find_provider(device)
+    provider = replace(find_provider(device), stream=stream)
     options = _options(threads, optimize, profile, config or {}, optimized_to)
     options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     if shapes_first:

@@ -27,21 +27,26 @@ def quantile_interval(values: Array, share: float) -> Interval | None:
     The ranks are those of the binomial distribution (David & Nagaraja 2003, "Order Statistics", section 7.1), whatever the values'
     distribution.
     """
-    from scipy.stats import binom
-
     n = len(values)
     if n < runs_needed(max(share, 1 - share)):
         return None
     ascending = np.sort(np.asarray(values, dtype=np.float64))
-    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share)) + 1
+    low, high = binomial_quantile(0.025, n, share), binomial_quantile(0.975, n, share) + 1
     value = float(np.quantile(ascending, share, method="inverted_cdf"))
     return Interval(value, float(ascending[max(0, low - 1)]), float(ascending[min(n - 1, high - 1)]))
 
 
 def median_interval(values: Array) -> Interval:
     """The median of independent values with the 95 % interval of the sign test; all of them where they are few."""
-    from scipy.stats import binom
-
     ascending, n = np.sort(np.asarray(values, dtype=np.float64)), len(values)
-    below = max(0, int(binom.ppf(0.025, n, 0.5)) - 1)
+    below = max(0, binomial_quantile(0.025, n, 0.5) - 1)
     return Interval(float(np.median(ascending)), float(ascending[below]), float(ascending[n - 1 - below]))
+
+
+def binomial_quantile(chance: float, n: int, share: float) -> int:
+    """The fewest of `n` that as many or fewer are with at least this chance, where each is one with a chance of `share`."""
+    from scipy.special import bdtr, bdtrik  # scipy.stats has it too, and takes half a second to import
+
+    found: int = ceil(bdtrik(chance, n, share))
+    # the inverse is rounded: one less may do
+    return found - 1 if found > 0 and bdtr(found - 1, n, share) >= chance else found

@@ -20,6 +20,7 @@ from optkit.formats.torch_origin import trusting
 from optkit.runtimes import open_session
 from optkit.runtimes.memory import forget_peak, nvidia_memory_used, peak, resident
 from optkit.runtimes.onnxruntime import open_onnx
+from optkit.timing.device_time import device_time
 from optkit.timing.processes import REFUSED, stored_feeds, told
 
 
@@ -35,12 +36,16 @@ def cold_start(model: Path, warm: Path, device: str, threads: int, feed: dict[st
     session.run(feed)
     answered = time.perf_counter()
     device_after = None if index is None else nvidia_memory_used(index)
-    return {
+    found: dict[str, float | int | None] = {
         "load": opened - start,
         "first": answered - opened,
         "memory": max(0, peak() - before),
         "device_memory": None if device_before is None or device_after is None else max(0, device_after - device_before),
     }
+    if index is not None and format_of(model) == "onnx":
+        del session  # what it holds of the device
+        found["device_time"] = device_time(model, device, index, threads, feed)
+    return found
 
 
 def _load_libraries(warm: Path, device: str, threads: int) -> int | None:

@@ -88,7 +88,11 @@ class _Pace:
     per_round: float
     """Seconds of timing."""
     repeats: list[int]
-    """Queries in a block, for every model."""
+    """Queries in a block, for every model.
+
+    As many for all, unless one is some ten times as fast as another: the first after another model's takes longer (caches), and where
+    every second query of one model is such a one, and every third of the other's, their medians differ though the models do not.
+    """
 
 
 def _open(lanes: Sequence[Lane], dice: np.random.Generator) -> _Opened:
@@ -106,7 +110,10 @@ def _pace(opened: _Opened, seconds: float) -> _Pace:
     rounds = int(np.clip(seconds / max(cost, 1e-9), FEWEST_ROUNDS, MOST_ROUNDS))
     per_round = max(0.0, seconds / rounds - (opened.took if reopen else 0.0))
     block = max(SHORTEST_BLOCK, min(LONGEST_BLOCK, per_round / len(opened.once) / LAPS))
-    return _Pace(rounds, reopen, per_round, [max(1, round(block / max(once, 1e-7))) for once in opened.once])
+    once = np.maximum(opened.once, 1e-7)
+    least = np.ceil(SHORTEST_BLOCK / once)
+    alike = max(1, round(block / once.max()), min(least.max(), LONGEST_BLOCK // once.max()))
+    return _Pace(rounds, reopen, per_round, [int(max(alike, each)) for each in least])
 
 
 def _round(lanes: Sequence[Lane], pace: _Pace, dice: np.random.Generator, whole: bool) -> list[Array]:

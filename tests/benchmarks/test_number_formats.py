@@ -12,6 +12,7 @@ from exhaustive.number_formats import with_signed_activations, with_single_scale
 from onnx import TensorProto, helper, numpy_helper
 
 from optkit.arrays import Array
+from optkit.errors import ModelError
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(4, 16)).astype(np.float32)
@@ -70,6 +71,24 @@ def gated_model() -> onnx.ModelProto:
     return model(nodes, weights)
 
 
+def padded_model() -> onnx.ModelProto:
+    """Channels of zeros behind the bytes, which weights of zero multiply."""
+    mix = np.concatenate([RANDOM.normal(size=(16, 8)) / 4, np.zeros((2, 8))])
+    weights = [
+        constant("scale", 0.03, "float32"),
+        constant("zero", 120, "uint8"),
+        constant("widths", [0, 0, 0, 2], "int64"),
+        constant("mix", mix, "float32"),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+        helper.make_node("Pad", ["xq", "widths", "zero"], ["wider"]),
+        helper.make_node("DequantizeLinear", ["wider", "scale", "zero"], ["xd"]),
+        helper.make_node("MatMul", ["xd", "mix"], ["y"]),
+    ]
+    return model(nodes, weights)
+
+
 def dynamic_model() -> onnx.ModelProto:
     weights = [
         constant("weight", RANDOM.integers(-60, 60, (16, 8)), "int8"),
@@ -113,6 +132,7 @@ def integer_types(made: onnx.ModelProto) -> set[int]:
 CASES = [
     (static_model, with_signed_activations, {TensorProto.INT8}),
     (gated_model, with_signed_activations, {TensorProto.INT8}),
+    (padded_model, with_signed_activations, {TensorProto.INT8}),
     (static_model, with_unsigned_weights, {TensorProto.UINT8}),
     (dynamic_model, with_unsigned_weights, {TensorProto.UINT8}),
     (static_model, with_single_scales, {TensorProto.INT8, TensorProto.UINT8}),
@@ -146,6 +166,14 @@ def test_scales_that_differ_stay_a_vector() -> None:
     varied = static_model()
     next(t for t in varied.graph.initializer if t.name == "weight_scale").CopyFrom(constant("weight_scale", np.arange(1, 9), "float32"))
     assert with_single_scales(varied) == varied
+
+
+def test_a_file_that_onnxruntime_refuses_is_an_error_of_ours(tmp_path: Path) -> None:
+    broken = static_model()
+    broken.graph.node[0].op_type = "NoSuchOperator"
+    onnx.save(broken, tmp_path / "m.onnx")
+    with pytest.raises(ModelError):
+        as_operators(tmp_path / "m.onnx")
 
 
 def test_integer_operators_take_the_place_of_pairs(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +40,19 @@ def optkit() -> Optkit:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
+def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """`start("compare", …)` runs a command line in a process, in a session of its own, with a temporary folder of its own."""
     (tmp_path / "tmp").mkdir()
+    children: list[subprocess.Popen[str]] = []
 
     def run(*line: object, **options: object) -> "subprocess.Popen[str]":
         settings = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "OPTKIT_CACHE": str(tmp_path / "cache")}
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": settings, "start_new_session": True, "text": True, **options}
         command = [sys.executable, "-m", "optkit", *map(str, line)]
-        return subprocess.Popen(command, **given)  # type: ignore[call-overload,no-any-return]
+        children.append(subprocess.Popen(command, **given))  # type: ignore[call-overload]
+        return children[-1]
 
-    return run
+    yield run
+    for child in children:  # where a test failed before its end
+        with child:
+            child.kill()

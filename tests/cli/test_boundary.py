@@ -141,10 +141,43 @@ guarded(work)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sigterm_is_given_back_afterwards() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+@pytest.mark.parametrize(("number", "code", "told"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "")])
+def test_being_stopped_while_something_is_finalized_stops_too(number: int, code: int, told: str) -> None:
+    child = python(
+        f"""
+import signal, time
+class Dying:
+    def __del__(self):
+        signal.raise_signal({int(number)})
+def work():
+    Dying()
+    time.sleep(60)
+guarded(work)
+"""
+    )
+    _, error = child.communicate(timeout=30)
+    assert (child.returncode, error) == (code, told)
+
+
+def test_other_errors_in_a_finalizer_are_told_as_python_does() -> None:
+    child = python(
+        """
+class Dying:
+    def __del__(self):
+        raise ValueError("odd")
+guarded(lambda: [Dying()] and None)
+"""
+    )
+    _, error = child.communicate(timeout=30)
+    assert child.returncode == 0
+    assert "ValueError: odd" in error
+
+
+def test_what_was_there_for_signals_is_given_back_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM), sys.unraisablehook
     ending(lambda: None)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert (signal.getsignal(signal.SIGTERM), sys.unraisablehook) == before
 
 
 @pytest.mark.parametrize(

@@ -162,27 +162,6 @@ def test_probabilities_hide_nothing(tmp_path: Path) -> None:
     assert abs(worst.sqnr - sqnr(*centred)) > 0.5
 
 
-def test_branches_are_not_looked_into_and_that_is_said(tmp_path: Path) -> None:
-    def branching(path: Path, factor: float) -> Artifact:
-        def body(name: str) -> onnx.GraphProto:
-            nodes = [
-                helper.make_node("Mul", ["doubled", f"{name}_c"], [f"{name}_m"]),
-                helper.make_node("Neg", [f"{name}_m"], [f"{name}_y"]),
-            ]
-            stored = [numpy_helper.from_array(np.array(factor, np.float32), f"{name}_c")]
-            return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)], stored)
-
-        nodes = [
-            helper.make_node("Add", ["x", "x"], ["doubled"], name="double"),
-            helper.make_node("If", ["yes"], ["y"], name="choice", then_branch=body("then"), else_branch=body("else")),
-        ]
-        return save(path, nodes, {"yes": np.array(True)})
-
-    found = compared(branching(tmp_path / "a.onnx", 1), branching(tmp_path / "b.onnx", 1.5))
-    assert [(layer.tensor, layer.sqnr) for layer in found.layers] == [("doubled", 120.0), ("y", pytest.approx(6.02, abs=0.01))]
-    assert found.skipped == {"inside branches and loops, which are not looked into": 4}
-
-
 def test_tensors_that_were_fused_away_are_counted(tmp_path: Path) -> None:
     before = chain(tmp_path / "a.onnx")
     model = onnx.load(before.path)

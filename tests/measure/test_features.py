@@ -10,7 +10,7 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.formats import read_artifact
 from optkit.measure import Settings, measure
-from optkit.measure._features import are_coordinates, gives_features
+from optkit.measure._features import are_numbers, gives_features
 
 
 def written(path: Path, graph: str) -> Path:
@@ -49,12 +49,15 @@ def points(count: int, moved: float, *shape: int) -> Array:
         (points(16, 5, 3, 20), False),  # several positions
         (np.full((16, 20), 0.05, np.float32), False),  # shares
         (np.zeros((16, 20), np.float32), False),
+        (np.array([[3.7, 2.5, 2.7]] * 16, np.float32), True),  # grades: none is ever below zero
+        (np.array([[3.7, -2.5, 2.7]] * 16, np.float32), False),
+        (np.array([[3.7]] * 16, np.float32), False),  # one number is held against itself
         (np.full((16, 20), np.nan, np.float32), False),
         (np.zeros((16, 20), np.int64), False),
     ],
 )
-def test_coordinates_are_one_pattern(answers: Array, coordinates: bool) -> None:
-    assert are_coordinates(answers) is coordinates
+def test_coordinates_are_one_pattern_and_amounts_above_zero(answers: Array, coordinates: bool) -> None:
+    assert are_numbers(answers) is coordinates
 
 
 def test_agreement_is_not_measured_of_coordinates(tmp_path: Path) -> None:

@@ -19,13 +19,14 @@ FULL = Readings(
     compressed=1000,
     cpu=[2.0, 4.0],
     rounds=[np.array([0.25, 0.55]), np.array([0.125, 0.25, 0.225])],
-    fresh=[Fresh(1.0, 0.5, 1000, 77), Fresh(3.0, 0.25, 3000, 79)],
+    fresh=[Fresh(1.0, 0.5, 1000, 77, 0.5), Fresh(3.0, 0.25, 3000, 79, 0.25)],
 )
 EXPECTED = {
     "latency": Samples("latency", "s", "lower", (0.25, 0.55, 0.125, 0.25, 0.225), "round", "median", groups=(0, 0, 1, 1, 1)),
     "throughput": Samples("throughput", "1/s", "higher", (10.0, 20.0), "round", "median"),
     "memory": Samples("memory", "bytes", "lower", (1000.0, 3000.0), "round", "median"),
     "device_memory": Samples("device_memory", "bytes", "lower", (77.0, 79.0), "round", "median"),
+    "device_time": Samples("device_time", "s", "lower", (0.125, 0.0625), "round", "median"),
     "load_time": Samples("load_time", "s", "lower", (1.0, 3.0), "round", "median"),
     "first_inference": Samples("first_inference", "s", "lower", (0.5, 0.25), "round", "median"),
     "cpu_time": Samples("cpu_time", "s", "lower", (0.5, 1.0), "round", "median"),
@@ -61,8 +62,9 @@ def test_a_metric_has_the_name_of_its_meter(word: str) -> None:
     assert found.metric == word
 
 
-def test_devices_without_memory_of_their_own_have_no_samples() -> None:
-    assert read("device_memory", Readings(batch=1, size=1, fresh=[Fresh(1.0, 1.0, 1)])) is None
+@pytest.mark.parametrize("word", ["device_memory", "device_time"])
+def test_devices_without_memory_or_clock_of_their_own_have_no_samples(word: str) -> None:
+    assert read(word, Readings(batch=1, size=1, fresh=[Fresh(1.0, 1.0, 1)])) is None
 
 
 @settings(max_examples=20)

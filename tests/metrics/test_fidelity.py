@@ -152,6 +152,16 @@ def test_the_answer_is_the_first_floating_point_output(metric: Metric) -> None:
     assert find_metric(metric.name, "state").score(changed, None, original)[0] < FIDELITY[metric.name]
 
 
+def test_whole_numbers_beside_numbers_of_the_same_shape_are_the_answer() -> None:
+    """A reader of text decides for ids by itself, and says how sure it was of each."""
+    original = {"ids": np.array([[3, 0, 7], [5, 5, 0]]), "sure": np.array([[0.9, 0.8, 0.99], [0.6, 0.7, 0.5]], np.float32)}
+    answer = {"ids": np.array([[3, 0, 2], [5, 5, 0]]), "sure": original["sure"]}
+    assert AGREEMENT.score(answer, None, original).tolist() == pytest.approx([2 / 3, 1])
+    assert find_metric("agreement", "sure").score(answer, None, original).tolist() == [1, 1]
+    labels_first = {"label": np.array([1, 0]), "scores": np.array([[0.1, 0.9], [0.8, 0.2]], np.float32)}
+    assert AGREEMENT.score({**labels_first, "label": np.array([0, 0])}, None, labels_first).tolist() == [1, 1]
+
+
 @ALL
 def test_what_cannot_be_compared(metric: Metric) -> None:
     one, two = {"y": np.zeros((2, 3), np.float32)}, {"y": np.zeros((2, 4), np.float32)}

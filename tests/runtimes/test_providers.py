@@ -1,6 +1,7 @@
 """From a device's word to the provider that really runs."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from optkit.needs import has
 from optkit.runtimes import _providers, available_devices
 from optkit.runtimes._bound import Bound
 from optkit.runtimes._providers import find_provider
+from optkit.runtimes.memory import nvidia_memory_used
 from optkit.runtimes.onnxruntime import open_onnx
 from optkit.runtimes.unavailable import missing_library
+from optkit.timing.device_time import device_time
 
 Builder = Callable[..., bytes]
 X = {"x": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
@@ -164,3 +167,16 @@ class TestCuda:
     def test_a_device_that_is_not_there(self, classifier: bytes) -> None:
         with pytest.raises((UsageError, ModelError)):
             open_onnx(classifier, "cuda:99")
+
+    def test_the_device_says_how_long_it_computed(self, classifier: bytes, tmp_path: Path) -> None:
+        (tmp_path / "model.onnx").write_bytes(classifier)
+        found = device_time(tmp_path / "model.onnx", "cuda", 0, 1, X)
+        assert found is not None
+        assert 0 < found < 1
+
+    def test_memory_of_the_device_is_read(self, classifier: bytes) -> None:
+        used = nvidia_memory_used(0)
+        assert used is not None
+        held = open_onnx(classifier, "cuda")
+        held.run(X)
+        assert 0 < used < 2**50

@@ -1,7 +1,7 @@
 """Scenarios on fake models whose every time is known."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import factorial
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from optkit.errors import UsageError
-from optkit.scenarios import Candidate, Outcome, Traffic
+from optkit.scenarios import Candidate, Outcome, Traffic, server
 from optkit.scenarios.offline import Offline
 from optkit.scenarios.server import Queue, Server, _next, _serve, _simulated
 from optkit.scenarios.single_stream import SingleStream
@@ -166,6 +166,25 @@ def test_models_of_a_server_take_turns_try_by_try(fake: FakeTime) -> None:
     order: list[str] = []
     Server().run([counting(name, fake, 0.001, order) for name in "ab"], Traffic(seconds=0.01, slo=0.01), silent)
     assert order[:4] == ["a", "b", "a", "b"]
+
+
+def test_a_rate_is_found_for_a_model_that_takes_less_than_asking_it(fake: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_to_ask = 2e-4
+    served = server.runner
+
+    def run_slowly(opened: Mapping[int, Calls]) -> Callable[[int], float]:
+        run = served(opened)
+
+        def asked(batch: int) -> float:
+            seconds = run(batch)
+            fake.now += slow_to_ask  # and nobody measures it
+            return seconds
+
+        return asked
+
+    monkeypatch.setattr(server, "runner", run_slowly)
+    (found,) = Server().run([counting("fake", fake, 2e-5)], Traffic(seconds=0.1, slo=0.01), silent)
+    assert 0.8 / slow_to_ask < figure(found, "queries_per_second") < 1 / slow_to_ask
 
 
 @pytest.mark.slow

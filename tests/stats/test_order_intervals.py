@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
-from optkit.stats.order import median_interval, quantile_interval, runs_needed
+from optkit.stats.order import binomial_quantile, median_interval, quantile_interval, runs_needed
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
@@ -33,6 +36,11 @@ def test_the_interval_of_the_median_is_the_sign_tests() -> None:
     found = [median_interval(dice.exponential(size=30)) for _ in range(2000)]
     held = sum(each.low <= np.log(2) <= each.high for each in found)
     assert held / 2000 >= 0.945
+
+
+@given(st.sampled_from([0.025, 0.975]), st.integers(1, 50_000), st.sampled_from([0.5, 0.9, 0.99, 0.999]))
+def test_ranks_are_those_that_scipy_finds(chance: float, n: int, share: float) -> None:
+    assert binomial_quantile(chance, n, share) == stats.binom.ppf(chance, n, share)
 
 
 def _normal_quantile(share: float) -> float:

@@ -6,12 +6,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from optkit.arrays import Array
 from optkit.timing import clocks
 from optkit.timing import lanes as _lanes
 from optkit.timing import rounds as _rounds
 from optkit.timing.lanes import Here, Opener
-from optkit.timing.rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, Rounds, time_rounds
+from optkit.timing.rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, SHORTEST_BLOCK, Rounds, time_rounds
 
 
 def lanes(opened: list[int], log: list[tuple[int, int]], models: int = 2, feeds: int = 3, opening: float = 0.0) -> list[Here]:
@@ -141,3 +144,52 @@ def test_whole_laps_give_every_feed_its_turn_in_every_round(whole: bool) -> None
         turns = [[feed for model, feed in log[start:end] if model == which] for which in (0, 1)]
         assert turns[0] == turns[1]
         assert sorted(turns[0]) == list(range(5)) if whole else len(turns[0]) == 1
+
+
+class Colder:
+    """A model of which the first query in a block takes a tenth longer, and whose warming up said `told`."""
+
+    feeds, cpu, openings = 1, 0.0, 0
+
+    def __init__(self, seconds: float, told: float, clock: Ticking) -> None:
+        self.seconds, self.told, self.clock = seconds, told, clock
+        self.blocks: list[int] = []
+
+    def open(self) -> float:
+        return self.told
+
+    def block(self, feed: int, repeats: int) -> Array:
+        self.blocks.append(repeats)
+        times = np.full(repeats, self.seconds)
+        times[0] *= 1.1
+        self.clock.now += times.sum()
+        return times
+
+    def close(self) -> None:
+        pass
+
+    end = close
+
+
+@given(st.floats(1e-5, 0.05), st.floats(0.8, 1.25), st.sampled_from([0.5, 2.0, 6.0, 10.0]))
+def test_a_copy_that_seemed_faster_while_it_warmed_up_takes_as_long(seconds: float, luck: float, given_time: float) -> None:
+    """The first query after another model's is slower, so as many of both models' have to be first ones."""
+    clock = Ticking()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_rounds, "time", clock)
+        pair = [Colder(seconds, seconds * told, clock) for told in (1, luck)]
+        times = time_rounds(pair, seconds=given_time)
+    medians = [np.median(np.concatenate(rounds)) for rounds in times]
+    assert medians[0] == pytest.approx(medians[1])
+    assert pair[0].blocks == pair[1].blocks
+    assert pair[0].blocks[0] * seconds * min(1, luck) >= 0.99 * SHORTEST_BLOCK
+
+
+def test_a_much_faster_model_answers_more_often_so_that_its_blocks_are_no_shorter_than_the_shortest() -> None:
+    clock = Ticking()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_rounds, "time", clock)
+        slow, fast = (Colder(seconds, seconds, clock) for seconds in (0.02, 1e-4))
+        time_rounds([slow, fast], seconds=2.0)
+    assert set(slow.blocks) == {1}
+    assert set(fast.blocks) == {20}

@@ -10,16 +10,22 @@ ENOUGH = 32
 NAMED = 3
 
 
-def calibration_remarks(histograms: Mapping[str, Histogram], examples: int) -> list[str]:
-    """Sentences for the user on too few examples and on tensors that never varied."""
+def range_remarks(examples: int) -> list[str]:
+    """A sentence for the user of a model with calibrated ranges on too few examples."""
+    if examples >= ENOUGH:
+        return []
+    return [f"ranges rest on {counted(examples, 'example')}: give {ENOUGH} or more, or values they do not show are cut off"]
+
+
+def calibration_remarks(histograms: Mapping[str, Histogram]) -> list[str]:
+    """Sentences for the user on tensors that never varied."""
     remarks = []
-    if examples < ENOUGH:
-        remarks.append(f"ranges rest on {counted(examples, 'example')}: give {ENOUGH} or more, or values they do not show are cut off")
     unseen = [name for name, seen in histograms.items() if not seen.total]
     dead = [name for name, seen in histograms.items() if seen.total and seen.low == seen.high == 0]
     still = [name for name, seen in histograms.items() if seen.total and seen.low == seen.high != 0]
     if unseen:
-        remarks.append(f"not reached by these examples: {counted(len(unseen), 'tensor')} ({_some(unseen)}); their layers stay in float")
+        what = f"{counted(len(unseen), 'tensor')} ({_some(unseen)})"
+        remarks.append(f"not reached by these examples: {what}; their layers were not judged, and get no static INT8")
     if dead:
         remarks.append(f"always zero on these examples: {counted(len(dead), 'tensor')} ({_some(dead)}); {_ADVICE}")
     if still:

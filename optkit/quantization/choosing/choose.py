@@ -89,20 +89,30 @@ def choose(
             try_alike_channels(bench, treatments, prepared, calibration, lesson, wishes, setting)
         trials = _looked_at_again(bench, compete(bench, treatments, wishes, setting, calibration), wishes)
         best, trials = _decided(bench, trials, wishes, setting, target)
-        if best.ratio is not None and best.ratio.high > 1 + TIE:  # not shown to be no slower: measure the winner alone, for longer
-            sure = bench.time([best], 2 * wishes.seconds)[0]
-            trials = [sure if t is best else t for t in trials]
-            best = decide(trials, bench, wishes)
+        if best.ratio is not None and best.ratio.high > 1 + TIE:  # not shown to be no slower
+            best, trials = _measured_alone(bench, best, trials, wishes)
         bench = bench.of(best)
-        if lesson is not None:
-            better = polish(bench, best, lesson, wishes, setting)
-            best, trials = better, [better if t is best else t for t in trials]
+        better = polish(bench, best, lesson, wishes, setting) if lesson is not None else best
+        best, trials = better, [better if t is best else t for t in trials]
         _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
         ways = count_ways(bench.model, best.treatment)
         seen = of_result(bench, best, target, wishes, calibrated=calibration is not None) + (lesson.remarks if lesson is not None else [])
-        remarks = (*prepared.remarks, *learned.remarks, *seen, *of_simplifying(best, trials, widened=prepared.widened))
+        remarks = (
+            *prepared.remarks,
+            *(learned.of_ranges if best.treatment.calibrated else ()),
+            *learned.remarks,
+            *seen,
+            *of_simplifying(best, trials, widened=prepared.widened),
+        )
         return Choice(best, tuple(trials), remarks, bench.failures, used, ways, prepared.widened)
+
+
+def _measured_alone(bench: Bench, best: Trial, trials: list[Trial], wishes: Wishes) -> tuple[Trial, list[Trial]]:
+    """The winner timed for longer, and who wins then."""
+    sure = bench.time([best], 2 * wishes.seconds)[0]
+    trials = [sure if t is best else t for t in trials]
+    return decide(trials, bench, wishes), trials
 
 
 def _judged_on(original: Path, judging: Feeds, setting: Setting) -> list[Mapping[str, Array]]:

@@ -15,7 +15,6 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.quantization.calibration.feeds import Divisible, Feeds
-from optkit.quantization.fidelity.channel_noise import ChannelNoise, ratio_of_each
 from optkit.quantization.fidelity.reference import MOST_DECIBELS, Reference, decibels
 from optkit.quantization.variants.race import judged_feeds
 from optkit.quantization.variants.trial import Bench
@@ -25,9 +24,10 @@ SHARE, MOST = 4, 32
 """Of the examples to learn from every fourth is held out, as many as this at most."""
 FEWEST = 8
 """Examples held out: what fewer say is chance."""
+SAFER = 0.85
+"""Of the answers lost."""
 UNLIKELY = 1e-15
 """A class less likely than this is as unlikely as any: all above tells of the logits that a Softmax was given."""
-SILENT = ChannelNoise()
 
 
 class HeldOut:
@@ -38,6 +38,7 @@ class HeldOut:
         self._reference = Reference(model, original, feeds, least=UNLIKELY)
         self._places = (device, threads)
         self._known: dict[Path, Array] = {}
+        self._costs: dict[Path, float | None] = {}
 
     @property
     def enough(self) -> bool:
@@ -47,23 +48,34 @@ class HeldOut:
     def signal_to_noise(self, path: Path) -> Array:
         """dB of each example, of what varies between all of them, in the worst output; within MOST_DECIBELS of 0."""
         if path not in self._known:
-            each = self._reference.noise_of_each(open_session(path, *self._places))
-            worst = np.zeros(len(each))
-            for name in each[0]:
-                found = ratio_of_each([noise.get(name, SILENT) for noise in each])
-                worst = np.maximum(worst, np.array(found) / self._reference.varying.get(name, 1.0))
+            worst = self._reference.relative_noise_of_each(open_session(path, *self._places))
             self._known[path] = np.array([float(np.clip(decibels(noise), -MOST_DECIBELS, MOST_DECIBELS)) for noise in worst])
         return self._known[path]
 
+    def cost(self, path: Path) -> float | None:
+        """Share of answers lost by the float model's own confidence (answer_cost.py); None where there are none."""
+        if path not in self._costs:
+            self._costs[path] = self._reference.compare(open_session(path, *self._places)).cost
+        return self._costs[path]
+
     def closer(self, before: Sequence[Path], after: Sequence[Path]) -> bool:
-        """Whether the files of `after` are closer to the float model than those of `before`, taken together: on most examples, beyond
-        chance, and on the hardest.
+        """Whether the files of `after` are closer to the float model than those of `before`, taken together: on the hardest examples,
+        and on most of them beyond chance; or not only by chance further off on them, where answers are safer for it.
         """
         if not before or not self.enough:
             return False
         old, new = (np.mean([self.signal_to_noise(path) for path in paths], axis=0) for paths in (before, after))
         gain = new - old
-        return bool(gain.mean() > gain.std(ddof=1) / sqrt(len(gain)) and _noise(new) < _noise(old))
+        chance = gain.std(ddof=1) / sqrt(len(gain))
+        if _noise(new) >= _noise(old) or gain.mean() <= -chance:
+            return False
+        return bool(gain.mean() > chance or self._safer(before, after))
+
+    def _safer(self, before: Sequence[Path], after: Sequence[Path]) -> bool:
+        """Whether fewer answers are lost, beyond doubt: all noise is held against all margins, so few examples say much."""
+        costs = [[self.cost(path) for path in paths] for paths in (before, after)]
+        known = [[c for c in each if c is not None] for each in costs]
+        return all(known) and bool(np.mean(known[1]) < SAFER * np.mean(known[0]))
 
 
 def _noise(decibels: Array) -> float:

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from optkit.formats.onnx import load_model, save_model
 from optkit.quantization.affine import Grid
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.means import channel_means
 from optkit.quantization.calibration.output_ranges import MOST_RUNS, ranges_by_output
 from optkit.quantization.channels.spread_divisions import spread_divisions
 from optkit.quantization.choosing.held_out import Lesson
+from optkit.quantization.choosing.settled import kept, settled_by
 from optkit.quantization.choosing.spend import no_slower, with_float_tail
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.compress import compressible
@@ -24,21 +24,16 @@ from optkit.quantization.integer_graph.insert_dynamic import can_be_dynamic
 from optkit.quantization.integer_graph.insert_recurrent import WEIGHTS, RoundedGates
 from optkit.quantization.integer_graph.insert_static import tensors_to_observe
 from optkit.quantization.operators import weighted_nodes
-from optkit.quantization.rounding.biased_layers import biased_layers
 from optkit.quantization.rounding.gate_rounding import can_learn_gates, round_gates
 from optkit.quantization.rounding.learned_rounding import Rounded, round_weights
-from optkit.quantization.rounding.settle_biases import settle_biases
 from optkit.quantization.variants.calibrate import EXAMPLES_FOR_MEANS
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
-from optkit.quantization.variants.trial import LARGE, Bench, Trial
+from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
-from optkit.runtimes import open_session
 
 SHARES, FIRST_SHARES = (0.0, -0.01), (0.01,)
 """Of the model's time, by estimate, that dividing channels may take more than it did, and where none were divided: races decide."""
-MOST_SEEN, FEWEST_SEEN = 1_000, 16
-"""Examples times layers, each of which is run with all before it to settle its biases; and examples."""
 FEWEST_FOR_RANGES, MOST_SECONDS = 16, 30.0
 """Examples that a range is tried on, and seconds for all tries: with fewer examples ranges fit those alone, and slow models get no more."""
 
@@ -101,49 +96,21 @@ def _timed(bench: Bench, default: Trial, better: Trial, wishes: Wishes) -> Trial
 def _rounded_and_settled(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:
     """With rounding learned, and with biases that make up for all errors made before them: each alone, and both where biases help."""
     plain = bench.learned
-    with_biases = _kept(bench, best, _settled(bench, best, lesson, setting), lesson, wishes)
+    with_biases = kept(bench, best, settled_by(bench, best, lesson, setting), lesson, wishes)
     best = with_biases or best
     bench.learned = with_learned_rounding(bench, best.treatment, lesson.examples, setting)
     rounded = bench.attempt(best.treatment) if bench.learned is not plain else None
-    settled = _settled(bench, rounded, lesson, setting) if rounded is not None and with_biases is not None else None
+    settled = settled_by(bench, rounded, lesson, setting) if rounded is not None and with_biases is not None else None
     for found in (rounded, settled):
-        best = _kept(bench, best, found, lesson, wishes) or best
+        best = kept(bench, best, found, lesson, wishes) or best
     if all(found is None or best.path != found.path for found in (rounded, settled)):
         bench.learned = plain
     return best
 
 
-def _settled(bench: Bench, start: Trial, lesson: Lesson, setting: Setting) -> Trial | None:
-    if bench.size > LARGE:
-        return None
-    model = load_model(start.path)
-    few = lesson.examples.spread(max(FEWEST_SEEN, MOST_SEEN // max(len(biased_layers(model)), 1)))
-    if not settle_biases(model, bench.model, few, threads=setting.threads, progress=setting.progress, limit=setting.max_memory):
-        return None
-    path = start.path.with_name(f"{start.path.stem}-settled.onnx")
-    save_model(model, path)
-    return bench.hold(start.treatment, path)
-
-
 def _better(bench: Bench, best: Trial, treatment: Treatment, lesson: Lesson, wishes: Wishes) -> Trial | None:
     """The variant made anew, by this treatment, if it comes closer and keeps what was asked for."""
-    return _kept(bench, best, bench.attempt(treatment), lesson, wishes)
-
-
-def _kept(bench: Bench, best: Trial, found: Trial | None, lesson: Lesson, wishes: Wishes) -> Trial | None:
-    """What was found, if it comes closer and keeps what was asked for. Unless it is timed anew it counts as fast as before."""
-    bench.failures.clear()
-    if found is None or (best.good and not found.good and not wishes.scored):
-        return None
-    held = lesson.held_out
-    if not (held.closer([best.path], [found.path]) if held.enough else found.fidelity.sqnr > best.fidelity.sqnr):
-        return None
-    if wishes.scored:
-        good, drop = wishes.judge(open_session(found.path, bench.device, bench.threads), found.fidelity)
-        if not good or (best.drop is not None and drop is not None and drop > best.drop):
-            return None
-        found = replace(found, good=good, drop=drop)
-    return replace(found, ratio=best.ratio)
+    return kept(bench, best, bench.attempt(treatment), lesson, wishes)
 
 
 def _with_divisions(bench: Bench, best: Trial, default: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:

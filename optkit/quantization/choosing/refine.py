@@ -13,12 +13,14 @@ from optkit.units import counted
 
 WHOLE_SHARE = 0.1
 """Of all weights, that may go back to float32 in the file with the layers that do."""
+CLOSE = 8
+"""Where one of so many layers more or less is left open, the search ends."""
 MARGIN = 2.0
 """dB of room. A variant that is cut to fit on a few examples would just scrape past on those, and fail on others."""
 
 
 def refine(bench: Bench, start: Trial, floor: float | None, saved: Mapping[str, float], progress: Progress) -> list[Trial]:
-    """Variants of `start` with more nodes in float, among them the one with the fewest that is good.
+    """Variants of `start` with more nodes in float, among them one with about the fewest that is good.
 
     These are at most 2 + log2(nodes). Small layers keep their weights in float32 too.
 
@@ -31,7 +33,7 @@ def refine(bench: Bench, start: Trial, floor: float | None, saved: Mapping[str, 
     low, high, found = 1, len(order), False
     tried: dict[int, Trial] = {}
     guess = max(1, _predicted(order, noise, room(start.fidelity, floor) - MARGIN))
-    while low < high and len(tried) < 2 + len(order).bit_length():
+    while low < high and (not found or high - low >= high // CLOSE) and len(tried) < 2 + len(order).bit_length():
         trial = bench.attempt(_without(bench, start.treatment, order[:guess]))
         if trial is not None and trial.drop is None:
             trial = replace(trial, good=room(trial.fidelity, floor) >= MARGIN)

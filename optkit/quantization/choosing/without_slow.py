@@ -25,10 +25,12 @@ FEW = 1000
 """Values: less tells nothing of what each takes."""
 
 
-def without_slow(model: ir.Model, start: Treatment, before: Profile, after: Profile) -> tuple[Treatment | None, float]:
+def without_slow(
+    model: ir.Model, start: Treatment, before: Profile, after: Profile, *, worth: float = WORTH_TRYING
+) -> tuple[Treatment | None, float]:
     """The same with fewer nodes in integers, and the seconds that it should take; None where that saves too little to be tried.
 
-    `before` tells of the float graph `model`, `after` of the variant.
+    `before` tells of the float graph `model`, `after` of the variant; `worth` is the share of its time to be saved.
     """
     ways = consistent_ways(model, start)
     given_back, saved = set[str](), 0.0
@@ -37,7 +39,7 @@ def without_slow(model: ir.Model, start: Treatment, before: Profile, after: Prof
         kept, less = cheapest_cut(nodes, _costs(nodes, ways, before, after))
         given_back |= {str(n.name) for n in nodes} - kept
         saved += less
-    if not given_back or saved < WORTH_TRYING * after.whole or len(given_back) == len(ways):
+    if not given_back or saved < worth * after.whole or len(given_back) == len(ways):
         return None, after.whole
     layers = sum(weight_of(n) is not None for g in all_graphs(model) for n in g if str(n.name) in given_back)
     what = counted(layers, "slow layer") if layers else counted(len(given_back), "slow node")

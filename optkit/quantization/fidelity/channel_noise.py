@@ -24,6 +24,8 @@ SMALLEST_GROUP = 0.02
 """Share of the channels that a group must have to be judged apart: a detector's four box numbers among 84 are a group."""
 
 
+ALL = -1
+"""In place of an axis: all numbers are one channel, as where each example has one number without an axis of its own."""
 MAP = 4
 """Axes of an output from which places are told apart beside channels."""
 SIDE = 8
@@ -62,7 +64,7 @@ class ChannelNoise:
         self.error += float(squared.sum(dtype=np.float64))
         self.examples += 1
         for axis, sums in seen.sums.items():
-            found = np.concatenate([sums, squared.sum(axis=_others(truth, axis), dtype=np.float64)[None]])
+            found = np.concatenate([sums, _by_channel(squared, axis)[None]])
             if self.examples == 1:
                 self.sums[axis] = found
             elif axis in self.sums and self.sums[axis].shape == found.shape:
@@ -124,8 +126,8 @@ def signal_of(truth: Array) -> Signal:
     known = np.isfinite(truth)
     right = np.where(known, truth, 0).astype(np.float64)
     squares = np.square(right)
-    axes = {1, truth.ndim - 1} if truth.ndim > 1 else set()
-    sums = {a: np.stack([each.sum(axis=_others(truth, a), dtype=np.float64) for each in (known, right, squares)]) for a in axes}
+    axes = {1, truth.ndim - 1} if truth.ndim > 1 else {0, ALL} if truth.ndim else {ALL}
+    sums = {a: np.stack([_by_channel(each, a) for each in (known, right, squares)]) for a in axes}
     typical = float(np.sqrt(squares.mean())) if squares.size else 0.0
     return Signal(bool(known.all()), SMALL < typical < LARGE, float(squares.sum()), sums)
 
@@ -153,6 +155,10 @@ def varying_share(answers: Sequence[Array]) -> float:
     sums = [(total.sum(axis=_others(first, axis)), first.shape[axis]) for axis in (1, first.ndim - 1)]
     within = min(float(squares.sum() - (of**2).sum() * channels / (count * first.size)) for of, channels in sums)
     return float(np.clip(at_places / within, LEAST_VARYING, 1)) if within > 0 and at_places > 0 else 1.0
+
+
+def _by_channel(values: Array, axis: int) -> Array:
+    return np.atleast_1d(values.sum(axis=None if axis == ALL else _others(values, axis), dtype=np.float64))
 
 
 def _others(values: Array, axis: int) -> tuple[int, ...]:

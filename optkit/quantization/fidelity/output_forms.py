@@ -1,6 +1,6 @@
 """What an output of a model is, as far as its graph and its values tell: probabilities, scores, scores beside other numbers, or numbers."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +16,8 @@ YES_OR_NO = frozenset({"Sigmoid", "HardSigmoid"})
 SQUASHING = YES_OR_NO | {"Softmax"}
 NO_ANSWERS = frozenset({"GRU", "LSTM", "RNN", "Tanh", "LayerNormalization", "LpNormalization", "BatchNormalization"})
 """What ends in one of these is a vector of features or a state: its largest element says nothing."""
+ENOUGH = 16
+"""Examples that tell what numbers an output never gives."""
 IMAGE = 4
 """Axes from which an output is a map of something: which axis holds classes, and whether any does, only a Softmax tells."""
 
@@ -73,6 +75,16 @@ def class_axis(value: ir.Value, rank: int) -> int | None:
 def is_features(value: ir.Value) -> bool:
     """Whether an output is a vector of features or a state."""
     return form_of(value, PICKING) in NO_ANSWERS
+
+
+def are_amounts(values: Sequence[Array] | Array) -> bool:
+    """Whether all numbers of many examples are above zero, and some above one: grades, sizes, prices, which are no classes' scores.
+
+    Logits of classes lie on both sides of zero, and probabilities below one.
+    """
+    if len(values) < ENOUGH or any(v.dtype.kind != "f" or not v.size for v in values):
+        return False
+    return min(float(v.min()) for v in values) > 0 and max(float(v.max()) for v in values) > 1
 
 
 def adds_up(values: Array) -> bool:

@@ -9,8 +9,9 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.quantization.fidelity.answer_cost import AnswerCost, Margins, margins_of
 from optkit.quantization.fidelity.boxes import reading_of
-from optkit.quantization.fidelity.channel_noise import ChannelNoise, Signal, signal_of, varying_share
-from optkit.quantization.fidelity.output_forms import adds_up, class_axis, form_of, holds_scores, is_many_scores
+from optkit.quantization.fidelity.channel_noise import ChannelNoise, Signal, ratio_of_each, signal_of, varying_share
+from optkit.quantization.fidelity.lengths import as_long, varying_axes
+from optkit.quantization.fidelity.output_forms import adds_up, are_amounts, class_axis, form_of, holds_scores, is_many_scores
 from optkit.quantization.fidelity.score_channels import (
     FEWEST,
     ScoreAgreement,
@@ -34,6 +35,7 @@ BOX = 4
 """Numbers."""
 GLANCE = 16
 """Feeds after which a variant may be given up, or taken as good."""
+SILENT = ChannelNoise()
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Reference:
         """Of probabilities that are told apart."""
         self.forms = {str(v.name): form_of(v) for v in model.graph.outputs}
         self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
+        self.lengths = varying_axes(self.answers)
+        """Axes along which outputs differ in length between examples, and may in what is held against them."""
         self.shares = {name for name in self.forms if all(adds_up(a[name]) for a in self.answers if name in a)}
         """Outputs that are probabilities whatever operators made them."""
         self.scores: dict[str, ScoreChannels] = {}
@@ -125,6 +129,8 @@ class Reference:
         answers, axis = [a[name] for a in self.answers], self.axes[name]
         if any(a.ndim < 2 or a.shape[axis] < 2 or not a.size for a in answers):
             return True
+        if are_amounts(answers):
+            return False
         worth = np.concatenate([m.worth for a in answers for m in margins_of(np.moveaxis(a, axis, -1))])
         return not worth.any() or float(worth.mean()) >= LEAST_SURE
 
@@ -154,7 +160,7 @@ class Reference:
             feed, expected = self.feeds[place], self.answers[place]
             if turn == GLANCE and told is not None and told(held.fidelity(varies=True)):
                 break
-            got = self._only_known(session.run(feed))
+            got = as_long(self._only_known(session.run(feed)), expected, self.lengths)
             held.see(got, expected)
             for name, truth in expected.items():
                 if truth.dtype.kind != "f":
@@ -166,11 +172,24 @@ class Reference:
                     held.same += self._same(name, truth, got[name]) if name == self.answer else []
         return held.fidelity(varies=held.varies or not held.truth_varies)
 
-    def noise_of_each(self, session: Session) -> list[dict[str, ChannelNoise]]:
-        """The noise that a session makes on each feed, by output of floats or part of one; broken where it is not finite."""
+    def relative_noise_of_each(self, session: Session, first: int | None = None) -> Array:
+        """Of each feed, or of the `first` that tell most, the noise relative to what varies between all of them, in the worst output."""
+        each = self.noise_of_each(session, first)
+        worst = np.zeros(len(each))
+        for name in each[0]:
+            found = ratio_of_each([noise.get(name, SILENT) for noise in each])
+            worst = np.maximum(worst, np.array(found) / self.varying.get(name, 1.0))
+        return worst
+
+    def noise_of_each(self, session: Session, first: int | None = None) -> list[dict[str, ChannelNoise]]:
+        """The noise that a session makes on each feed, by output of floats or part of one; broken where it is not finite.
+
+        In the order of the feeds, or of the `first` that tell most in the order in which they do.
+        """
         found = []
-        for place, feed in enumerate(self.feeds):
-            held, got = _Held(self.varying), self._only_known(session.run(feed))
+        for place in range(len(self.feeds)) if first is None else self.order[:first]:
+            feed = self.feeds[place]
+            held, got = _Held(self.varying), as_long(self._only_known(session.run(feed)), self.answers[place], self.lengths)
             for name in (n for n, truth in self.answers[place].items() if truth.dtype.kind == "f"):
                 if np.isfinite(got[name]).all() or _as_infinite(self.answers[place][name], got[name]):
                     self._hold(held, place, name, got)

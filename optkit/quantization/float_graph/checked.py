@@ -1,7 +1,7 @@
-"""The float graph, held against the model it was made from: a rewrite that changes the answers is taken back."""
+"""The float graph, held against the model it was made from: a rewrite that changes the answers, or makes it slower, is taken back."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +11,20 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.errors import OptkitError
-from optkit.formats.onnx import LARGEST_DRAFT, save_model
+from optkit.formats.onnx import LARGEST_DRAFT, model_size, save_model
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.fidelity.likeness import TRIED, trial_feeds
 from optkit.quantization.fidelity.reference import Reference
-from optkit.quantization.float_graph.prepare import Prepared, prepare
+from optkit.quantization.float_graph.pace import SLOWER, pace
+from optkit.quantization.float_graph.prepare import STEPS, Prepared, prepare
 from optkit.quantization.half.widen import told, widen
 from optkit.runtimes import full_feeds, open_session
+from optkit.timing.clocks import Clock
 
 EQUAL = 70.0
 """dB: what reordered float32 arithmetic leaves of a deep model at the worst; a wrong rewrite is far below."""
+LARGE = 1 << 30
+"""Bytes of a model from which times are left to the race of the variants."""
 ENOUGH = 16
 """Feeds: a wrong rewrite shows on every one."""
 
@@ -59,17 +63,42 @@ def _widened(ready: Prepared) -> Prepared:
 
 
 def _simplest(start: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], device: str, threads: int) -> Prepared:
-    reference = Reference(model, open_session(start, device, threads), feeds[:ENOUGH])
-    attempts: tuple[dict[str, bool], ...] = ({}, {"soften": False}, {"soften": False, "rewrite": False})
-    for options in attempts[:-1]:
-        ready = prepare(model, **options)
+    """The most simplified graph that answers alike, and takes no longer for it."""
+    opened = open_session(start, device, threads)
+    reference = Reference(model, opened, feeds[:ENOUGH])
+    session = opened if model_size(start) < LARGE else None  # rather than two of that size at once
+    del opened
+
+    def tried(ready: Prepared) -> float | None:
+        """The time of a graph over the original's; None where it does not run, or answers otherwise."""
         with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
             path = Path(folder) / "prepared.onnx"
             save_model(ready.model, path)
-            with suppress(OptkitError):  # it does not load or run
-                if reference.compare(open_session(path, device, threads)).sqnr >= EQUAL:
-                    return ready
-    return prepare(model, **attempts[-1])
+            with suppress(OptkitError):
+                made = open_session(path, device, threads)
+                if reference.compare(made).sqnr >= EQUAL:
+                    clock: Clock = "thread" if threads == 1 and device == "cpu" else "wall"
+                    return pace(session, made, feeds[0], clock) if session is not None else 1.0
+        return None
+
+    for soften in (True, False):
+        ready = prepare(model, soften=soften)
+        taken = tried(ready)
+        if taken is not None:
+            return ready if taken <= SLOWER else _as_quick(ready, model, soften, tried)
+    return prepare(model, soften=False, rewrite=False)
+
+
+def _as_quick(slow: Prepared, model: ir.Model, soften: bool, tried: Callable[[Prepared], float | None]) -> Prepared:
+    """The graph without the first of the steps without which it takes no longer; without any of them, where no single one is to blame."""
+    if (tried(slow) or 0.0) <= SLOWER:
+        return slow  # it was luck
+    for step in STEPS:
+        ready = prepare(model, soften=soften, but=(step,))
+        taken = tried(ready)
+        if taken is not None and taken <= SLOWER:
+            return ready
+    return prepare(model, soften=False, rewrite=False)
 
 
 def same_answers(model: ir.Model, made: ir.Model, feeds: Sequence[Mapping[str, Array]], threads: int) -> bool:

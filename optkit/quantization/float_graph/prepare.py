@@ -1,16 +1,18 @@
 """The float graph that quantization starts from: simplified, at an opset with per-channel Q/DQ, every node named."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from optkit.formats.onnx_opset import raise_opset
-from optkit.formats.onnx_simplify import simplify
+from optkit.formats.onnx_simplify import MATTERS_OF_SPEED, simplify
 from optkit.quantization.float_graph.bounds import name_bounds
 from optkit.quantization.float_graph.conv_affine import fold_affine
 from optkit.quantization.float_graph.hard_sigmoids import name_hard_sigmoids
 from optkit.quantization.float_graph.masks import soften_masks
+from optkit.quantization.float_graph.pads import join_pads
 from optkit.quantization.float_graph.pools import pool_means
 from optkit.quantization.float_graph.prelus import spell_out_prelus
 from optkit.quantization.float_graph.product_bias import join_products
@@ -31,22 +33,34 @@ class Prepared:
     """Whether the original computes in half precision, and this in float32."""
 
 
-def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True) -> Prepared:
+REWRITES: tuple[Callable[[ir.Model], object], ...] = (
+    settle_reshapes,
+    join_pads,
+    name_hard_sigmoids,
+    name_bounds,
+    spell_out_prelus,
+    fold_affine,
+    take_relus_forward,
+    join_products,
+    pool_means,
+)
+"""What is done after simplifying, in this order."""
+STEPS = (*MATTERS_OF_SPEED, *(step.__name__ for step in REWRITES))
+"""What may be left out where it makes the graph slower."""
+
+
+def prepare(model: ir.Model, *, soften: bool = True, rewrite: bool = True, but: Collection[str] = ()) -> Prepared:
     """A graph equal to `model`, ready to be quantized; the one given is not changed. Raises ModelError where the opset cannot be raised.
 
-    `soften` makes attention masks gentler, `rewrite` simplifies; without it the graph is only converted and its nodes named.
+    `soften` makes attention masks gentler, `rewrite` simplifies, `but` by the STEPS named; without it the graph is only converted and its
+    nodes named.
     """
     raised, remark = raise_opset(model, PER_CHANNEL_OPSET)
     if rewrite:
-        ready = simplify(_spelled_out(raised))
-        settle_reshapes(ready)
-        name_hard_sigmoids(ready)
-        name_bounds(ready)
-        spell_out_prelus(ready)
-        fold_affine(ready)
-        take_relus_forward(ready)
-        join_products(ready)
-        pool_means(ready)
+        ready = simplify(_spelled_out(raised), but)
+        for step in REWRITES:
+            if step.__name__ not in but:
+                step(ready)
         if soften:
             soften_masks(ready)
     else:

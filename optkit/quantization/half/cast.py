@@ -3,10 +3,12 @@
 import numpy as np
 import onnx_ir as ir
 
+from optkit.arrays import Array
 from optkit.formats.onnx_simplify import remove_unused
 from optkit.quantization.graphs import all_graphs, constant_array, constant_tensor, fresh_name, graph_of
+from optkit.quantization.half.constants import AT_ONCE, let_go, look_at
 from optkit.quantization.half.operators import LARGEST
-from optkit.quantization.half.plan import SOME, HalfPlan, blurs, is_float, overflows
+from optkit.quantization.half.plan import SOME, HalfPlan, is_float
 
 HALF = ir.DataType.FLOAT16
 FLOAT = ir.DataType.FLOAT
@@ -67,7 +69,7 @@ class _Caster:
             kept = self.plan.kept.get(node)
             if wanted == HALF:
                 node.replace_input_with(i, self._half_of(value))
-            elif kept is not None and kept.inputs[i] and tensor.size > SOME and not overflows(value) and not blurs(value):
+            elif kept is not None and kept.inputs[i] and tensor.size > SOME and not (look_at(value).overflows or look_at(value).blurs):
                 node.replace_input_with(i, self._cast(self._half_of(value), FLOAT, node))
         elif value.dtype != wanted:
             node.replace_input_with(i, self._cast(value, wanted, node))
@@ -78,7 +80,9 @@ class _Caster:
             home = value.graph
             assert array is not None
             assert isinstance(home, ir.Graph)
-            bounded = np.where(np.isfinite(array), np.clip(array, -LARGEST, LARGEST), array).astype(np.float16)
+            bounded = _halved(array)
+            del array
+            let_go(value)
             name = fresh_name(self.model.graph, f"{value.name}_half")
             tensor = ir.tensor(bounded, name=name)
             twin = ir.Value(name=name, type=ir.TensorType(HALF), shape=ir.Shape(bounded.shape), const_value=tensor)
@@ -118,6 +122,16 @@ class _Caster:
         value.name = fresh_name(self.model.graph, f"{name}_{'half' if value.dtype == HALF else 'float'}")
         cast.name = name
         graph.outputs[i] = cast
+
+
+def _halved(array: Array) -> Array:
+    """In float16, numbers beyond its largest as that; piece by piece, without a copy in between."""
+    halved = np.empty(array.shape, np.float16)
+    source, target = array.reshape(-1), halved.reshape(-1)
+    for start in range(0, source.size, AT_ONCE):
+        part = source[start : start + AT_ONCE]
+        target[start : start + AT_ONCE] = np.where(np.isfinite(part), np.clip(part, -LARGEST, LARGEST), part)
+    return halved
 
 
 def _join_casts(model: ir.Model) -> None:

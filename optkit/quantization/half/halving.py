@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from optkit.errors import ModelError
-from optkit.formats.onnx import save_model
+from optkit.formats.onnx import model_size, save_model
 from optkit.progress import Progress, silent
 from optkit.quantization.half.cast import cast_half
-from optkit.quantization.half.nearness import Answers, Nearness, ask_original, nearness
+from optkit.quantization.half.nearness import LARGE, Answers, Nearness, ask_original, nearness
 from optkit.quantization.half.out_of_range import out_of_range
 from optkit.quantization.half.plan import HalfPlan, plan_half
 from optkit.quantization.half.slots import fill_types
-from optkit.runtimes import open_session
+from optkit.runtimes.onnxruntime import open_onnx
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
@@ -62,7 +62,7 @@ class Halving:
             cast_half(model, plan, self.ports_too)
             save_model(model, target)
             try:
-                open_session(target, "cpu", self.threads)
+                open_onnx(target, "cpu", self.threads, optimize=2 * model_size(target) < LARGE)  # which folds casts of weights
             except ModelError as error:
                 missing = re.search(r"implementation for (\w+)\(", error.what)
                 if missing is None or missing[1] in keep:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.formats.onnx import LARGEST_DRAFT, save_model
+from optkit.formats.onnx import LARGEST_DRAFT, model_size, save_model
 from optkit.progress import Progress, silent
 from optkit.quantization.fidelity.likeness import NO_FEEDS, TRIED, trial_feeds
 from optkit.quantization.graphs import all_graphs, fresh_name
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 Feeds = Sequence[Mapping[str, Array]]
 
+LARGE = 1 << 30
+"""Bytes of a model of which there is no second copy in memory."""
+UNPACKED = {"session.disable_prepacking": "1"}
+"""ONNX Runtime otherwise copies weights into the order that kernels like best."""
 MOST = 120.0
 """dB; what differs less is called equal."""
 
@@ -55,7 +59,8 @@ def ask_original(source: Path, examples: "Examples | None", count: int, *, threa
 
     Raises ModelError when it does not load, DataError when the examples do not fit.
     """
-    session = open_session(source, "cpu", threads)
+    large = model_size(source) >= LARGE
+    session = open_onnx(source, "cpu", threads, config=UNPACKED) if large else open_session(source, "cpu", threads)
     feeds = trial_feeds(session, examples, count if examples is not None else TRIED, seed)
     truths = []
     for number, feed in enumerate(feeds):

@@ -3,28 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import onnx_ir as ir
 
-from optkit.quantization.graphs import constant_array, constant_tensor
+from optkit.quantization.graphs import constant_tensor
+from optkit.quantization.half.constants import look_at
 from optkit.quantization.half.operators import (
     CARRYING,
     EXACT,
-    LARGEST,
     NORMALIZING,
     PASSING_ON,
     PRECISE,
     QUANTIZED,
     SATURATING,
-    SMALLEST,
     SQUASHING,
 )
 from optkit.quantization.half.slots import Slots, fill_types, slots_of
 
 FEW = 16
 """Numbers: a mean and a deviation per colour, an epsilon; more are weights."""
-BLURRED = 0.01
-"""Error over size: float16 leaves 0.0003 of what is within its range."""
 SOME = 1024
 """Numbers: the frequencies that positions are multiplied with."""
 
@@ -104,37 +100,15 @@ class _Planner:
     def _leaves_range(self, node: ir.Node, floats: Sequence[ir.Value], constants: Sequence[ir.Value]) -> bool:
         wide = self.plan.out_of_range
         carried = any(v.name in wide for v in floats)
-        unfit = node.op_type not in SATURATING and any(overflows(v) for v in constants)
+        unfit = node.op_type not in SATURATING and any(look_at(v).overflows for v in constants)
         if (carried or unfit) and node.op_type in CARRYING:
             wide.update(str(v.name) for v in node.outputs if is_float(v))
-        return carried or unfit or any(vanishes(v) or blurs(v) for v in constants) or any(v.name in wide for v in node.outputs)
+        lost = any(look_at(v).vanishes or look_at(v).blurs for v in constants)
+        return carried or unfit or lost or any(v.name in wide for v in node.outputs)
 
 
 def is_float(value: ir.Value) -> bool:
     return value.dtype == ir.DataType.FLOAT and not isinstance(value.type, (ir.SequenceType, ir.OptionalType))
-
-
-def overflows(value: ir.Value) -> bool:
-    """Whether a constant holds a number that is larger than float16's largest; infinity is not."""
-    array = constant_array(value)
-    return array is not None and bool((np.abs(array[np.isfinite(array)]) > LARGEST).any())
-
-
-def vanishes(value: ir.Value) -> bool:
-    """Whether a constant is a single number, such as an epsilon, that float16 would make zero."""
-    array = constant_array(value)
-    return array is not None and array.size == 1 and 0 < float(np.abs(array).max()) < SMALLEST
-
-
-def blurs(value: ir.Value) -> bool:
-    """Whether rounding a constant to float16 leaves a larger error than a hundredth of it: weights so small that float16 has few numbers
-    for them, or none.
-    """
-    array = constant_array(value)
-    if array is None or array.size <= 1 or overflows(value):
-        return False
-    wide = array[np.isfinite(array)].astype(np.float64)
-    return bool(((wide - wide.astype(np.float16)) ** 2).sum() > BLURRED**2 * (wide**2).sum())
 
 
 def _size(value: ir.Value) -> int:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.quantization.graphs import add_constant, add_node, all_graphs, constant_array, graph_of, home_of, shared_constant
 from optkit.quantization.integer_graph.saturation import fit_pairs, worst_pair_sums
-from optkit.quantization.operators import empty_channels, is_standard
+from optkit.quantization.operators import INPUT_CHANNELS, empty_channels, is_standard
 
 SIXTEEN_BITS = np.iinfo(np.int16)
 
@@ -32,13 +32,13 @@ def fill_channels(model: ir.Model) -> int:
             held, value = constant_array(weight.inputs[0]), weight.inputs[0]
             assert held is not None
             assert value is not None
-            count = empty_channels(node, held.shape)
+            count = empty_channels(node, held.shape) or _fits_so_alone(node, held)
             if not count:
                 continue
             if (source, count) not in made:
                 made[source, count] = _wider(source, count, held.ndim)
             node.replace_input_with(0, made[source, count])
-            weight.replace_input_with(0, shared_constant(home_of(value, graph), f"{value.name}_filled", _with_zeros(node, held, count)))
+            weight.replace_input_with(0, shared_constant(home_of(value, graph), f"{value.name}_filled", with_zeros(node, held, count)))
             done += 1
     return done
 
@@ -75,12 +75,19 @@ def _wider(source: ir.Node, count: int, rank: int) -> ir.Value:
     return add_node(filled, "DequantizeLinear", [filled.outputs[0], *source.inputs[1:]], f"{name}_filled", after=True).outputs[0]
 
 
-def _with_zeros(node: ir.Node, integers: Array, count: int) -> Array:
+def with_zeros(node: ir.Node, integers: Array, count: int) -> Array:
     """The weights with those of empty channels; pairs that overflow now, but did not before, are pulled in."""
     filled = np.pad(integers, [(0, 0), (0, count)] + [(0, 0)] * (integers.ndim - 2))
     if _fits(node, integers) and not _fits(node, filled):
         return fit_pairs(node, filled.astype(np.float32), filled, np.ones((), np.float32))[0]
     return filled
+
+
+def _fits_so_alone(node: ir.Node, integers: Array) -> int:
+    """The channels of zeros without which pairs of weights overflow that were made to stand between them."""
+    count = -integers.shape[1] % INPUT_CHANNELS
+    empty = np.pad(integers, [(0, 0), (0, count)] + [(0, 0)] * (integers.ndim - 2))
+    return count if count and not _fits(node, integers) and _fits(node, empty) else 0
 
 
 def _fits(node: ir.Node, integers: Array) -> bool:

@@ -18,6 +18,7 @@ from optkit.quantization.graphs import (
     shared_constant,
 )
 from optkit.quantization.integer_graph.fill_channels import fill_channels
+from optkit.quantization.integer_graph.fill_outputs import fill_outputs
 from optkit.quantization.integer_graph.hard_gates import add_hard_gate, is_hard_gate
 from optkit.quantization.operators import activation_after, channel_axis, moves, weight_of
 
@@ -59,10 +60,11 @@ def insert_static(
 
     `grids` gives the uint8 grid of each tensor by name; MatMuls in `float_outputs` keep a float output, which ONNX Runtime
     fuses into MatMulIntegerToFloat. `weights` may give int8 weights with scales already chosen, by node name. Convolutions are given
-    channels of zeros to read where that is faster (fill_channels.py).
+    channels of zeros to read, and to write, where that is faster (fill_channels.py, fill_outputs.py).
     """
     for graph in reversed(list(all_graphs(model))):  # inner graphs first: they look tensors of outer ones up by the names these have
         _insert_in(graph, names, grids, float_outputs, weights or {})
+    fill_outputs(model)
     fill_channels(model)
 
 

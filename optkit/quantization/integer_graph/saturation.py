@@ -19,6 +19,7 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.quantization.graphs import constant_tensor
+from optkit.quantization.integer_graph.channel_runs import outputs_to_be
 from optkit.quantization.operators import attribute, channel_axis, empty_channels
 
 LARGEST_ACTIVATION = 255
@@ -57,7 +58,8 @@ def fit_pairs(node: ir.Node, weight: Array, integers: Array, scale: Array) -> tu
     """
     if not has_pairs(node, weight.shape):
         return integers, scale
-    empty = empty_channels(node, weight.shape) if constant_tensor(node.inputs[1]) is not None else 0
+    still_float = constant_tensor(node.inputs[1]) is not None
+    empty = empty_channels(node, (outputs_to_be(node, weight.shape), *weight.shape[1:])) if still_float else 0
     if empty:  # of a layer that is still float: they will stand between one position and the next
         filled, scales = fit_pairs(node, _filled(weight, empty), _filled(integers, empty), scale)
         return np.ascontiguousarray(filled[:, : weight.shape[1]]), scales

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from optkit.errors import DataError
 from optkit.progress import Progress
 from optkit.quantization.affine import grid_for
-from optkit.quantization.calibration.contract import calibration_remarks
+from optkit.quantization.calibration.contract import calibration_remarks, range_remarks
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.gates import gates, range_before
 from optkit.quantization.calibration.means import channel_means
@@ -45,7 +45,7 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds 
     given: _Given = {"threads": setting.threads, "progress": setting.progress, "limit": limit}
     means = channel_means(model, weighted_nodes(model), grids, few, **given)
     smoothing = LaterFound(lambda: find_smoothing(model, few, **given)) if any(t.smooth for t in treatments) else {}
-    return Learned(grids, means, smoothing, tuple(calibration_remarks(seen.histograms, len(examples))))
+    return Learned(grids, means, smoothing, tuple(calibration_remarks(seen.histograms)), tuple(range_remarks(len(examples))))
 
 
 def find_outliers(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds, setting: Setting) -> Learned:

@@ -44,6 +44,8 @@ class Learned:
     """What becomes of outlier channels, for inputs of matrix products that gain by it."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the examples."""
+    of_ranges: tuple[str, ...] = ()
+    """The same where ranges rest on them."""
     rounded: Mapping[str, Rounded] = field(default_factory=dict)
     """Weights whose rounding was learned, by name of the node; of dynamic products whose inputs are divided, the divided weights."""
     gates: Mapping[str, RoundedGates] = field(default_factory=dict)

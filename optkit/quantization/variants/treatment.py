@@ -50,6 +50,11 @@ class Treatment:
     given_back: frozenset[str] = frozenset()
     """Nodes that compute in float because ONNX Runtime would have left them in float between integers."""
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether ranges of activations are part of it."""
+        return any(way in (Way.STATIC, Way.STATIC_FLOAT_OUT) for way in self.ways.values())
+
     def without(self, nodes: Iterable[str]) -> "Treatment":
         """The same, with some nodes left as they were."""
         gone = frozenset(nodes)

@@ -9,7 +9,7 @@ from optkit.datasets.synthetic import synthetic
 from optkit.errors import DataError
 from optkit.passes import Job
 from optkit.passes.quantize_static import QuantizeStatic
-from optkit.quantization.calibration.contract import ENOUGH, calibration_remarks
+from optkit.quantization.calibration.contract import ENOUGH, calibration_remarks, range_remarks
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
@@ -27,22 +27,22 @@ def seen(*values: Array) -> dict[str, Histogram]:
 
 
 def test_nothing_is_said_where_all_is_well() -> None:
-    assert calibration_remarks(seen(draw(9), draw(9, seed=1)), ENOUGH) == []
+    assert calibration_remarks(seen(draw(9), draw(9, seed=1))) == range_remarks(ENOUGH) == []
 
 
 def test_few_examples() -> None:
-    (said,) = calibration_remarks(seen(draw(9)), ENOUGH - 1)
+    (said,) = range_remarks(ENOUGH - 1)
     assert said.startswith(f"ranges rest on {ENOUGH - 1} examples: give {ENOUGH} or more")
-    assert calibration_remarks(seen(draw(9)), 1)[0].startswith("ranges rest on 1 example:")
+    assert range_remarks(1)[0].startswith("ranges rest on 1 example:")
 
 
 def test_what_the_examples_do_not_reach_is_named() -> None:
-    (said,) = calibration_remarks({**seen(draw(9)), "branch": Histogram()}, 99)
-    assert said == "not reached by these examples: 1 tensor (branch); their layers stay in float"
+    (said,) = calibration_remarks({**seen(draw(9)), "branch": Histogram()})
+    assert said == "not reached by these examples: 1 tensor (branch); their layers were not judged, and get no static INT8"
 
 
 def test_dead_and_constant_tensors_are_named() -> None:
-    dead, still = calibration_remarks(seen(draw(9), *[np.zeros(4)] * 5, np.full(3, 2.5)), 99)
+    dead, still = calibration_remarks(seen(draw(9), *[np.zeros(4)] * 5, np.full(3, 2.5)))
     assert dead.startswith("always zero on these examples: 5 tensors (t1, t2, t3, …);")
     assert still.startswith("the same value throughout these examples: 1 tensor (t6);")
 
@@ -53,9 +53,9 @@ def test_calibrating_passes_them_on() -> None:
     )
     treatments = candidates(model, "static", True, (), True)
     learned = calibrate(model, treatments, examples(x=np.abs(draw(8, 64))), "auto", Setting())
-    assert len(learned.remarks) == 2
-    assert learned.remarks[0].startswith("ranges rest on 8 examples")
-    assert "2 tensors (r, y)" in learned.remarks[1]
+    (told,), (few,) = learned.remarks, learned.of_ranges
+    assert few.startswith("ranges rest on 8 examples")
+    assert "2 tensors (r, y)" in told
 
 
 def test_made_up_inputs_give_no_ranges() -> None:

@@ -15,6 +15,7 @@ from optkit.formats.onnx import load_model
 from optkit.quantization.affine import quantize_weight
 from optkit.quantization.choosing import alike_channels, compete, spend
 from optkit.quantization.choosing import polish as polishing
+from optkit.quantization.choosing import settled as settling
 from optkit.quantization.choosing.choose import choose
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.integer_layers import integer_layers
@@ -70,7 +71,7 @@ def test_a_rounding_that_harms_is_not_taken(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, *_: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
-    monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
+    monkeypatch.setattr(settling, "settle_biases", lambda *_, **__: 0)
     monkeypatch.setattr(polishing, "round_weights", rounding_to(lambda integers: integers // 9 * 9))
     assert sqnr(tmp_path, "high") == plain
 
@@ -81,7 +82,7 @@ def test_channels_made_alike_to_no_good_are_left(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(polishing, "_with_float_ends", lambda bench, best, *_: best)
     monkeypatch.setattr(polishing, "with_float_tail", lambda *_: None)
     monkeypatch.setattr(polishing, "ranges_by_output", lambda *_, **__: {})
-    monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
+    monkeypatch.setattr(settling, "settle_biases", lambda *_, **__: 0)
     monkeypatch.setattr(polishing, "round_weights", lambda *_, **__: {})
     monkeypatch.setattr(alike_channels, "equalize_on", lambda model, *_, **__: (unevenly(model), 1))
     assert sqnr(tmp_path, "high") == plain
@@ -105,9 +106,9 @@ def test_it_never_ends_less_faithful(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_biases_that_harm_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polishing, "settle_biases", lambda *_, **__: 0)
+    monkeypatch.setattr(settling, "settle_biases", lambda *_, **__: 0)
     without = sqnr(tmp_path, "high")
-    monkeypatch.setattr(polishing, "settle_biases", spoil)
+    monkeypatch.setattr(settling, "settle_biases", spoil)
     assert sqnr(tmp_path, "high") == without
 
 
@@ -128,7 +129,7 @@ def test_biases_that_help_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(polishing, "round_weights", lambda *_, **__: {})
     found = []
     for way in (lambda *_, **__: 0, settle_biases):
-        monkeypatch.setattr(polishing, "settle_biases", way)
+        monkeypatch.setattr(settling, "settle_biases", way)
         found.append(sqnr(tmp_path, "high", examples(x=draw(48, 32, seed=9) + 1)))
     assert found[1] > found[0] + 3
 

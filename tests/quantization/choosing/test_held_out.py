@@ -112,3 +112,44 @@ def test_noise_of_an_example_is_held_against_what_varies_between_all(folder: Pat
     found = held(folder, inputs).signal_to_noise(folder / "near.onnx")
     exact = inputs.astype(np.float64) @ draw(8, 1)
     np.testing.assert_allclose(found, -10 * np.log10((0.1 * exact[:, 0]) ** 2 / exact.var()), atol=0.01)
+
+
+class Told(HeldOut):
+    """What each file is said to be worth: dB of each example, and the share of answers lost."""
+
+    def __init__(self, **files: tuple[list[float], float | None]) -> None:
+        self.feeds = [{}] * FEWEST
+        self.files = files
+
+    def signal_to_noise(self, path: Path) -> Array:
+        return np.array(self.files[path.name][0])
+
+    def cost(self, path: Path) -> float | None:
+        return self.files[path.name][1]
+
+
+BEFORE = [20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("after", "cost", "closer"),
+    [
+        ([21.0, 19.0, 21.0, 19.0, 21.0, 19.0, 19.0, 10.5], 0.005, True),  # about as far off, and half the answers lost
+        ([21.0, 19.0, 21.0, 19.0, 21.0, 19.0, 19.0, 10.5], 0.009, False),
+        ([21.0, 19.0, 21.0, 19.0, 21.0, 19.0, 19.0, 10.5], None, False),
+        ([21.0, 19.0, 21.0, 19.0, 21.0, 19.0, 19.0, 9.0], 0.005, False),  # further off on the hardest
+        ([19.0, 19.0, 19.0, 19.0, 19.0, 19.0, 19.0, 12.0], 0.005, False),  # further off on most
+        ([21.0, 21.0, 21.0, 21.0, 21.0, 21.0, 21.0, 11.0], 0.02, True),
+    ],
+)
+def test_answers_decide_where_decibels_leave_it_open(after: list[float], cost: float | None, closer: bool) -> None:
+    known = None if cost is None else 0.01
+    assert Told(before=(BEFORE, known), after=(after, cost)).closer([Path("before")], [Path("after")]) is closer
+
+
+def test_the_share_of_answers_lost_is_known_of_answers_alone(folder: Path) -> None:
+    save(folder / "sure.onnx", 3 * WEIGHT, "Softmax")
+    rows = held(folder, draw(12, 8, seed=3), "sure.onnx")
+    noisy = save(folder / "noisy.onnx", 3 * WEIGHT + 2 * draw(8, 4, seed=1), "Softmax")
+    assert rows.cost(folder / "sure.onnx") == 0
+    assert (rows.cost(noisy) or 0) > 0.01

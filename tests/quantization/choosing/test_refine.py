@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 
 from optkit.quantization.choosing.refine import refine
-from optkit.quantization.choosing.sensitivity import noise_by_node
+from optkit.quantization.choosing.sensitivity import noise_by_node, typical_noise
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.variants import trial as trials
 from optkit.quantization.variants.build import build
@@ -18,6 +18,7 @@ from optkit.quantization.variants.known_weights import KnownWeights
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
+from optkit.runtimes import open_session
 from optkit.stats.interval import Interval
 from optkit.timing.typical import Typical
 
@@ -104,9 +105,24 @@ def test_noise_of_a_layer_is_that_of_the_layer_alone(bench: Callable[[ir.Model],
     assert list(noise) == LAYERS
     assert max(noise, key=lambda name: noise[name]) == "m4"
     assert noise["m4"] > 100 * sorted(noise.values())[-2]
-    alone = held.attempt(Treatment("alone", {"m4": Way.DYNAMIC}, compress=False))
-    assert alone is not None
-    assert noise["m4"] == pytest.approx(10 ** (-alone.fidelity.sqnr / 10), rel=1e-6)
+    paths = {name: held.write(Treatment(name, {name: Way.DYNAMIC}, compress=False)) for name in LAYERS}
+    alone = np.stack([held.reference.relative_noise_of_each(open_session(path, "cpu", 1)) for path in paths.values()])
+    shares = (alone / alone.sum(axis=0)).mean(axis=1)
+    assert np.array(list(noise.values())) == pytest.approx(shares * alone.sum(axis=0).mean(), rel=1e-5)
+
+
+def test_a_layer_that_makes_no_noise_is_ranked_beside_others(bench: Callable[[ir.Model], Bench]) -> None:
+    graph = f"(float[N,3,{SIZE}] x) => (float[N,3,{SIZE}] y) {{ a = MatMul(x, v) b = MatMul(x, w) y = Add(a, b) }}"
+    held = bench(read(graph, v=np.zeros((SIZE, SIZE), np.float32), w=draw(SIZE, SIZE)))
+    noise = noise_by_node(held, Treatment("both", {"a": Way.DYNAMIC, "b": Way.DYNAMIC}), lambda *_: None)
+    assert noise["a"] < 1e-9 < 1e-6 < noise["b"]
+
+
+def test_the_hardest_example_does_not_decide_which_layer_is_dearest() -> None:
+    found = typical_noise({"usual": np.array([2.0, 2.0, 2.0, 100.0]), "once": np.array([1.0, 1.0, 1.0, 900.0])})
+    assert found["usual"] > found["once"]
+    assert sum(found.values()) == pytest.approx(1009 / 4)
+    assert typical_noise({}) == {}
 
 
 def test_a_bench_says_which_nodes_have_weights(bench: Callable[[ir.Model], Bench]) -> None:

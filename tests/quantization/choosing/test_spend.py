@@ -1,6 +1,8 @@
 """Effort high's last layers in float: which they are, and that they are taken only at no loss of speed."""
 
+from math import inf, log
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import onnx
@@ -31,6 +33,41 @@ def test_the_tail_begins_behind_the_last_sum() -> None:
     assert found is not None
     assert set(found.ways) == {"c", "a", "s"}
     assert found.ends
+
+
+def raced(monkeypatch: pytest.MonkeyPatch, *found: Interval) -> tuple[bool, int]:
+    """Whether what gives these races counts as no slower, and how many were run."""
+    seeds: list[int] = []
+
+    def race(*_: Any, seed: int, **__: Any) -> list[Interval]:
+        seeds.append(seed)
+        return [Interval(1, 1, 1), found[len(seeds) - 1]]
+
+    monkeypatch.setattr(spend, "race", race)
+    one = SimpleNamespace(path=Path("one.onnx"))
+    bench = SimpleNamespace(raced=None, threads=1, device="cpu", seed=7)
+    told = spend.no_slower(bench, one, one, 0.1)  # type: ignore[arg-type]
+    assert len(set(seeds)) == len(seeds)
+    return told, len(seeds)
+
+
+def test_one_race_that_is_sure_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert raced(monkeypatch, Interval(0.99, 0.98, 1.0)) == (True, 1)
+    assert raced(monkeypatch, Interval(1.1, 1.05, 1.15)) == (False, 1)
+
+
+def test_a_race_that_bad_luck_decides_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    unsure, sure = Interval(1.03, 0.95, 1.12), Interval(1.0, 0.99, 1.01)
+    assert raced(monkeypatch, unsure, sure, sure) == (True, 2)
+    assert raced(monkeypatch, unsure, unsure, unsure, unsure) == (False, spend.RACES)
+
+
+def test_races_weigh_as_much_as_they_are_sure() -> None:
+    together = spend.taken_together([Interval(1.2, 0.6, 2.4), Interval(1.0, 0.98, 1.02)])
+    assert 1.0 < together.value < 1.001
+    alike = [Interval(1.0, 0.9, 1 / 0.9)] * 4
+    assert log(spend.taken_together(alike).high) == pytest.approx(-log(0.9) / 2)
+    assert spend.taken_together([Interval(1.5, 0.0, inf)]) == Interval(1.5, 0.0, inf)
 
 
 @pytest.mark.parametrize("ways", [{}, {"y": Way.DYNAMIC}])

@@ -47,6 +47,14 @@ def test_dynamic_products(before: dict[str, float], after: dict[str, float], lef
         assert seconds == pytest.approx(5e-6)
 
 
+def test_a_fiftieth_is_tried_where_that_is_asked_for() -> None:
+    model, start = read(PRODUCTS, w=draw(8, 8)), Treatment("dynamic", dict.fromkeys("aby", Way.DYNAMIC))
+    after = told("MatMulInteger", a_int32=2, b_int32=1.1, y_int32=2)
+    found, _ = without_slow(model, start, told("MatMul", a=9, b=1, y=9), after, worth=0.01)
+    assert found is not None
+    assert set(found.ways) == {"a", "y"}
+
+
 def gated() -> tuple[ir.Model, Treatment]:
     model = read(GATED, w=draw(8, 8, 1, 1))
     return model, next(t for t in candidates(model, "static", True) if t.name == "static, whole regions")

@@ -99,7 +99,7 @@ def test_a_number_alone_is_compared_too() -> None:
     noise = ChannelNoise()
     for truth, got in ((1.0, 1.1), (-2.0, -2.0)):
         noise.add(np.asarray(truth, np.float32), np.asarray(got, np.float32))
-    assert noise.ratio() == pytest.approx(0.01 / 5, rel=1e-5)
+    assert noise.ratio() == pytest.approx(0.01 / 4.5, rel=1e-5)  # the two differ by 3
 
 
 def maps(move: int, seed: int = 0) -> list[Array]:
@@ -136,3 +136,19 @@ def test_of_few_maps_or_maps_of_several_sizes_nothing_is_said() -> None:
 def test_states_side_by_side_are_no_map() -> None:
     fixed = draw(1, 2, 128, 2, seed=99, scale=3)
     assert varying_share([fixed + draw(1, 2, 128, 2, seed=i) for i in range(24)]) == 1.0
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,)])
+def test_a_number_for_each_example_is_held_against_how_it_differs_between_them(shape: tuple[int, ...]) -> None:
+    """A grade from 1 to 5, of which most are about 4: what all have in common tells nothing."""
+    truth = 4 + draw(40, *shape, seed=1, scale=0.5).astype(float)
+    got = truth + draw(40, *shape, seed=2, scale=0.1)
+    varies = np.square(truth - truth.mean(0)).sum()
+    assert ratio_of_rows(truth, got) == pytest.approx(np.square(got - truth).sum() / varies, rel=0.2)
+
+
+def ratio_of_rows(truth: Array, got: Array) -> float:
+    noise = ChannelNoise()
+    for one, other in zip(truth, got, strict=True):
+        noise.add(np.asarray(one), np.asarray(other))
+    return noise.ratio()

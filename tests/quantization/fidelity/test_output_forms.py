@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from optkit.quantization.fidelity.output_forms import adds_up, class_axis, ends_of, form_of, holds_scores, is_many_scores
+from optkit.quantization.fidelity.output_forms import adds_up, are_amounts, class_axis, ends_of, form_of, holds_scores, is_many_scores
 
-from ..tiny import read
+from ..tiny import draw, read
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,11 @@ def test_along_which_axis_answers_lie(graph: str, rank: int, axis: int | None) -
 )
 def test_shares_add_up_to_one(values: object, adds: bool) -> None:
     assert adds_up(np.asarray(values, np.float32)) is adds
+
+
+def test_grades_are_amounts_and_logits_are_not() -> None:
+    grades = 3 + draw(20, 3, scale=0.4)
+    assert are_amounts(grades)
+    assert not are_amounts(grades[:9])  # of few examples all may be positive by chance
+    for other in (grades - 3, grades / 9, grades.astype(int)):
+        assert not are_amounts(other)

@@ -187,6 +187,19 @@ def test_another_shape_is_all_noise(found: dict[str, Any]) -> None:
     assert held_to.agreement is None
 
 
+def test_a_loop_may_end_a_step_earlier_or_later() -> None:
+    """Where the original's own answers differ in length, a missing step is noise and one too many is none."""
+    model = read("(float[N,T,5] x) => (float[N,T,5] y) { y = Relu(x) }")
+    truth = [{"y": draw(1, n, 5, seed=n)} for n in (20, 30, 24)]
+    shorter, longer = draw(1, 29, 5), np.concatenate([truth[0]["y"], draw(1, 2, 5)], axis=1)
+    shorter[:] = truth[1]["y"][:, :29]
+    missing = np.square(truth[1]["y"][:, 29:]).sum() / sum(np.square(t["y"] - np.mean([u["y"].mean() for u in truth])).sum() for t in truth)
+    found = held(model, truth, [{"y": longer}, {"y": shorter}, truth[2]])
+    assert found.sqnr == pytest.approx(decibels(float(missing)), abs=1)
+    assert held(model, truth, [{"y": longer}, *truth[1:]]).sqnr == MOST_DECIBELS
+    assert held(model, truth, [{"y": truth[0]["y"][:, :, :4]}, *truth[1:]]).sqnr == -math.inf
+
+
 def test_whole_numbers_of_another_shape_are_all_different() -> None:
     model = read("(float[N,3] x) => (int64[2,M] k, float[N,3] y) { y = Relu(x) k = NonZero(y) }")
     truth = [{"k": np.zeros((2, 4), np.int64), "y": np.ones((1, 3))}]
@@ -208,6 +221,12 @@ def test_thousands_of_hopeless_classes_make_a_lost_answer_no_cheaper() -> None:
     truth[0, :2], found[0, :2] = (0.7, 0.3), (0.3, 0.7)
     reference = Reference(model, Answering({"p": truth.astype(np.float32)}), [{}])
     assert reference.compare(Answering({"p": found.astype(np.float32)})).cost == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize(("least", "answers"), [(3.0, False), (0.0, True)])
+def test_the_largest_of_several_grades_is_no_answer(least: float, answers: bool) -> None:
+    truth = [{"y": draw(1, 3, seed=n, scale=0.5) + least} for n in range(20)]
+    assert (held(PLAIN, truth, truth).agreement is not None) is answers
 
 
 @pytest.mark.parametrize(("limit", "looked_at"), [(19.0, 24), (21.0, 16)])

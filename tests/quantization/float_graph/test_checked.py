@@ -1,6 +1,6 @@
 """Rewrites that change the answers are taken back, on examples and on made-up inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from optkit.quantization.float_graph import checked as checking
 from optkit.quantization.float_graph import prepare as preparing
 from optkit.quantization.float_graph.checked import prepare_checked, prepare_tried
 from optkit.quantization.float_graph.prepare import prepare
-from optkit.quantization.graphs import constant_array
+from optkit.quantization.graphs import add_constant, add_node, constant_array
 
 from ..tiny import Feed, answers, draw, examples, read, saved
 
@@ -49,7 +49,7 @@ def test_what_only_looked_like_a_mask_is_given_back(tmp_path: Path) -> None:
 
 
 def spoil(how: str) -> Callable[[ir.Model], ir.Model]:
-    def simplify(model: ir.Model) -> ir.Model:
+    def simplify(model: ir.Model, but: Sequence[str] = ()) -> ir.Model:
         made = model.clone()
         tensor = made.graph.initializers["w"].const_value
         assert tensor is not None
@@ -98,3 +98,22 @@ def test_masks_stay_where_nothing_can_be_tried(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(checking, "trial_feeds", lambda *_, **__: [])
     model = read(MASKED, one=1.0, low=-1e9, v=draw(5, 4))
     assert -60 not in scalars(tried(model, None))
+
+
+def make_slow(model: ir.Model) -> None:
+    """Hundreds of products that change nothing."""
+    product = next(n for n in model.graph if n.op_type == "MatMul")
+    for _ in range(400):
+        same = add_constant(model.graph, "same", np.eye(8, dtype=np.float32))
+        product.replace_input_with(0, add_node(product, "MatMul", [product.inputs[0], same], "again").outputs[0])
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_rewrite_that_takes_longer_is_left_out(single: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparing, "REWRITES", (*preparing.REWRITES, make_slow))
+    monkeypatch.setattr(checking, "STEPS", ("settle_reshapes", "make_slow") if single else ("settle_reshapes",))
+    model = read("(float[N,8] x) => (float[N,8] y) { i = Identity(x) y = MatMul(i, w) }", w=draw(8, 8))
+    feed = {"x": draw(2, 8, seed=2)}
+    ready = checked(model, tmp_path, feed)
+    assert [n.op_type for n in ready.graph] == (["MatMul"] if single else ["Identity", "MatMul"])
+    np.testing.assert_allclose(answers(ready, feed)["y"], answers(model, feed)["y"], rtol=1e-5)
