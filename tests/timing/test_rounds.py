@@ -13,7 +13,7 @@ from optkit.arrays import Array
 from optkit.timing import clocks
 from optkit.timing import lanes as _lanes
 from optkit.timing import rounds as _rounds
-from optkit.timing.lanes import Here, Opener
+from optkit.timing.lanes import MANY, Here, Opener
 from optkit.timing.rounds import FEWEST_ROUNDS, LOOKS, MOST_ROUNDS, SHORTEST_BLOCK, Rounds, time_rounds
 
 
@@ -44,10 +44,11 @@ class Ticking:
 
 
 @pytest.fixture
-def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+def ticking(monkeypatch: pytest.MonkeyPatch) -> Ticking:
     clock = Ticking()
     for module in (_rounds, clocks, _lanes):
         monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 @pytest.mark.usefixtures("ticking")
@@ -78,12 +79,17 @@ def test_all_models_answer_the_same_feed_in_each_lap() -> None:
     assert {feed for _, feed in log} == {0, 1, 2}
 
 
-def test_every_query_is_kept_in_its_round() -> None:
-    log: list[tuple[int, int]] = []
-    times = time_rounds(lanes([], log, opening=0.02), seconds=0.01)
-    counted = sum(len(values) for rounds in times for values in rounds)
-    warming = len(log) - counted
-    assert 0 < warming <= 2 * 3
+def test_every_query_that_was_asked_for_is_kept_in_its_round() -> None:
+    class Counting(Here):
+        asked = 0
+
+        def block(self, feed: int, repeats: int) -> Array:
+            self.asked += repeats
+            return super().block(feed, repeats)
+
+    pair = [Counting(each.opener) for each in lanes([], [], opening=0.02)]
+    times = time_rounds(pair, seconds=0.01)
+    assert [sum(map(len, rounds)) for rounds in times] == [each.asked for each in pair]
     assert all((values >= 0).all() and len(values) for rounds in times for values in rounds)
 
 
@@ -125,6 +131,22 @@ def test_everything_is_let_go_of_whatever_happens() -> None:
     with pytest.raises(RuntimeError, match="it broke"):
         time_rounds([lane], seconds=0.01)
     assert lane.ended
+
+
+@pytest.mark.parametrize(("repeats", "asked"), [(1, 1), (MANY - 1, MANY - 1), (MANY, MANY + 1)])
+def test_the_first_query_of_a_long_block_does_not_count(repeats: int, asked: int, ticking: Ticking) -> None:
+    queries: list[None] = []
+
+    def slow_at_first() -> None:
+        ticking.now += 1 if queries else 20
+        queries.append(None)
+
+    lane = Here(list)
+    lane.calls = [slow_at_first]
+    times = lane.block(0, repeats)
+    assert (len(times), len(queries)) == (repeats, asked)
+    assert round(times.max()) == (20 if asked == repeats else 1)
+    assert round(lane.cpu) == round(times.sum())
 
 
 class OneByOne(Here):
