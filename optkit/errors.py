@@ -28,6 +28,10 @@ class UsageError(OptkitError):
     """The command cannot do what was asked: a word, a path or a device is wrong."""
 
 
+class NoHardware(UsageError):
+    """A device whose software is installed has nothing here to run on."""
+
+
 class ModelError(OptkitError):
     """A model cannot be read, is of the wrong format, or has other inputs than the data."""
 

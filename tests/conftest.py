@@ -26,6 +26,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the expected texts of tests/golden anew")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("openvino"):
+        from optkit.errors import OptkitError
+        from optkit.runtimes._providers import find_provider
+
+        try:
+            find_provider("openvino")
+        except OptkitError as error:
+            pytest.skip(error.what)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _programs_can_be_interrupted() -> None:
     """A shell that starts the tests in the background has them, and every program that they start, ignore Ctrl-C."""

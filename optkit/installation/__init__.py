@@ -23,9 +23,9 @@ class Device:
     works: bool
     """A small model ran on it."""
     fault: str | None
-    """Why it does not work, where it is installed."""
+    """What is wrong, where it is installed and does not work."""
     how: str | None
-    """What to install or to mend."""
+    """What to install or to mend, or what it would run on."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from optkit.errors import OptkitError
+from optkit.errors import NoHardware, OptkitError
 from optkit.installation import Device, Extra, Installation
 from optkit.installation.int8 import int8_features
 from optkit.installation.troubles import SAME_FILES, find_troubles
@@ -63,6 +63,8 @@ def _try(word: str) -> Device:
     """Run a matrix product on a device."""
     try:
         open_onnx(_small_model(), word).run({"x": np.ones((1, 4), np.float32)})
+    except NoHardware as error:  # on a machine as it is, nothing can be mended
+        return Device(word, True, False, None, error.what)
     except OptkitError as error:
         return Device(word, True, False, error.what, error.hint)
     return Device(word, True, True, None, None)

@@ -8,9 +8,12 @@ from typing import Any
 
 import onnxruntime as ort
 
-from optkit.errors import UsageError
+from optkit.errors import NoHardware, UsageError
 
 PREFIX = "onnxruntime_ep_"
+
+MADE_FOR = {"openvino": "Intel"}
+"""Word → whose hardware alone the plug-in takes (OpenVINO would take others': https://github.com/microsoft/onnxruntime/pull/31981)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ def find_plugin_device(word: str, which: str, asked: str) -> PluginDevice:
     """A device of a plug-in provider: the first CPU, else the first one; `which` picks by index or by kind (cpu, gpu, npu)."""
     devices = _register(word)
     if not devices:
-        raise UsageError(f"device {asked!r} is installed, but finds no hardware here", hint="use another --device, such as cpu")
+        none = f"none of {MADE_FOR[word]}'s hardware, which it is made for" if word in MADE_FOR else "no hardware here"
+        raise NoHardware(f"device {asked!r} is installed, but finds {none}", hint="use another --device, such as cpu")
     kinds = [device.device.type.name.lower() for device in devices]
     if which.isdecimal() and int(which) < len(devices):
         chosen = devices[int(which)]

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from optkit.cli import main
-from optkit.errors import UsageError
+from optkit.errors import NoHardware, UsageError
 from optkit.installation import Installation, Trouble
 from optkit.installation.look import look_around
 from optkit.needs import EXTRAS
@@ -28,6 +28,16 @@ def test_a_device_that_fails_is_reported_with_its_reason(monkeypatch: pytest.Mon
     found = look_around()
     assert (found.devices[0].works, found.devices[0].fault, found.devices[0].how) == (False, "no such library", "install it")
     assert Trouble("device 'cpu' is installed and does not work: no such library", "install it") in found.troubles
+
+
+def test_a_device_without_its_hardware_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(model: object, device: str) -> None:
+        raise NoHardware("there is none", hint="use another device")
+
+    monkeypatch.setattr("optkit.installation.look.open_onnx", nowhere)
+    found = look_around()
+    assert (found.devices[0].works, found.devices[0].fault, found.devices[0].how) == (False, None, "there is none")
+    assert not [trouble for trouble in found.troubles if "'cpu'" in trouble.what]
 
 
 @pytest.mark.parametrize("troubles", [(), (Trouble("it is broken", "mend it"),)])

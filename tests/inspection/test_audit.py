@@ -10,9 +10,6 @@ from onnx import TensorProto, helper, save
 from optkit.cli import main
 from optkit.inspection import OperatorTime, Profile
 from optkit.inspection.audit import audit_of
-from optkit.needs import has
-
-needs_openvino = pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
 
 
 def profile(*rows: OperatorTime) -> Profile:
@@ -69,7 +66,6 @@ def run(*line: str) -> Any:
 
 
 @pytest.mark.slow
-@needs_openvino
 @pytest.mark.openvino
 def test_a_real_fall_back_is_counted_named_and_refused(two_models: Path) -> None:
     line = ("gate", "whole.onnx", "torn.onnx", "--device", "openvino", "--max-fallback-nodes")

@@ -12,7 +12,6 @@ from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, UsageError
 from optkit.measure import Measurement, Settings, _fresh, measure, was_interrupted
 from optkit.meters import Fresh
-from optkit.needs import has
 from optkit.records import read_record, write_record
 
 QUICK = Settings(seconds=0.05, metrics=(), meters=("latency", "throughput", "size"))
@@ -133,7 +132,6 @@ def test_an_original_without_answers(classifier: Any, examples: Examples) -> Non
 
 @pytest.mark.slow
 @pytest.mark.openvino
-@pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
 def test_several_devices(classifier: Any, examples: Examples) -> None:
     found = measure([classifier()], examples, replace(QUICK, metrics=("top1",), devices=("cpu", "openvino")))
     assert [(each.device, dict(each.nodes)) for each in found] == [
@@ -146,7 +144,6 @@ def test_several_devices(classifier: Any, examples: Examples) -> None:
 
 @pytest.mark.slow
 @pytest.mark.openvino
-@pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
 def test_cold_starts_elsewhere(classifier: Any, examples: Examples) -> None:
     (found,) = measure([classifier()], examples, replace(QUICK, devices=("openvino",), meters=("memory", "load_time")))
     assert names(found) == ["memory", "load_time"]

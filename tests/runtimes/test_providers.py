@@ -22,7 +22,6 @@ from optkit.timing.device_time import device_time
 Builder = Callable[..., bytes]
 X = {"x": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
 
-needs_openvino = pytest.mark.skipif(not has("openvino"), reason="onnxruntime-ep-openvino is not installed")
 CUDA_HERE = "CUDAExecutionProvider" in ort.get_available_providers() and missing_library("CUDAExecutionProvider") is None
 needs_cuda = pytest.mark.skipif(not CUDA_HERE, reason="onnxruntime-gpu with its CUDA libraries is not installed")
 needs_no_cuda = pytest.mark.skipif("CUDAExecutionProvider" in ort.get_available_providers(), reason="CUDA is here")
@@ -101,7 +100,6 @@ def test_available_devices_begin_with_the_cpu() -> None:
 
 
 @pytest.mark.openvino
-@needs_openvino
 class TestOpenVino:
     @pytest.mark.parametrize("word", ["openvino", "openvino:cpu", "openvino:0", "OpenVINOExecutionProvider"])
     def test_it_runs_there_and_answers_alike(self, classifier: bytes, word: str) -> None:
