@@ -10,8 +10,6 @@ from optkit.errors import MissingLibrary
 EXTRAS = {
     "torch": "torch",
     "llm": "neural_compressor",
-    "search": "optuna",
-    "cluster": "ray",
     "openvino": "onnxruntime_ep_openvino",
     "loadgen": "mlperf_loadgen",
     "images": "PIL",

@@ -22,8 +22,6 @@ from optkit.runtimes.unavailable import how_to_get
 GIVES = {
     "torch": "PyTorch passes",
     "llm": "quantize_weights_torch",
-    "search": "trying many recipes",
-    "cluster": "trying them on many machines",
     "openvino": "--device openvino",
     "loadgen": "optkit bench --loadgen",
     "images": "folders of images as data",

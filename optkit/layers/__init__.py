@@ -95,7 +95,7 @@ def compare_layers(
     """Compare every model in `afters` with `before`, layer by layer; `names` are what tables call the models, `before` first.
 
     Tensors are matched by name, behind Q/DQ pairs where there are any, and by values where names were lost; those of branches where
-    the examples take them, where examples choose differently on those that choose as most do; those inside loops are not.
+    the examples take them, where examples choose differently on those that choose as most do; of loops those of the first round.
     The graphs run as they are written, on the CPU: what ONNX Runtime would fuse is still apart. Memory holds a group of tensors of one
     example at a time. Raises ModelError and DataError as running a model does, ModelError when nothing can be matched.
     """

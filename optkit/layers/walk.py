@@ -13,14 +13,15 @@ from optkit.datasets import Examples
 from optkit.errors import ModelError
 from optkit.formats.onnx import load_model
 from optkit.layers import Layer, LayerComparison
-from optkit.layers.branches import unfold
 from optkit.layers.cut import cut_at
 from optkit.layers.effects import Effects
 from optkit.layers.excluding import Excluding
 from optkit.layers.laid_out import laid_out
+from optkit.layers.loops import in_the_body
 from optkit.layers.matching import Pair, match_tensors
 from optkit.layers.sums import Noise
 from optkit.layers.tensors import Graph, scores_behind
+from optkit.layers.unfold import unfold
 from optkit.layers.watch import Seen, Values, Watched, feeds, in_groups, open_graph
 from optkit.measure.feeds import fitted
 from optkit.progress import Progress
@@ -32,7 +33,7 @@ WORK = 2.0
 """Times the running of both models, that a group of tensors takes: one is run in parts besides, and differences are summed."""
 
 BESIDE = "inside branches that these examples do not take"
-INSIDE = "inside loops, or branches that examples take by turns, which are not looked into"
+INSIDE = "inside later rounds of loops, or branches that examples take by turns, which are not looked into"
 
 
 class Walker:
@@ -59,7 +60,7 @@ class Walker:
         so_far, own = run.noise()
         effects = Effects(run, own, SECONDS).measured()
         precision = _precision(other.model, self.graph.model)
-        excluding = Excluding(load_model(self.artifact.path), {pair.before for pair in pairs}) if precision == "int8" else None
+        excluding = Excluding(load_model(self.artifact.path), {in_the_body(pair.before) for pair in pairs}) if precision == "int8" else None
         layers = []
         for pair in pairs:
             node, there = self.graph.computed[pair.before].producer(), other.computed[pair.after]
@@ -74,7 +75,7 @@ class Walker:
                     sqnr=so_far[pair.before].sqnr,
                     own=own[pair.before].sqnr,
                     effect=effects.get(pair.before),
-                    exclude=excluding.patterns(pair.before, there) if excluding is not None else (),
+                    exclude=excluding.patterns(in_the_body(pair.before), there) if excluding is not None else (),
                 )
             )
         data = "" if self.examples.synthetic else self.examples.source

@@ -19,8 +19,6 @@ HEAVY = (
     "scipy",
     "jinja2",
     "sklearn",
-    "optuna",
-    "ray",
     "ruamel",
     "psutil",
 )

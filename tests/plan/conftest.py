@@ -48,13 +48,13 @@ class Melt(Pass):
 class NeedsLibrary(Scale):
     """Needs what is not there."""
 
-    needs: ClassVar[tuple[str, ...]] = ("cluster",)
+    needs: ClassVar[tuple[str, ...]] = ("loadgen",)
 
 
 @pytest.fixture(autouse=True)
 def added_passes(add_passes: Callable[[Mapping[str, type[Pass]]], None], monkeypatch: pytest.MonkeyPatch) -> None:
     add_passes({"scale": Scale, "calibrated": Calibrated, "melt": Melt, "needs_library": NeedsLibrary})
-    monkeypatch.setattr("optkit.plan.has", lambda extra: extra != "cluster")
+    monkeypatch.setattr("optkit.plan.has", lambda extra: extra != "loadgen")
 
 
 @pytest.fixture

@@ -33,16 +33,16 @@ def test_everything_that_is_missing_is_said_at_once(recipe: Read) -> None:
     assert chain == "scale takes onnx, and what melt gives is torch"
     assert data == "the pass calibrated needs calibration examples"
     assert "no such folder" in output
-    assert library == "the pass needs_library needs ray, which is not installed"
+    assert library == "the pass needs_library needs mlperf_loadgen, which is not installed"
 
 
 def test_a_missing_library_alone_names_the_command_that_installs_it(recipe: Read) -> None:
-    with pytest.raises(MissingLibrary, match=r":3: the pass needs_library needs ray, .*\nhint: pip install 'optkit\[cluster\]'"):
+    with pytest.raises(MissingLibrary, match=r":3: the pass needs_library needs mlperf_loadgen, .*\nhint: pip install 'optkit\[loadgen\]'"):
         make_plan(recipe("model: m.onnx", "data: d.npz", "passes: [needs_library]"))
 
 
 def test_a_library_that_several_steps_miss_is_told_once(recipe: Read) -> None:
-    with pytest.raises(MissingLibrary, match="needs_library needs ray"):
+    with pytest.raises(MissingLibrary, match="needs_library needs mlperf_loadgen"):
         make_plan(recipe("model: m.onnx", "data: d.npz", "passes: [needs_library, needs_library]"))
 
 

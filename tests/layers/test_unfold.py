@@ -15,7 +15,7 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.formats.onnx import load_model
 from optkit.layers import LayerComparison, compare_layers
-from optkit.layers.branches import unfold
+from optkit.layers.unfold import unfold
 
 DICE = np.random.default_rng(5)
 X = DICE.normal(size=(6, 8)).astype(np.float32)
@@ -133,18 +133,3 @@ def test_models_of_one_batch_size_whose_batches_choose_differently_are_left(tmp_
     found = unfold(load_model(path), path, data, 1)
     assert [node.name for node in found.model.graph if node.op_type == "If"] == ["choice"]
     assert (len(found.examples), found.beside) == (4, 0)
-
-
-def test_loops_are_not_looked_into_and_that_is_said(tmp_path: Path) -> None:
-    def looping(path: Path, factor: float) -> Artifact:
-        nodes = [helper.make_node("Mul", ["state", "factor"], ["next"]), helper.make_node("Identity", ["go"], ["on"])]
-        ports = [port("round", TensorProto.INT64, []), port("go", TensorProto.BOOL, []), port("state")]
-        body = helper.make_graph(nodes, "body", ports, [port("on", TensorProto.BOOL, []), port("next")], [stored("factor", factor)])
-        loop = helper.make_node("Loop", ["rounds", "", "x"], ["y"], name="loop", body=body)
-        graph = helper.make_graph([loop], "tiny", [port("x", shape=["n", 8])], [port("y", shape=["n", 8])], [stored("rounds", 2, np.int64)])
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-        return Artifact(path, "onnx", path.name)
-
-    found = compared(looping(tmp_path / "a.onnx", 1), looping(tmp_path / "b.onnx", 1.5), examples())
-    assert [(layer.tensor, layer.sqnr < 0) for layer in found.layers] == [("y", True)]
-    assert found.skipped == {"inside loops, or branches that examples take by turns, which are not looked into": 2}
