@@ -23,7 +23,9 @@ def put_first_round_in_front(node: ir.Node, graph: ir.Graph) -> None:
     Its last condition counts then even where the loop was given none, as ONNX Runtime has it.
     """
     body, states = node.attributes["body"].as_graph(), [value for value in node.inputs[2:] if value is not None]
-    none, one = (add_constant(graph, f"optkit_round_{number}", np.array(number)) for number in (0, 1))
+    _forget_shapes(node, body)
+    rank = len(body.inputs[0].shape or ())  # ONNX Runtime counts rounds in whichever form is declared
+    none, one = (add_constant(graph, f"optkit_round_{number}", np.full((1,) * rank, number)) for number in (0, 1))
     first = body.clone(allow_outer_scope_values=True)
     for value in (*list(first.initializers.values()), *(v for inner in first for v in inner.outputs)):
         value.name = f"{value.name}{FIRST}"
@@ -37,6 +39,18 @@ def put_first_round_in_front(node: ir.Node, graph: ir.Graph) -> None:
     _go_on(node, body, ended[: 1 + len(states)], one, graph)
     for outer, value in zip(node.outputs[len(states) :], ended[1 + len(states) :], strict=True):
         _put_together(node, outer, value, graph)
+
+
+def _forget_shapes(node: ir.Node, body: ir.Graph) -> None:
+    """What a loop begins with as a number may be a list of one number from the first round on, whatever is declared."""
+    for value in (*body.inputs[1:], *body.outputs, *(v for inner in body.all_nodes() for v in inner.outputs)):
+        value.shape = None
+    for part in body.subgraphs():
+        for value in part.outputs:
+            value.shape = None
+    for value in node.outputs:
+        if not value.is_graph_output():
+            value.shape = None
 
 
 def _go_on(node: ir.Node, body: ir.Graph, given: list[ir.Value], one: ir.Value, graph: ir.Graph) -> None:
