@@ -144,14 +144,14 @@ def calibrated(side: str, model: Path, count: int, size: int) -> dict[str, float
 def with_optkit(model: Path, images: Images) -> int:
     """All that `optkit quantize` learns from examples: ranges, and channel means for its biases."""
     from optkit.formats.onnx import load_model
+    from optkit.quantization.calibration.watcher import Watcher
     from optkit.quantization.float_graph.prepare import prepare
     from optkit.quantization.variants.calibrate import calibrate
     from optkit.quantization.variants.candidates import candidates
-    from optkit.quantization.variants.wishes import Setting
 
     prepared = prepare(load_model(model)).model
     treatments = candidates(prepared, "static", True, (), True)
-    return len(calibrate(prepared, treatments, images, "entropy", Setting(threads=1)).grids)
+    return len(calibrate(prepared, treatments, Watcher(images), "entropy").grids)
 
 
 def with_onnxruntime(model: Path, images: Images) -> int:

@@ -37,6 +37,7 @@ from optkit.datasets import read_examples
 from optkit.errors import OptkitError
 from optkit.formats.onnx import load_model
 from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.choosing.scaled import scaled, scaled_bench
 from optkit.quantization.choosing.sensitivity import noise_by_node
 from optkit.quantization.choosing.small_products import with_single_scales
@@ -48,7 +49,6 @@ from optkit.quantization.variants.node_times import gains, node_times, profile_n
 from optkit.quantization.variants.race import race
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench
-from optkit.quantization.variants.wishes import Setting
 from optkit.records import write_record
 from optkit.runtimes import full_feeds, open_session
 
@@ -139,7 +139,7 @@ def prepared_ground(folder: Path, place: Path, asked: argparse.Namespace) -> tup
 
 
 def _bench(original: Path, model: ir.Model, calibration: Feeds, feeds: Sequence[Mapping[str, Array]], place: Path) -> Bench:
-    learned = calibrate(model, starts(model), calibration, "auto", Setting())
+    learned = calibrate(model, starts(model), Watcher(calibration), "auto")
     return Bench(original, model, learned, feeds, place, "cpu", 1, 0, lambda session, fidelity: (True, None))
 
 
@@ -158,7 +158,7 @@ def _search_scaled(ground: Ground, calibration: Feeds) -> None:
     for configuration in _leading(ground, 1, room=-inf):
         other = None
         if configuration.graph == SIMPLIFIED and ground.found[configuration.name].room < 0:
-            other = scaled_bench(ground.bench, configuration.treatment, calibration, "auto", Setting())
+            other = scaled_bench(ground.bench, configuration.treatment, Watcher(calibration), "auto")
         if other is not None:
             ground.others[SCALED] = other
             start = Configuration(scaled(configuration.treatment), graph=SCALED)

@@ -72,6 +72,7 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
     """
     from optkit.formats.onnx import load_model
     from optkit.quantization.calibration.clipping import fits, ranged_activations
+    from optkit.quantization.calibration.watcher import Watcher
 
     loaded = load_model(model)
     tensors = ranged_activations(loaded)
@@ -83,7 +84,7 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
         raise ModelError("it has no quantized activations, so no range can be wrong", where=str(model), hint=hint)
     if len(examples) < FEWEST:
         raise DataError(f"{len(examples)} examples say too little of ranges", where=examples.source, hint=f"give at least {FEWEST}")
-    found = fits(loaded, tensors, examples, threads, progress=progress or silent)
+    found = fits(loaded, tensors, Watcher(examples, threads, progress=progress or silent))
     judged = _judged(model, examples, tensors, found, stored_statistics(model))
     inside = sum(node.op_type.startswith("QLinear") for node in loaded.graph)
     unseen = f"; {inside} operators hold their ranges inside (QLinearConv and the like) and were not looked at"

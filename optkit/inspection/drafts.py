@@ -89,7 +89,7 @@ def _tried(path: Path, examples: Examples, setting: Setting) -> Sequence[Draft]:
     prepared = prepare_checked(path, model, feeds, setting.device, setting.threads).model
     treatments = _worth_a_draft(candidates(prepared, "auto", calibrated=True), real=not examples.synthetic)
     wishes = Wishes()
-    learned = calibrate(prepared, treatments, seen, wishes.ranges, setting)
+    learned = calibrate(prepared, treatments, setting.watcher(seen), wishes.ranges)
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         place = (setting.device, setting.threads, setting.seed)
         bench = Bench(path, prepared, learned, feeds, Path(folder), *place, wishes.judge, wishes.hopeless)

@@ -14,6 +14,7 @@ def reconstruct_closer(source: Artifact, target: Path, job: Job, *, weights: boo
     Raises NothingPaid where no layer can be decided anew; ModelError where there is no float model to hold it against.
     """
     from optkit.formats.onnx import load_model, save_model
+    from optkit.quantization.calibration.watcher import Watcher
     from optkit.quantization.fidelity.reference import Reference
     from optkit.quantization.float_graph.prepare import prepare
     from optkit.quantization.recognise import already_quantized
@@ -33,9 +34,8 @@ def reconstruct_closer(source: Artifact, target: Path, job: Job, *, weights: boo
         )
     calibration, judging = split(job.examples, samples, 2 * HELD_OUT)
     model = load_model(source.path)
-    changed = reconstruct(
-        model, prepare(original).model, calibration, weights=weights, threads=job.threads, progress=job.progress, limit=max_memory
-    )
+    watcher = Watcher(calibration, job.threads, max_memory, job.progress)
+    changed = reconstruct(model, prepare(original).model, watcher, weights=weights)
     if not changed:
         raise NothingPaid("no layer in integers has numbers of its own to decide anew", where=str(source.path), hint="leave this step out")
     save_model(model, target)

@@ -14,10 +14,11 @@ from optkit.formats.onnx_simplify import free_constant_inputs
 from optkit.passes import Job
 from optkit.passes._judging import JUDGED, split
 from optkit.passes._slower import refuse_slower
-from optkit.pruning.graph.prune import MOST, Measure, Pruned, Pruner, Setting, Wishes
+from optkit.pruning.graph.prune import MOST, Measure, Pruned, Pruner, Wishes
 from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched
 from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.fidelity.reference import Fidelity, Reference
 from optkit.quantization.float_graph.checked import same_answers
 from optkit.quantization.float_graph.prepare import Prepared, prepare
@@ -63,7 +64,7 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     ratio = asked.ratio or HALF if asked.target is None else 1 - asked.target[1]
     exclude = tuple(sorted(matched(asked.exclude, names)))
     wishes = Wishes(ratio, measure, asked.scope, importance, Limits(asked.round_to), exclude)
-    pruner = Pruner(prepared.model, learned, reference, wishes, Setting(job.threads, job.progress))
+    pruner = Pruner(prepared.model, Watcher(learned, job.threads, progress=job.progress), reference, wishes)
     if asked.latency is not None:
         ratio = _size_for(asked.latency, pruner, source.path, raced, job)
     pruned = pruner.prune(ratio)
@@ -74,8 +75,8 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     refuse_slower("pruned", source, times[1], "take more channels out, or leave layers whole with --exclude")
     _tell(job, pruner, pruned, fidelity, times[1])
     job.note("importance", importance)
-    job.note("remarks", _remarks(prepared, pruner.examples, pruned, fidelity))
-    job.note("calibrated_on", len(pruner.examples))
+    job.note("remarks", _remarks(prepared, pruner.watcher.examples, pruned, fidelity))
+    job.note("calibrated_on", len(pruner.watcher.examples))
 
 
 def _importance(asked: "PruneChannels", source: Artifact) -> Literal["least_squares", "magnitude"]:

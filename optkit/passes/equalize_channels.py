@@ -21,14 +21,13 @@ class EqualizeChannels(Pass):
     def run(self, source: Artifact, target: Path, job: Job) -> None:
         """Raises NothingPaid where no tensor gains, or the answers would change."""
         from optkit.passes._same import rewrite_same
+        from optkit.quantization.calibration.watcher import Watcher
         from optkit.quantization.channels.equalize import equalize_on
 
         rewrite_same(
             source,
             target,
             job,
-            lambda model, examples: equalize_on(
-                model, examples.spread(self.samples), threads=job.threads, progress=job.progress, limit=self.max_memory
-            ),
+            lambda model, examples: equalize_on(model, Watcher(examples.spread(self.samples), job.threads, self.max_memory, job.progress)),
             "no channels between layers would gain by factors of their own",
         )

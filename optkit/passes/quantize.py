@@ -79,7 +79,7 @@ class Quantize(Pass):
         choice = choose(source.path, model, calibration, judging, wishes, setting, target, made_up=made_up, unseen=unseen)
         made = load_model(target)
         job.note("safe_on", list(safe_on(made)))
-        if calibration is not None and (seen := calibration_note(made, calibration, job.threads, self.max_memory)):
+        if calibration is not None and (seen := calibration_note(made, setting.watcher(calibration))):
             job.note(NOTE, seen)
         note_choice(job, choice, real=calibration is not None)
         job.note("widened", choice.widened)

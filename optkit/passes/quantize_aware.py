@@ -167,8 +167,9 @@ class QuantizeAware(TrainingPass):
     def _note(self, made: "ir.Model", examples: "Examples", job: Job) -> None:
         """What quantize_static notes, of the model as it was trained."""
         from optkit.quantization.calibration.note import NOTE, calibration_note
+        from optkit.quantization.calibration.watcher import Watcher
         from optkit.quantization.integer_graph.instruction_sets import safe_on
 
         job.note("safe_on", list(safe_on(made)))
-        if seen := calibration_note(made, examples.spread(self.samples), job.threads, self.max_memory):
+        if seen := calibration_note(made, Watcher(examples.spread(self.samples), job.threads, self.max_memory)):
             job.note(NOTE, seen)

@@ -9,6 +9,7 @@ from optkit.passes import Job, OnnxPass
 from optkit.passes._parameters import CalibrationMemory, CalibrationSamples, NodesInFloat, Ranges, Regions, Target
 from optkit.passes._patterns import check_patterns
 from optkit.quantization.calibration.note import NOTE, calibration_note
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.choosing.hopeless import refuse_hopeless
 from optkit.quantization.float_graph.checked import prepare_tried
 from optkit.quantization.integer_graph.instruction_sets import safe_on
@@ -16,7 +17,6 @@ from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate, within_reach
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.treatment import count_ways
-from optkit.quantization.variants.wishes import Setting
 
 
 class QuantizeStatic(OnnxPass):
@@ -44,13 +44,13 @@ class QuantizeStatic(OnnxPass):
                 "no convolution or matrix product with float weights is left to quantize", hint="optkit inspect MODEL shows what is inside"
             )
         treatment = found[0] if self.regions else found[-1]
-        setting = Setting(job.device, job.threads, job.seed, job.progress, self.max_memory)
-        learned = calibrate(prepared.model, [treatment], job.examples.spread(self.samples), self.ranges, setting)
+        watcher = Watcher(job.examples.spread(self.samples), job.threads, self.max_memory, job.progress)
+        learned = calibrate(prepared.model, [treatment], watcher, self.ranges)
         treatment = within_reach(prepared.model, treatment, learned)
         job.note("operators", count_ways(prepared.model, treatment))
         job.note("remarks", [*prepared.remarks, *learned.of_ranges, *learned.remarks])
         made = build(prepared.model, treatment, learned)
         job.note("safe_on", list(safe_on(made)))
-        if seen := calibration_note(made, job.examples.spread(self.samples), job.threads, self.max_memory):
+        if seen := calibration_note(made, watcher):
             job.note(NOTE, seen)
         return made

@@ -29,18 +29,17 @@ class SmoothActivations(Pass):
         from optkit.passes._same import rewrite_same
 
         def divide(model: "ir.Model", examples: "Examples") -> "tuple[ir.Model, int]":
+            from optkit.quantization.calibration.watcher import Watcher
             from optkit.quantization.channels.divide import divide_inputs
             from optkit.quantization.channels.measured_divisions import measured_divisions
             from optkit.quantization.channels.smooth import find_smoothing
             from optkit.quantization.graphs import prune_unused, share_names
             from optkit.quantization.integer_graph.insert_dynamic import can_be_dynamic
 
-            few = examples.spread(self.samples)
-            found = find_smoothing(model, few, threads=job.threads, progress=job.progress, limit=self.max_memory)
+            watcher = Watcher(examples.spread(self.samples), job.threads, self.max_memory, job.progress)
+            found = find_smoothing(model, watcher)
             if found and self.by_outputs:
-                found = measured_divisions(
-                    source.path, model, found, few, threads=job.threads, progress=job.progress, limit=self.max_memory
-                )
+                found = measured_divisions(source.path, model, found, watcher)
             made = model.clone()
             share_names(made)
             done = divide_inputs(made.graph, [str(n.name) for n in made.graph if can_be_dynamic(n)], found)

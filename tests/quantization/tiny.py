@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.quantization.affine import Grid, grid_for
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.graphs import all_graphs
 from optkit.runtimes.onnxruntime import open_onnx
 
@@ -93,3 +94,7 @@ def grids_for(model: ir.Model, names: Iterable[str], feed: Feed) -> dict[str, Gr
 
 def examples(**arrays: Array) -> Examples:
     return Examples("examples of a test", {name: np.asarray(array) for name, array in arrays.items()})
+
+
+def watcher(**arrays: Array) -> Watcher:
+    return Watcher(examples(**arrays))

@@ -8,11 +8,10 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.pruning.graph.kept_rows import KeptRows, rows_for
 from optkit.pruning.graph.rows import count_places, groups_of, input_rows, output_rows, weights_per_output
 from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.graphs import prune_unused
 
 ROWS = 1 << 15
@@ -51,44 +50,30 @@ class Moments:
         return self.xx / n, self.yx / n
 
 
-def gather_moments(
-    model: ir.Model,
-    nodes: Sequence[ir.Node],
-    examples: Feeds,
-    *,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
-) -> dict[str, tuple[Moments, Moments]]:
+def gather_moments(model: ir.Model, nodes: Sequence[ir.Node], watcher: Watcher) -> dict[str, tuple[Moments, Moments]]:
     """By node name, moments of what layers read, over every other example and over the rest. What no example reaches is left out."""
     sources = _sources(nodes)
-    given = Watch(_cut(model, sources), sources, examples, threads, limit)
-    each = _each(examples, ROWS)
+    given = watcher.watch(_cut(model, sources), sources)
+    each = _each(watcher.examples, ROWS)
     sums = {str(n.name): (_Sum(groups_of(n)), _Sum(groups_of(n))) for n in nodes}
     for number, values in enumerate(given):
         for node, source in zip(nodes, sources, strict=True):
             if (value := values.get(source)) is not None:
                 rows = input_rows(node, value, _draw(count_places(node, value), each, number))
                 sums[str(node.name)][number % 2].add(rows, None)
-        progress("looking at what layers read", number + 1, len(given))
+        watcher.progress("looking at what layers read", number + 1, len(given))
     return _halves(sums)
 
 
 def gather_errors(
-    model: ir.Model,
-    nodes: Sequence[ir.Node],
-    examples: Feeds,
-    original: ir.Model,
-    wanted: Mapping[str, Array],
-    *,
-    threads: int,
-    limit: int | None = None,
+    model: ir.Model, nodes: Sequence[ir.Node], watcher: Watcher, original: ir.Model, wanted: Mapping[str, Array]
 ) -> dict[str, Halves]:
     """The same with what layers should give: the outputs of `original`, of each node the channels that `wanted` names."""
     sources, targets = _sources(nodes), [str(n.outputs[0].name) for n in nodes]
-    given = Watch(_cut(model, sources), sources, examples, threads, limit)
-    answers = Watch(_cut(original, targets), targets, examples, threads, limit)
+    given = watcher.watch(_cut(model, sources), sources)
+    answers = watcher.watch(_cut(original, targets), targets)
     sums = {str(n.name): (_collector(n), _collector(n)) for n in nodes}
+    examples = watcher.examples
     each = {str(n.name): _each(examples, ROWS) if weights_per_output(n) <= LARGEST else _few(examples, n) for n in nodes}
     for number, (values, theirs) in enumerate(zip(given, answers, strict=False)):
         for node, source, target in zip(nodes, sources, targets, strict=True):

@@ -10,15 +10,14 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from optkit.arrays import Array
 from optkit.errors import NothingPaid, UsageError
-from optkit.progress import Progress, silent
 from optkit.pruning.graph.allocate import Competitor, Saving, allocate, removed_units
 from optkit.pruning.graph.cut_out import cut_out
 from optkit.pruning.graph.groups import FLOATS, find_groups
 from optkit.pruning.graph.refit import Refitted, refit
 from optkit.pruning.graph.sizes import count_parameters, macs_by_node, observed_shapes, one_feed, steady_sizes
 from optkit.pruning.graph.weigh import Limits, find_competitors, find_orders, find_readers
-from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.watched import open_watched
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import all_graphs, constant_tensor
 
@@ -52,15 +51,6 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Where it is done."""
-
-    threads: int = 1
-    progress: Progress = silent
-    max_memory: int | None = None
-
-
-@dataclass(frozen=True)
 class Size:
     """Of a model, for one example."""
 
@@ -74,13 +64,13 @@ class Pruner:
     `model` is as `optkit.quantization.float_graph.prepare` leaves it. Raises NothingPaid where nothing can go.
     """
 
-    def __init__(self, model: ir.Model, examples: Feeds, reference: Reference, wishes: Wishes, setting: Setting) -> None:
+    def __init__(self, model: ir.Model, watcher: Watcher, reference: Reference, wishes: Wishes) -> None:
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
-        self.model, self.examples, self.reference, self.wishes, self.setting = model, examples, reference, wishes, setting
-        self.feed = one_feed(model, examples)
+        self.model, self.watcher, self.reference, self.wishes = model, watcher, reference, wishes
+        self.feed = one_feed(model, watcher.examples)
         self.size = self._size(model)
-        self.examples = examples.spread(int(np.clip(LEARNED / max(self.size.macs, 1), FEWEST, MOST)))
-        self.groups = find_groups(model, wishes.exclude, steady_sizes(model, examples, setting.threads))
+        self.watcher = watcher.spread(int(np.clip(LEARNED / max(self.size.macs, 1), FEWEST, MOST)))
+        self.groups = find_groups(model, wishes.exclude, steady_sizes(model, watcher.examples, watcher.threads))
         if not self.groups.families:
             raise nothing_prunable(model, wishes.exclude)
         self.competitors = self._compete()
@@ -91,11 +81,10 @@ class Pruner:
             raise NothingPaid(what, hint="set a smaller round_to")
 
     def _compete(self) -> list[Competitor]:
-        wishes, threads, progress = self.wishes, self.setting.threads, self.setting.progress
+        wishes, threads, progress = self.wishes, self.watcher.threads, self.watcher.progress
         readers = {}
         if wishes.importance == "least_squares":
-            limit = self.setting.max_memory
-            readers = find_readers(self.model, self.groups, self.examples, threads=threads, progress=progress, limit=limit)
+            readers = find_readers(self.model, self.groups, self.watcher)
         orders = find_orders(self.model, self.groups, readers, progress=progress)
         feeds = int(np.clip(PROBED / max(self.size.macs, 1), 2, 16))
         return find_competitors(
@@ -138,7 +127,7 @@ class Pruner:
             tensors = {str(v.name): constant_tensor(v) for v in self.model.graph.initializers.values()}
             held = {n: float(t.size) for n, t in tensors.items() if t is not None and t.dtype in FLOATS and n in self.groups.axes}
             return Saving.of_constants(self.groups, families, held), float(self.size.parameters)
-        macs = macs_by_node(self.model, observed_shapes(self.model, self.feed, self.setting.threads))
+        macs = macs_by_node(self.model, observed_shapes(self.model, self.feed, self.watcher.threads))
         weights: dict[str, float] = {}
         for node in self.model.graph:
             if str(node.name) in macs and node.inputs[1] is not None and str(node.inputs[1].name) in self.groups.axes:
@@ -147,7 +136,7 @@ class Pruner:
         return Saving.of_constants(self.groups, families, weights), float(sum(macs.values()))
 
     def _size(self, model: ir.Model) -> Size:
-        macs = macs_by_node(model, observed_shapes(model, self.feed, self.setting.threads))
+        macs = macs_by_node(model, observed_shapes(model, self.feed, self.watcher.threads))
         return Size(count_parameters(model), sum(macs.values()))
 
     def cut(self, ratio: float) -> tuple[ir.Model, Array]:
@@ -161,20 +150,10 @@ class Pruner:
     def prune(self, ratio: float) -> "Pruned":
         """A smaller model with the weights that stay solved again, unless that is not wished."""
         made, removed = self.cut(ratio)
-        plain = self.reference.compare(open_watched(made, self.setting.threads)).sqnr
+        plain = self.reference.compare(open_watched(made, self.watcher.threads)).sqnr
         done = Refitted(0)
         if self.wishes.refit:
-            done = refit(
-                made,
-                self.model,
-                self.groups,
-                removed,
-                self.examples,
-                work=int(WORK / max(self.size.macs, 1)),
-                threads=self.setting.threads,
-                progress=self.setting.progress,
-                limit=self.setting.max_memory,
-            )
+            done = refit(made, self.model, self.groups, removed, self.watcher, work=int(WORK / max(self.size.macs, 1)))
         return Pruned(made, self._size(made), plain, done, self._widths(removed))
 
     def _widths(self, removed: Array) -> dict[str, tuple[int, int]]:

@@ -12,14 +12,13 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.pruning.graph.cut_out import put
 from optkit.pruning.graph.groups import FLOATS, Groups, weight_axes
 from optkit.pruning.graph.kept_rows import KeptRows, change_and_bias
 from optkit.pruning.graph.moments import LARGEST, Halves, Moments, gather_errors
 from optkit.pruning.graph.rows import groups_of, weight_from_rows, weight_rows, weights_per_output
 from optkit.pruning.graph.transposed import followed
-from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.graphs import add_constant, constant_array, constant_tensor
 from optkit.quantization.operators import is_standard
 
@@ -40,36 +39,25 @@ class Refitted:
     short_of_rows: tuple[str, ...] = ()
 
 
-def refit(
-    pruned: ir.Model,
-    original: ir.Model,
-    groups: Groups,
-    removed: Array,
-    examples: Feeds,
-    *,
-    work: int,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
-) -> Refitted:
+def refit(pruned: ir.Model, original: ir.Model, groups: Groups, removed: Array, watcher: Watcher, *, work: int) -> Refitted:
     """Change the weights of `pruned` in place.
 
     Every stage is a run over examples: of `work`, the number of examples for all stages together, each gets its share. Layers behind each
     other are never solved at once, for both would make up for the same error.
     """
     stages = _stages(pruned, original)
-    examples = examples.spread(max(FEWEST, work // max(len(stages), 1)))
+    watcher = watcher.spread(max(FEWEST, work // max(len(stages), 1)))
     short: list[str] = []
     done = 0
     for number, stage in enumerate(stages):
         targets = {str(n.name): _kept_outputs(n, original, groups, removed) for n in stage}
-        seen = gather_errors(pruned, stage, examples, original, targets, threads=threads, limit=limit)
+        seen = gather_errors(pruned, stage, watcher, original, targets)
         for node in stage:
             found = seen.get(str(node.name))
             if found is not None and _solve(pruned, node, found):
                 done += 1
                 short += [str(node.name)] if found[0].count + found[1].count < weights_per_output(node) else []
-        progress("refitting layers", number + 1, len(stages))
+        watcher.progress("refitting layers", number + 1, len(stages))
     return Refitted(done, tuple(short))
 
 

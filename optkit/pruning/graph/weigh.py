@@ -17,9 +17,9 @@ from optkit.pruning.graph.layer_rules import shape_of
 from optkit.pruning.graph.moments import LARGEST, Moments, gather_moments
 from optkit.pruning.graph.refit import bias_of
 from optkit.pruning.graph.rows import columns_of, weight_from_rows, weight_rows
-from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.portions import portions
 from optkit.quantization.calibration.watched import open_watched
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.fidelity.reference import Reference
 from optkit.quantization.graphs import constant_array
 
@@ -37,15 +37,13 @@ class Limits:
     least_kept: float = 0.1
 
 
-def find_readers(
-    model: ir.Model, groups: Groups, examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None
-) -> dict[str, Reader]:
+def find_readers(model: ir.Model, groups: Groups, watcher: Watcher) -> dict[str, Reader]:
     """By node name, the layers that read channels which may go; those with very many weights per output are left out."""
     wanted = {name for family in groups.families for name in family.consumers}
     nodes = [n for n in model.graph if n.name in wanted and columns_count(n) <= LARGEST]
     readers: dict[str, Reader] = {}
     for portion in portions(nodes, _moment_bytes, BYTES_AT_ONCE):
-        found = gather_moments(model, portion, examples, threads=threads, progress=progress, limit=limit)
+        found = gather_moments(model, portion, watcher)
         for node in portion:
             weight, moments = constant_array(node.inputs[1]), found.get(str(node.name))
             if weight is None or moments is None:

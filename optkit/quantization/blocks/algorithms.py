@@ -14,7 +14,7 @@ from optkit.quantization.blocks.hqq import half_quadratic
 from optkit.quantization.blocks.layers import Reader, Weight
 from optkit.quantization.blocks.moments import moments_of
 from optkit.quantization.blocks.round_to_nearest import round_to_nearest
-from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 
 NAMES = {"rtn": "round to nearest", "hqq": "HQQ", "gptq": "GPTQ"}
 
@@ -33,17 +33,14 @@ class Rounded:
 def round_all(
     model: ir.Model,
     weights: Sequence[Weight],
-    examples: Feeds | None,
+    watcher: Watcher | None,
     scheme: Scheme,
     algorithms: Sequence[str],
-    *,
-    threads: int,
     progress: Progress,
-    limit: int | None = None,
 ) -> list[Rounded]:
     """One result for each of `algorithms`. GPTQ rounds a weight whose inputs are not known as HQQ does."""
     found = [Rounded(name) for name in algorithms]
-    for done, (weight, moments) in enumerate(moments_of(model, weights, examples, threads=threads, progress=progress, limit=limit)):
+    for done, (weight, moments) in enumerate(moments_of(model, weights, watcher)):
         progress("rounding weights", done, len(weights))
         rows = weight.rows()
         own = replace(scheme, bits=bits_for(weight, scheme.bits), half=weight.half).fitted(rows.shape[1], table=_looked_up(weight))

@@ -6,29 +6,26 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.quantization.blocks.layers import Reader, Weight
-from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.patch_moments import patch_moments
+from optkit.quantization.calibration.watcher import Watcher
 
 LARGEST_INPUT = 8192
 """Inputs of a row: H has that many squared elements."""
 BYTES_AT_ONCE = 256 << 20
 
 
-def moments_of(
-    model: ir.Model, weights: Sequence[Weight], examples: Feeds | None, *, threads: int, progress: Progress, limit: int | None = None
-) -> Iterator[tuple[Weight, Array | None]]:
+def moments_of(model: ir.Model, weights: Sequence[Weight], watcher: Watcher | None) -> Iterator[tuple[Weight, Array | None]]:
     """Each weight with its H, [inputs, inputs] float32; None for tables, for weights in branches and loop bodies, for rows that are too
-    long and without examples. What reads the same tensor shares one H. `limit` is as in Watch.
+    long and without examples. What reads the same tensor shares one H.
     """
     sources = {w.name: _reader(model, w) for w in weights}
-    if examples is None:
+    if watcher is None:
         yield from ((w, None) for w in weights)
         return
     for part in _portions(weights, sources):
         nodes = {_read_by(node): node for w in part if (node := sources[w.name]) is not None}
-        found = patch_moments(model, list(nodes.values()), examples, threads=threads, progress=progress, limit=limit) if nodes else {}
+        found = patch_moments(model, list(nodes.values()), watcher) if nodes else {}
         by_tensor = {tensor: found[str(node.name)].second for tensor, node in nodes.items() if str(node.name) in found}
         for weight in part:
             node = sources[weight.name]

@@ -8,9 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress, silent
-from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.mse import Mse
 
@@ -103,16 +101,9 @@ def ranged_activations(model: ir.Model) -> list[Ranged]:
     return list(found.values())
 
 
-def fits(
-    model: ir.Model,
-    tensors: Sequence[Ranged],
-    examples: Feeds,
-    threads: int = 1,
-    limit: int | None = None,
-    progress: Progress = silent,
-) -> dict[str, Fit]:
+def fits(model: ir.Model, tensors: Sequence[Ranged], watcher: Watcher) -> dict[str, Fit]:
     """How each range fits the values that the quantized model itself computes for the examples."""
-    watch = Watch(model, [each.name for each in tensors], examples, threads, limit)
+    watch = watcher.watch(model, [each.name for each in tensors])
     by_name = {each.name: each for each in tensors}
     seen = {each.name: _Seen(each) for each in tensors}
     each_pass = max(1, len(watch) // max(1, len(watch.groups)))
@@ -121,7 +112,7 @@ def fits(
         for name, value in values.items():
             if name in by_name and value.size:
                 seen[name].add(np.asarray(value, np.float32), block)
-        progress("looking at ranges", done + 1, len(watch))
+        watcher.progress("looking at ranges", done + 1, len(watch))
     return {name: found.fit() for name, found in seen.items() if found.total}
 
 

@@ -7,10 +7,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.quantization.affine import Grid
-from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 
 CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose"})
 
@@ -32,22 +30,13 @@ def source_of(node: ir.Node) -> Source:
     return str(value.name) if value is not None else "", 1 if node.op_type in CHANNELS_SECOND else -1
 
 
-def channel_means(
-    model: ir.Model,
-    nodes: Iterable[ir.Node],
-    grids: Mapping[str, Grid],
-    examples: Feeds,
-    *,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
-) -> dict[Source, ChannelMeans]:
-    """Means over all examples and positions of what each node reads first; `limit` as in Watch."""
+def channel_means(model: ir.Model, nodes: Iterable[ir.Node], grids: Mapping[str, Grid], watcher: Watcher) -> dict[Source, ChannelMeans]:
+    """Means over all examples and positions of what each node reads first."""
     sources = list(dict.fromkeys(source_of(n) for n in nodes))
     names = list(dict.fromkeys(name for name, _ in sources))
     totals: dict[Source, list[Array]] = {}
     counts: dict[Source, int] = {}
-    watch = Watch(model, names, examples, threads, limit)
+    watch = watcher.watch(model, names)
     for done, values in enumerate(watch):
         for name, axis in sources:
             if name not in values:
@@ -59,7 +48,7 @@ def channel_means(
             held = totals.setdefault((name, axis), [np.zeros_like(m) for m in means])
             totals[name, axis] = [a + b for a, b in zip(held, means, strict=True)]
             counts[name, axis] = counts.get((name, axis), 0) + 1
-        progress("correcting biases", done + 1, len(watch))
+        watcher.progress("correcting biases", done + 1, len(watch))
     return {s: ChannelMeans(t[0] / counts[s], t[1] / counts[s] if len(t) > 1 else None) for s, t in totals.items()}
 
 

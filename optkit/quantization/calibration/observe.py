@@ -7,9 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress, silent
-from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.histogram import Histogram
 
 
@@ -23,24 +21,15 @@ class Observed:
     examples: int = 0
 
 
-def observe(
-    model: ir.Model,
-    tensors: Sequence[str],
-    examples: Feeds,
-    *,
-    channels_of: Iterable[str] = (),
-    threads: int = 1,
-    limit: int | None = None,
-    progress: Progress = silent,
-) -> Observed:
+def observe(model: ir.Model, tensors: Sequence[str], watcher: Watcher, *, channels_of: Iterable[str] = ()) -> Observed:
     """Histograms of `tensors` (of the main graph) over all examples, one at a time; memory does not grow with their number.
 
-    `limit` is the most bytes that this process may occupy meanwhile (see Watch, also for what it raises).
+    Raises what `Watcher.watch` raises.
     """
     by_channel = set(channels_of)
-    seen = Observed({name: Histogram() for name in tensors}, examples=len(examples))
+    seen = Observed({name: Histogram() for name in tensors}, examples=len(watcher.examples))
     sources = _followed(model, set(tensors) - by_channel)
-    watch = Watch(model, [n for n in (*tensors, *by_channel) if n not in sources], examples, threads, limit)
+    watch = watcher.watch(model, [n for n in (*tensors, *by_channel) if n not in sources])
     for done, values in enumerate(watch):
         for name, value in values.items():
             if name in seen.histograms:
@@ -48,7 +37,7 @@ def observe(
             if name in by_channel and value.ndim and value.size:
                 peak = np.abs(value.reshape(-1, value.shape[-1])).max(axis=0)
                 seen.peaks[name] = np.maximum(seen.peaks.get(name, np.zeros_like(peak)), peak)
-        progress("calibrating", done + 1, len(watch))
+        watcher.progress("calibrating", done + 1, len(watch))
     seen.histograms |= {name: seen.histograms[source].through(_sigmoid) for name, source in sources.items()}
     return seen
 

@@ -8,9 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
-from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.graphs import constant_tensor
 from optkit.quantization.operators import attribute, channel_axis
 
@@ -57,15 +55,7 @@ class Moments:
         return Moments(self.rows, self.mean * each, second, self.low * each, self.high * each)
 
 
-def patch_moments(
-    model: ir.Model,
-    nodes: Sequence[ir.Node],
-    examples: Feeds,
-    *,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
-) -> dict[str, Moments]:
+def patch_moments(model: ir.Model, nodes: Sequence[ir.Node], watcher: Watcher) -> dict[str, Moments]:
     """What the layers read, by name of the node, with K ordered by kernel position, then input channel."""
     sources = list(dict.fromkeys(str(n.inputs[0].name) for n in nodes if n.inputs[0] is not None))
     alike: dict[tuple[object, ...], list[str]] = {}
@@ -73,7 +63,7 @@ def patch_moments(
     for node in nodes:  # layers that read one tensor in one way share their moments
         alike.setdefault(_reading(node), []).append(str(node.name))
         first.setdefault(_reading(node), node)
-    watch = Watch(model, sources, examples, threads, limit)
+    watch = watcher.watch(model, sources)
     sums: dict[tuple[object, ...], tuple[int, int, Array, Array, Array, Array]] = {}
     for done, values in enumerate(watch):
         draw = np.random.default_rng(done)
@@ -93,7 +83,7 @@ def patch_moments(
                 low + ends[0].astype(np.float64),
                 high + ends[1].astype(np.float64),
             )
-        progress("looking at what layers read", done + 1, len(watch))
+        watcher.progress("looking at what layers read", done + 1, len(watch))
     found = {key: _averages(*each) for key, each in sums.items()}
     return {name: found[key] for key, names in alike.items() if key in found for name in names}
 

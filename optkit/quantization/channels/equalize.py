@@ -17,9 +17,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.quantization.calibration.channel_ranges import ChannelRange, channel_ranges
-from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.ties import Ties, find_ties, is_seam, scalable_layer
 from optkit.quantization.graphs import add_constant, constant_array, prune_unused
 from optkit.quantization.integer_graph.insert_static import output_of
@@ -49,12 +48,12 @@ class _Read:
     rounds_weights: bool = True
 
 
-def equalize_on(model: ir.Model, examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None) -> tuple[ir.Model, int]:
+def equalize_on(model: ir.Model, watcher: Watcher) -> tuple[ir.Model, int]:
     """`equalize` with the channels' ranges seen on some of the examples."""
     axes = tensors_to_equalize(model)
     if not axes:
         return model, 0
-    return equalize(model, channel_ranges(model, axes, examples.spread(EXAMPLES), threads=threads, progress=progress, limit=limit))
+    return equalize(model, channel_ranges(model, axes, watcher.spread(EXAMPLES)))
 
 
 def tensors_to_equalize(model: ir.Model) -> dict[str, int]:

@@ -12,9 +12,9 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.switched import SwitchedModel
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.channels.smooth import Products, divisions_of, look
 from optkit.quantization.graphs import add_node, share_names
@@ -31,29 +31,17 @@ BETTER = 0.98
 """Share to which the noise must fall for another way to be taken."""
 
 
-def measured_divisions(
-    original: Path,
-    model: ir.Model,
-    held: Mapping[str, Division],
-    examples: Feeds,
-    *,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
-) -> dict[str, Division]:
-    """For each division held, the best of its kind by the outputs: no more channels apart, so none takes more time.
-
-    `limit` as in Watch.
-    """
+def measured_divisions(original: Path, model: ir.Model, held: Mapping[str, Division], watcher: Watcher) -> dict[str, Division]:
+    """For each division held, the best of its kind by the outputs: no more channels apart, so none takes more time."""
     groups: dict[str, list[ir.Node]] = {}
     for node in model.graph:
         if can_be_dynamic(node) and str(node.inputs[0].name) in held:  # type: ignore[union-attr]
             groups.setdefault(str(node.inputs[0].name), []).append(node)  # type: ignore[union-attr]
     if not groups:
         return dict(held)
-    seen = look(model, groups, examples.spread(EXAMPLES), threads, limit)
+    seen = look(model, groups, watcher.spread(EXAMPLES))
     found = dict(held)
-    rounded = RoundedOne(original, model, groups, examples.spread(FEEDS), threads)
+    rounded = RoundedOne(original, model, groups, watcher.examples.spread(FEEDS), watcher.threads)
     for done, (name, nodes) in enumerate(groups.items()):
         products = Products(seen[name], [matrix_of(n) for n in nodes])
         count = len(held[name].apart)
@@ -62,7 +50,7 @@ def measured_divisions(
         best = int(np.argmin(noises))
         if noises[best] < BETTER * noises[0]:
             found[name] = ways[best]
-        progress("weighing divisions", done + 1, len(groups))
+        watcher.progress("weighing divisions", done + 1, len(groups))
     return found
 
 

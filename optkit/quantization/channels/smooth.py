@@ -12,10 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.quantization.affine import grid_for, quantize_weight
-from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.channels.output_noise import output_noise
 from optkit.quantization.channels.pick_divisions import Option, pick, time_of_division, time_of_product
@@ -46,15 +44,15 @@ class Seen:
     """Rows there were."""
 
 
-def find_smoothing(model: ir.Model, examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None) -> dict[str, Division]:
-    """Divisions that pay, by name of the tensor that matrix products read; `limit` as in Watch."""
+def find_smoothing(model: ir.Model, watcher: Watcher) -> dict[str, Division]:
+    """Divisions that pay, by name of the tensor that matrix products read."""
     groups: dict[str, list[ir.Node]] = {}
     for node in model.graph:
         if can_be_dynamic(node):
             groups.setdefault(str(node.inputs[0].name), []).append(node)  # type: ignore[union-attr]
     if not groups:
         return {}
-    seen = look(model, groups, examples.spread(EXAMPLES), threads, limit)
+    seen = look(model, groups, watcher.spread(EXAMPLES))
     options: dict[str, list[Option]] = {}
     roundings: dict[str, float] = {}
     seconds = 0.0
@@ -71,8 +69,8 @@ def find_smoothing(model: ir.Model, examples: Feeds, *, threads: int, progress: 
                 error, time = products.error(division), time_of_division(division, rows, [w.shape for w in weights])
                 if error < USEFUL * plain:
                     options[name].append(Option(division, error, time))
-        progress("smoothing activations", done + 1, len(seen))
-    return _that_pay(model, groups, {n: o for n, o in options.items() if len(o) > 1}, roundings, seconds, examples, threads, progress)
+        watcher.progress("smoothing activations", done + 1, len(seen))
+    return _that_pay(model, groups, {n: o for n, o in options.items() if len(o) > 1}, roundings, seconds, watcher)
 
 
 def _that_pay(
@@ -81,14 +79,13 @@ def _that_pay(
     options: dict[str, list[Option]],
     roundings: dict[str, float],
     seconds: float,
-    examples: Feeds,
-    threads: int,
-    progress: Progress,
+    watcher: Watcher,
 ) -> dict[str, Division]:
     if not options:
         return {}
-    few = examples.spread(FEEDS)
-    heard = output_noise(model, {name: groups[name] for name in options}, few, threads=threads, progress=progress)
+    few = watcher.examples.spread(FEEDS)
+    chosen = {name: groups[name] for name in options}
+    heard = output_noise(model, chosen, few, threads=watcher.threads, progress=watcher.progress)
     echoes = {name: heard[name] / max(roundings[name], 1e-30) for name in options}
     return pick(options, echoes, seconds)
 
@@ -169,9 +166,9 @@ class Products:
         return np.minimum(low.min(axis=1), 0), np.maximum(high.max(axis=1), 0)
 
 
-def look(model: ir.Model, names: Iterable[str], examples: Feeds, threads: int, limit: int | None) -> dict[str, Seen]:
+def look(model: ir.Model, names: Iterable[str], watcher: Watcher) -> dict[str, Seen]:
     seen: dict[str, Seen] = {}
-    for values in Watch(model, names, examples, threads, limit):
+    for values in watcher.watch(model, names):
         for name, value in values.items():
             if value.ndim < 2 or not value.size:
                 continue

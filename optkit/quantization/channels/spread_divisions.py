@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.progress import Progress
-from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.channels.measured_divisions import EXAMPLES, RoundedOne, with_weights
 from optkit.quantization.channels.pick_divisions import REST, Option, pick_within, time_of_division, time_of_product
@@ -47,29 +47,21 @@ class Spread:
 
 
 def spread_divisions(
-    original: Path,
-    model: ir.Model,
-    nodes: Sequence[ir.Node],
-    held: Mapping[str, Division],
-    examples: Feeds,
-    *,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
+    original: Path, model: ir.Model, nodes: Sequence[ir.Node], held: Mapping[str, Division], watcher: Watcher
 ) -> Spread | None:
     """What dividing what `nodes` read, dynamic matrix products of the main graph, would take and give; `held` is how it is divided now.
 
-    `limit` as in Watch. None where there is nothing to choose from.
+    None where there is nothing to choose from.
     """
     groups: dict[str, list[ir.Node]] = {}
     for node in nodes:
         groups.setdefault(str(node.inputs[0].name), []).append(node)  # type: ignore[union-attr]
-    seen = look(model, groups, examples.spread(EXAMPLES), threads, limit) if groups else {}
+    seen = look(model, groups, watcher.spread(EXAMPLES)) if groups else {}
     groups = {name: each for name, each in groups.items() if name in seen}
     if not groups:
         return None
-    rounded = RoundedOne(original, model, groups, examples.spread(FEEDS), threads)
-    return _measured({name: _Tensor(name, seen[name], readers, rounded) for name, readers in groups.items()}, held, progress)
+    rounded = RoundedOne(original, model, groups, watcher.examples.spread(FEEDS), watcher.threads)
+    return _measured({name: _Tensor(name, seen[name], readers, rounded) for name, readers in groups.items()}, held, watcher.progress)
 
 
 class _Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.equalize import equalize_on
 from optkit.quantization.choosing.held_out import Lesson
 from optkit.quantization.float_graph.checked import same_answers
@@ -11,20 +11,18 @@ from optkit.quantization.float_graph.prepare import Prepared
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.treatment import Treatment
 from optkit.quantization.variants.trial import Bench
-from optkit.quantization.variants.wishes import Setting, Wishes
+from optkit.quantization.variants.wishes import Wishes
 
 
 def try_alike_channels(
-    bench: Bench, treatments: Sequence[Treatment], prepared: Prepared, calibration: Feeds, lesson: Lesson, wishes: Wishes, setting: Setting
+    bench: Bench, treatments: Sequence[Treatment], prepared: Prepared, watcher: Watcher, lesson: Lesson, wishes: Wishes
 ) -> None:
     """Go on from the graph with channels of alike range if its answers are the same and its variants are more faithful."""
-    made, changed = equalize_on(
-        prepared.model, lesson.examples, threads=setting.threads, progress=setting.progress, limit=setting.max_memory
-    )
-    if not changed or not same_answers(prepared.model, made, bench.feeds[:2], setting.threads):
+    made, changed = equalize_on(prepared.model, lesson.watcher)
+    if not changed or not same_answers(prepared.model, made, bench.feeds[:2], bench.threads):
         return
     plain, before = (bench.model, bench.learned), _files(bench, treatments)
-    bench.model, bench.learned = made, calibrate(made, treatments, calibration, wishes.ranges, setting)
+    bench.model, bench.learned = made, calibrate(made, treatments, watcher, wishes.ranges)
     after = _files(bench, treatments)
     both = [name for name in before if name in after]
     if not lesson.held_out.closer([before[name] for name in both], [after[name] for name in both]):

@@ -72,10 +72,11 @@ def choose(
     )
     if not treatments:
         raise nothing_for(wishes.method, prepared.model, calibration is not None)
+    watcher = setting.watcher(calibration) if calibration is not None else None
     if made_up is not None:
-        learned = find_outliers(prepared.model, treatments, made_up, setting)
+        learned = find_outliers(prepared.model, treatments, setting.watcher(made_up))
     else:
-        learned = calibrate(prepared.model, treatments, calibration, wishes.ranges, setting)
+        learned = calibrate(prepared.model, treatments, watcher, wishes.ranges)
     treatments = all_within_reach(prepared.model, treatments, learned)
     if wishes.effort == "high" and calibration is None:
         raise DataError("effort high learns from real examples", hint="pass --data examples.npz: one array for each model input")
@@ -85,18 +86,17 @@ def choose(
         bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge, wishes.hopeless, wishes.settled)
         lesson = None
         if wishes.effort == "high" and calibration is not None:
-            lesson = lesson_of(bench, calibration, judging.take(np.arange(unseen)))
-            try_alike_channels(bench, treatments, prepared, calibration, lesson, wishes, setting)
-        trials = _looked_at_again(bench, compete(bench, treatments, wishes, setting, calibration), wishes)
+            lesson = lesson_of(bench, calibration, judging.take(np.arange(unseen)), setting)
+            try_alike_channels(bench, treatments, prepared, setting.watcher(calibration), lesson, wishes)
+        trials = _looked_at_again(bench, compete(bench, treatments, wishes, setting.progress, watcher), wishes)
         best, trials = _decided(bench, trials, wishes, setting, target)
         if best.ratio is not None and best.ratio.high > 1 + TIE:  # not shown to be no slower
             best, trials = _measured_alone(bench, best, trials, wishes)
         bench = bench.of(best)
-        better = polish(bench, best, lesson, wishes, setting) if lesson is not None else best
+        better = polish(bench, best, lesson, wishes) if lesson is not None else best
         best, trials = better, [better if t is best else t for t in trials]
         _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
-        ways = count_ways(bench.model, best.treatment)
         seen = of_result(bench, best, target, wishes, calibrated=calibration is not None) + (lesson.remarks if lesson is not None else [])
         remarks = (
             *prepared.remarks,
@@ -105,7 +105,7 @@ def choose(
             *seen,
             *of_simplifying(best, trials, widened=prepared.widened),
         )
-        return Choice(best, tuple(trials), remarks, bench.failures, used, ways, prepared.widened)
+        return Choice(best, tuple(trials), remarks, bench.failures, used, count_ways(bench.model, best.treatment), prepared.widened)
 
 
 def _measured_alone(bench: Bench, best: Trial, trials: list[Trial], wishes: Wishes) -> tuple[Trial, list[Trial]]:

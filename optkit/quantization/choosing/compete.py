@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from optkit.progress import Progress
-from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.choosing.decide import AMPLE, FASTER, TIE, time_ratio
 from optkit.quantization.choosing.refine import refine
 from optkit.quantization.choosing.scaled import scaled, scaled_bench
@@ -15,14 +15,14 @@ from optkit.quantization.operators import weight_of, weighted_nodes
 from optkit.quantization.variants.node_times import gains, node_times, profile_nodes
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import LARGE, Bench, Trial
-from optkit.quantization.variants.wishes import Setting, Wishes
+from optkit.quantization.variants.wishes import Wishes
 
 SMALL_MODEL = 8 << 20
 """Bytes of a model up to which products may be small enough for one scale to matter."""
 
 
-def compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, setting: Setting, calibration: Feeds | None) -> list[Trial]:
-    built, progress = list[Trial](), setting.progress
+def compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, progress: Progress, watcher: Watcher | None) -> list[Trial]:
+    built = list[Trial]()
     for done, treatment in enumerate(treatments):
         progress("building variants", done, len(treatments))
         if not _smoothed_for_nothing(bench, treatment, built, wishes) and (trial := bench.attempt(treatment)) is not None:
@@ -36,7 +36,7 @@ def compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, setti
     if wishes.scored:
         return [*trials, *_quicker(bench, fastest, wishes, regions)[0]]
     bench.drop_files(trials, [fastest, *(t for t in trials if t.good and not _beaten(t, trials))])
-    more = _improve(bench, fastest, regions, [t for t in computing if t.good], wishes, setting, calibration)
+    more = _improve(bench, fastest, regions, [t for t in computing if t.good], wishes, progress, watcher)
     trials = _timed_again(bench, trials, more, wishes) if more else trials
     return [*trials, *_mended(bench, trials, wishes, progress)]
 
@@ -73,8 +73,8 @@ def _improve(
     regions: Sequence[Trial],
     faithful: Sequence[Trial],
     wishes: Wishes,
-    setting: Setting,
-    calibration: Feeds | None,
+    progress: Progress,
+    watcher: Watcher | None,
 ) -> list[Trial]:
     """More variants of the fastest: without the layers that integers slow down, and, where it loses too much, without those to blame."""
     more, saved = _quicker(bench, fastest, wishes, regions)
@@ -82,11 +82,11 @@ def _improve(
     fastest = min([fastest, *more], key=time_ratio)
     if fastest.good or time_ratio(fastest) >= FASTER or _near(fastest, faithful):
         return more
-    bench.scaled = other = scaled_bench(bench, fastest.treatment, calibration, wishes.ranges, setting)
+    bench.scaled = other = scaled_bench(bench, fastest.treatment, watcher, wishes.ranges)
     start = other.attempt(scaled(fastest.treatment)) if other is not None else None
     if other is not None and start is not None and room(start.fidelity, wishes.floor) > room(fastest.fidelity, wishes.floor):
-        return more + refine(other, start, wishes.floor, saved, setting.progress)
-    return more + refine(bench, fastest, wishes.floor, saved, setting.progress)
+        return more + refine(other, start, wishes.floor, saved, progress)
+    return more + refine(bench, fastest, wishes.floor, saved, progress)
 
 
 def _quicker(bench: Bench, fastest: Trial, wishes: Wishes, others: Sequence[Trial] = ()) -> tuple[list[Trial], dict[str, float]]:

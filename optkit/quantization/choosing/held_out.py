@@ -15,9 +15,11 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.quantization.calibration.feeds import Divisible, Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.fidelity.reference import MOST_DECIBELS, Reference, decibels
 from optkit.quantization.variants.race import judged_feeds
 from optkit.quantization.variants.trial import Bench
+from optkit.quantization.variants.wishes import Setting
 from optkit.runtimes import Session, full_feeds, open_session
 
 SHARE, MOST = 4, 32
@@ -87,7 +89,7 @@ def _noise(decibels: Array) -> float:
 class Lesson:
     """What effort high learns from, and what tells whether it learned something."""
 
-    examples: Feeds
+    watcher: Watcher
     held_out: HeldOut
     seconds: float = 0.0
     """That the float model computes for one answer."""
@@ -102,7 +104,7 @@ class Lesson:
         ]
 
 
-def lesson_of(bench: Bench, calibration: Divisible, unseen: Feeds) -> Lesson:
+def lesson_of(bench: Bench, calibration: Divisible, unseen: Feeds, setting: Setting) -> Lesson:
     """`unseen` are examples that are not among those to calibrate on; of these some more are held out, evenly spaced."""
     every = np.arange(len(calibration))
     held = every[np.linspace(0, len(every) - 1, min(len(every) // SHARE, MOST)).round().astype(np.int64)]
@@ -111,4 +113,5 @@ def lesson_of(bench: Bench, calibration: Divisible, unseen: Feeds) -> Lesson:
     chosen = judged_feeds(session, feeds, bench.device, bench.threads) if feeds else []
     start = process_time()
     held_out = HeldOut(bench.model, session, chosen, bench.device, bench.threads)
-    return Lesson(calibration.take(np.setdiff1d(every, held)), held_out, (process_time() - start) / max(len(chosen), 1))
+    seconds = (process_time() - start) / max(len(chosen), 1)
+    return Lesson(setting.watcher(calibration.take(np.setdiff1d(every, held))), held_out, seconds)

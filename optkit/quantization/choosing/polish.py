@@ -11,9 +11,9 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from optkit.quantization.affine import Grid
-from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.means import channel_means
 from optkit.quantization.calibration.output_ranges import MOST_RUNS, ranges_by_output
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.spread_divisions import spread_divisions
 from optkit.quantization.choosing.held_out import Lesson
 from optkit.quantization.choosing.settled import kept, settled_by
@@ -30,7 +30,7 @@ from optkit.quantization.variants.calibrate import EXAMPLES_FOR_MEANS
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
 from optkit.quantization.variants.trial import Bench, Trial
-from optkit.quantization.variants.wishes import Setting, Wishes
+from optkit.quantization.variants.wishes import Wishes
 
 SHARES, FIRST_SHARES = (0.0, -0.01), (0.01,)
 """Of the model's time, by estimate, that dividing channels may take more than it did, and where none were divided: races decide."""
@@ -38,29 +38,22 @@ FEWEST_FOR_RANGES, MOST_SECONDS = 16, 30.0
 """Examples that a range is tried on, and seconds for all tries: with fewer examples ranges fit those alone, and slow models get no more."""
 
 
-def polish(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:
+def polish(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes) -> Trial:
     """The same variant, closer to the float model; its file is one of the bench's, and `bench.learned` is what it was made from."""
     default = best
     best = _with_float_ends(bench, best, lesson, wishes)
     best = _with_float_tail(bench, best, default, lesson, wishes)
     if not lesson.held_out.enough:  # nothing tells whether what is learned holds for others
         return best
-    best = _with_divisions(bench, best, default, lesson, wishes, setting)
+    best = _with_divisions(bench, best, default, lesson, wishes)
     if lesson.seconds * MOST_RUNS * FEWEST_FOR_RANGES <= MOST_SECONDS:
-        best = _learned_by(_fit_ranges, bench, best, lesson, wishes, setting)
-    return _rounded_and_settled(bench, best, lesson, wishes, setting)
+        best = _learned_by(_fit_ranges, bench, best, lesson, wishes)
+    return _rounded_and_settled(bench, best, lesson, wishes)
 
 
-def _learned_by(
-    step: Callable[[Bench, Treatment, Feeds, Setting], Learned],
-    bench: Bench,
-    best: Trial,
-    lesson: Lesson,
-    wishes: Wishes,
-    setting: Setting,
-) -> Trial:
+def _learned_by(step: Callable[[Bench, Treatment, Watcher], Learned], bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes) -> Trial:
     plain = bench.learned
-    bench.learned = step(bench, best.treatment, lesson.examples, setting)
+    bench.learned = step(bench, best.treatment, lesson.watcher)
     better = _better(bench, best, best.treatment, lesson, wishes) if bench.learned is not plain else None
     if better is None:
         bench.learned = plain
@@ -93,14 +86,14 @@ def _timed(bench: Bench, default: Trial, better: Trial, wishes: Wishes) -> Trial
     return bench.time([better], wishes.seconds)[0] if no_slower(bench, default, better, wishes.seconds) else None
 
 
-def _rounded_and_settled(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:
+def _rounded_and_settled(bench: Bench, best: Trial, lesson: Lesson, wishes: Wishes) -> Trial:
     """With rounding learned, and with biases that make up for all errors made before them: each alone, and both where biases help."""
     plain = bench.learned
-    with_biases = kept(bench, best, settled_by(bench, best, lesson, setting), lesson, wishes)
+    with_biases = kept(bench, best, settled_by(bench, best, lesson), lesson, wishes)
     best = with_biases or best
-    bench.learned = with_learned_rounding(bench, best.treatment, lesson.examples, setting)
+    bench.learned = with_learned_rounding(bench, best.treatment, lesson.watcher)
     rounded = bench.attempt(best.treatment) if bench.learned is not plain else None
-    settled = settled_by(bench, rounded, lesson, setting) if rounded is not None and with_biases is not None else None
+    settled = settled_by(bench, rounded, lesson) if rounded is not None and with_biases is not None else None
     for found in (rounded, settled):
         best = kept(bench, best, found, lesson, wishes) or best
     if all(found is None or best.path != found.path for found in (rounded, settled)):
@@ -113,23 +106,14 @@ def _better(bench: Bench, best: Trial, treatment: Treatment, lesson: Lesson, wis
     return kept(bench, best, bench.attempt(treatment), lesson, wishes)
 
 
-def _with_divisions(bench: Bench, best: Trial, default: Trial, lesson: Lesson, wishes: Wishes, setting: Setting) -> Trial:
+def _with_divisions(bench: Bench, best: Trial, default: Trial, lesson: Lesson, wishes: Wishes) -> Trial:
     """With outlier channels divided where that shows most, in as much time as a race shows to be no loss."""
     if Way.STATIC in best.treatment.ways.values():  # what those round is most of the noise, and weighing took minutes for nothing
         return best
     plain = bench.learned
     held = {name: each for name, each in plain.smoothing.items() if best.treatment.smooth}
     dynamic = [n for n in bench.model.graph if best.treatment.ways.get(str(n.name)) is Way.DYNAMIC and can_be_dynamic(n)]
-    spread = spread_divisions(
-        bench.original,
-        bench.model,
-        dynamic,
-        held,
-        lesson.examples,
-        threads=setting.threads,
-        progress=setting.progress,
-        limit=setting.max_memory,
-    )
+    spread = spread_divisions(bench.original, bench.model, dynamic, held, lesson.watcher)
     if spread is None:
         return best
     for share in SHARES if held else FIRST_SHARES:
@@ -146,21 +130,13 @@ def _smoothed(treatment: Treatment) -> Treatment:
     return treatment if treatment.smooth else replace(treatment, name=f"{treatment.name}, smoothed", smooth=True)
 
 
-def _fit_ranges(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+def _fit_ranges(bench: Bench, treatment: Treatment, watcher: Watcher) -> Learned:
     grids = used_grids(bench.model, treatment, bench.learned)
-    found = ranges_by_output(bench.original, bench.model, grids, examples, threads=setting.threads, progress=setting.progress)
+    found = ranges_by_output(bench.original, bench.model, grids, watcher.examples, threads=watcher.threads, progress=watcher.progress)
     if not found:
         return bench.learned
     fitted = {**bench.learned.grids, **found}
-    means = channel_means(
-        bench.model,
-        weighted_nodes(bench.model),
-        fitted,
-        examples.spread(EXAMPLES_FOR_MEANS),
-        threads=setting.threads,
-        progress=setting.progress,
-        limit=setting.max_memory,
-    )
+    means = channel_means(bench.model, weighted_nodes(bench.model), fitted, watcher.spread(EXAMPLES_FOR_MEANS))
     return replace(bench.learned, grids=fitted, means={**bench.learned.means, **means})
 
 
@@ -172,7 +148,7 @@ def used_grids(model: ir.Model, treatment: Treatment, learned: Learned) -> dict[
     return {name: learned.grids[name] for name in tensors_to_observe(static, floats) if name in learned.grids}
 
 
-def with_learned_rounding(bench: Bench, treatment: Treatment, examples: Feeds, setting: Setting) -> Learned:
+def with_learned_rounding(bench: Bench, treatment: Treatment, watcher: Watcher) -> Learned:
     """What the bench learned, and how to round every weight that the treatment holds in integers."""
     ways = consistent_ways(bench.model, treatment)
     nodes = weighted_nodes(bench.model)
@@ -187,38 +163,24 @@ def with_learned_rounding(bench: Bench, treatment: Treatment, examples: Feeds, s
             found |= round_weights(
                 bench.model,
                 chosen,
-                examples,
+                watcher,
                 grids if divisions == {} else {},
                 divisions=divisions,
                 rounds_inputs=computes,
                 portable=treatment.portable and computes,
-                threads=setting.threads,
-                progress=setting.progress,
-                limit=setting.max_memory,
             )
-    gates = _learned_gates(bench.model, ways, treatment, examples, setting)
+    gates = _learned_gates(bench.model, ways, treatment, watcher)
     return replace(bench.learned, rounded=found, gates=gates) if found or gates else bench.learned
 
 
-def _learned_gates(
-    model: ir.Model, ways: Mapping[str, Way], treatment: Treatment, examples: Feeds, setting: Setting
-) -> dict[str, RoundedGates]:
+def _learned_gates(model: ir.Model, ways: Mapping[str, Way], treatment: Treatment, watcher: Watcher) -> dict[str, RoundedGates]:
     """How to round the weights of recurrent nodes, those in integers and those that are only stored so."""
     nodes = [n for g in all_graphs(model) for n in g if can_learn_gates(n)]
     computing = [n for n in nodes if ways.get(str(n.name)) is Way.DYNAMIC]
     stored = [n for n in nodes if str(n.name) not in ways and treatment.compress and all(compressible(n.inputs[i]) for i in WEIGHTS)]  # type: ignore[arg-type]
     found: dict[str, RoundedGates] = {}
     for chosen, computes in ((computing, True), (stored, False)):
-        found |= round_gates(
-            model,
-            chosen,
-            examples,
-            rounds_inputs=computes,
-            portable=treatment.portable and computes,
-            threads=setting.threads,
-            progress=setting.progress,
-            limit=setting.max_memory,
-        )
+        found |= round_gates(model, chosen, watcher, rounds_inputs=computes, portable=treatment.portable and computes)
     return found
 
 

@@ -15,6 +15,7 @@ from optkit.quantization.blocks.blocked import Scheme
 from optkit.quantization.blocks.build import Form, build
 from optkit.quantization.blocks.layers import Weight, find_weights
 from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.choosing.decide import TIE
 from optkit.quantization.choosing_blocks.decide import decide
 from optkit.quantization.choosing_blocks.mix import mix
@@ -73,7 +74,7 @@ def choose(
         raise _nothing_to_hold()
     with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
         bench = Bench(original, prepared.model, feeds, Path(folder), wishes, setting)
-        tried = _roundings(bench, weights, calibration, asked)
+        tried = _roundings(bench, weights, setting.watcher(calibration) if calibration is not None else None, asked)
         start = _settle_bits(bench, weights, tried, asked)
         trials = _in_every_form(bench, start, asked)
         trials = bench.time(trials, wishes.seconds)
@@ -100,27 +101,17 @@ def count_bits(weights: Sequence[Weight], rounded: Rounded) -> dict[str, dict[st
     return counts
 
 
-def _roundings(bench: Bench, weights: Sequence[Weight], calibration: Feeds | None, asked: Asked) -> list[Trial]:
+def _roundings(bench: Bench, weights: Sequence[Weight], watcher: Watcher | None, asked: Asked) -> list[Trial]:
     """Trials of every algorithm in question, the most faithful first."""
     bits = 8 if asked.bits == 8 else 4
     if bits == 8:
         algorithms: tuple[str, ...] = ("rtn",)
     elif asked.algorithm == "auto":
-        algorithms = ("rtn", "hqq", "gptq") if calibration is not None else ("rtn", "hqq")
+        algorithms = ("rtn", "hqq", "gptq") if watcher is not None else ("rtn", "hqq")
     else:
         algorithms = (asked.algorithm,)
     scheme = Scheme(bits, asked.size, asked.symmetric)
-    place = bench.setting
-    every = round_all(
-        bench.model,
-        weights,
-        calibration,
-        scheme,
-        algorithms,
-        threads=place.threads,
-        progress=place.progress,
-        limit=place.max_memory,
-    )
+    every = round_all(bench.model, weights, watcher, scheme, algorithms, bench.setting.progress)
     alone = len(every) == 1
     tried = [t for t in (bench.attempt(each, judge=alone) for each in every) if t is not None]
     if not tried:
@@ -134,9 +125,7 @@ def _settle_bits(bench: Bench, weights: Sequence[Weight], tried: Sequence[Trial]
     if start.good or asked.bits != "mixed":
         return start
     place = bench.setting
-    (eight,) = round_all(
-        bench.model, weights, None, Scheme(8, asked.size, asked.symmetric), ("rtn",), threads=place.threads, progress=place.progress
-    )
+    (eight,) = round_all(bench.model, weights, None, Scheme(8, asked.size, asked.symmetric), ("rtn",), place.progress)
     noise = output_noise(bench.model, weights, start.rounded, bench.reference, threads=place.threads, progress=place.progress)
     mixtures = mix(bench, start.rounded, eight, noise, place.progress)
     good = [t for t in mixtures if t.good]

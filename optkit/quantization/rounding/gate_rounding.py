@@ -11,9 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
-from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.graphs import all_graphs, constant_array, constant_tensor, fresh_name, graph_of, share_names
 from optkit.quantization.integer_graph.insert_recurrent import BIAS, RECURRENT, WEIGHTS, RoundedGates
 from optkit.quantization.operators import attribute, is_standard
@@ -63,28 +61,20 @@ def can_learn_gates(node: ir.Node) -> bool:
 
 
 def round_gates(
-    model: ir.Model,
-    nodes: Iterable[ir.Node],
-    examples: Feeds,
-    *,
-    rounds_inputs: bool,
-    portable: bool,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
+    model: ir.Model, nodes: Iterable[ir.Node], watcher: Watcher, *, rounds_inputs: bool, portable: bool
 ) -> dict[str, RoundedGates]:
     """What becomes of the weights of each node that `can_learn_gates`, by its name; what no example reaches is left out.
 
     `rounds_inputs` is whether inputs and states will be rounded to 8 bits as well; `portable` keeps pair sums within 16 bits.
     """
     chosen = [n for n in nodes if can_learn_gates(n)]
-    seen = _look(model, chosen, examples, threads, progress, limit) if chosen else {}
+    seen = _look(model, chosen, watcher) if chosen else {}
     found: dict[str, RoundedGates] = {}
     for node in chosen:
         held = seen.get(str(node.name))
         if held is not None:
             found[str(node.name)] = _rounded(node, held, rounds=rounds_inputs, portable=portable)
-        progress("learning how to round gates", len(found), len(chosen))
+        watcher.progress("learning how to round gates", len(found), len(chosen))
     return found
 
 
@@ -109,9 +99,7 @@ def _rounded(node: ir.Node, seen: list[tuple[_Seen, _Seen]], *, rounds: bool, po
     return RoundedGates((stacked[0][0], stacked[1][0]), (stacked[0][1], stacked[1][1]), moved)
 
 
-def _look(
-    model: ir.Model, nodes: list[ir.Node], examples: Feeds, threads: int, progress: Progress, limit: int | None
-) -> dict[str, list[tuple[_Seen, _Seen]]]:
+def _look(model: ir.Model, nodes: list[ir.Node], watcher: Watcher) -> dict[str, list[tuple[_Seen, _Seen]]]:
     """For each node and each of its directions what W and what R was multiplied by."""
     names = {str(n.name): n for n in nodes}
     watched = model.clone()
@@ -119,7 +107,7 @@ def _look(
     states = {str(n.name): _named_states(n) for g in all_graphs(watched) for n in g if str(n.name) in names}
     wanted = [str(n.inputs[0].name) for n in nodes] + list(states.values())  # type: ignore[union-attr]
     wanted += [str(n.inputs[FIRST_STATE].name) for n in nodes if _first_state(n) is not None]  # type: ignore[union-attr]
-    watch = Watch(watched, wanted, examples, threads, limit)
+    watch = watcher.watch(watched, wanted)
     found: dict[str, list[tuple[_Seen, _Seen]]] = {}
     for done, values in enumerate(watch.whole()):
         draw = np.random.default_rng(done)
@@ -134,7 +122,7 @@ def _look(
                 inputs.add(source.reshape(-1, source.shape[-1]), _steps(source.reshape(1, -1)), draw)
                 earlier = _before(node, direction, states_of[:, direction], None if start is None else start[direction])
                 before.add(earlier.reshape(-1, earlier.shape[-1]), _steps(earlier.reshape(len(earlier), -1)), draw)
-        progress("looking at what gates read", done + 1, len(watch) // len(watch.groups))
+        watcher.progress("looking at what gates read", done + 1, len(watch) // len(watch.groups))
     return found
 
 

@@ -14,11 +14,10 @@ import onnx_ir as ir
 from scipy.linalg.lapack import dtrtri
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.quantization.affine import Grid, quantize_weight
-from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.patch_moments import Moments, as_rows, largest_patch, patch_moments
 from optkit.quantization.calibration.portions import portions
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.divide import Division, matrix_of
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.saturation import LARGEST_PAIR, fit_pairs, has_pairs
@@ -46,15 +45,12 @@ class Rounded(NamedTuple):
 def round_weights(
     model: ir.Model,
     nodes: Iterable[ir.Node],
-    examples: Feeds,
+    watcher: Watcher,
     grids: Mapping[str, Grid],
     *,
     divisions: Mapping[str, Division] | None = None,
     rounds_inputs: bool = True,
     portable: bool = True,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
 ) -> dict[str, Rounded]:
     """What becomes of each weight, by node name; nodes that are too large are left out.
 
@@ -65,7 +61,7 @@ def round_weights(
     chosen = [n for n in nodes if largest_patch(n) <= LARGEST_INPUT]
     found: dict[str, Rounded] = {}
     for part in portions(chosen, _moment_bytes, BYTES_AT_ONCE):
-        moments = patch_moments(model, part, examples, threads=threads, progress=progress, limit=limit)
+        moments = patch_moments(model, part, watcher)
         for node in part:
             weight, seen = constant_array(node.inputs[1]), moments.get(str(node.name))
             if weight is None or seen is None or not np.isfinite(seen.second).all() or not np.isfinite(weight).all():
@@ -78,7 +74,7 @@ def round_weights(
             step = 0.0 if not rounds_inputs else grid.scale if grid is not None and division is None else seen.step()
             integers, scale = learn_rounding(node, weight, energy(node, seen, step), portable=portable)
             found[str(node.name)] = Rounded(integers, scale, seen.mean)
-            progress("learning how to round", len(found), len(chosen))
+            watcher.progress("learning how to round", len(found), len(chosen))
     return found
 
 

@@ -13,12 +13,10 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
 from optkit.quantization.affine import grid_for
-from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.patch_moments import as_rows, some_rows
-from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.calibration.watched import cut
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.divide import APART_TOTAL
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.integer_layers import IntegerLayer, integer_layers
@@ -55,19 +53,10 @@ class Compared:
     """[group, output of it]: the variance of what is wanted less what is given."""
 
 
-def reconstruct(
-    model: ir.Model,
-    original: ir.Model,
-    examples: Feeds,
-    *,
-    weights: bool,
-    threads: int,
-    progress: Progress,
-    limit: int | None = None,
-) -> int:
+def reconstruct(model: ir.Model, original: ir.Model, watcher: Watcher, *, weights: bool) -> int:
     """Decide the biases, and with `weights` the integers, of every layer anew, in place; returns how many layers changed.
 
-    `original` is the float model, with tensors named as in `model`; `limit` as in Watch.
+    `original` is the float model, with tensors named as in `model`.
     """
     layers = [each for each in integer_layers(model) if as_rows(each.node, each.integers()).shape[1] <= LARGEST_INPUT]
     known = {str(v.name) for n in original.graph for v in n.outputs}
@@ -75,10 +64,10 @@ def reconstruct(
     for done, layer in enumerate(layers):
         names = same_tensor(layer, known)
         if names is not None and (weights or layer.bias is not None):
-            seen = compare_layer(model, original, layer, names, examples, threads=threads, limit=limit)
+            seen = compare_layer(model, original, layer, names, watcher)
             if seen is not None:
                 changed += decide_layer(layer, seen, weights=weights)
-        progress("reconstructing layers", done + 1, len(layers))
+        watcher.progress("reconstructing layers", done + 1, len(layers))
     return changed
 
 
@@ -101,22 +90,13 @@ def _with_channels_apart(layer: IntegerLayer | BiasedLayer) -> str | None:
     return next((n for n in sums if APART_TOTAL in (n.removeprefix(name), name.removeprefix(n))), None)
 
 
-def compare_layer(
-    model: ir.Model,
-    original: ir.Model,
-    layer: IntegerLayer,
-    names: tuple[str, str],
-    examples: Feeds,
-    *,
-    threads: int,
-    limit: int | None = None,
-) -> Compared | None:
+def compare_layer(model: ir.Model, original: ir.Model, layer: IntegerLayer, names: tuple[str, str], watcher: Watcher) -> Compared | None:
     """What the layer gives, under the first name, beside the float model's tensor of the second; None where they are not the same."""
     ours_name, wanted = names
     sums = _Sums()
     shape = layer.integers().shape
     asked = ((model, [layer.source, ours_name]), (original, [wanted]))
-    ours, theirs = (Watch(cut(whole, names), names, examples, threads, limit) for whole, names in asked)
+    ours, theirs = (watcher.watch(cut(whole, names), names) for whole, names in asked)
     for place, (here, there) in enumerate(zip(ours.whole(), theirs.whole(), strict=True)):
         if layer.source not in here or ours_name not in here or wanted not in there:
             continue

@@ -12,10 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.progress import Progress
-from optkit.quantization.calibration.feeds import Feeds
-from optkit.quantization.calibration.watch import Watch
 from optkit.quantization.calibration.watched import cut
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.rounding.biased_layers import BiasedLayer, biased_layers
 from optkit.quantization.rounding.reconstruct import same_tensor, shift_bias
 
@@ -24,27 +22,25 @@ TYPICAL, LEAST = 0.5, 1e-3
 """Of the typical and of the mean squared distance: how close to what is common an example weighs no more for being closer still."""
 
 
-def settle_biases(
-    model: ir.Model, original: ir.Model, examples: Feeds, *, threads: int, progress: Progress, limit: int | None = None
-) -> int:
+def settle_biases(model: ir.Model, original: ir.Model, watcher: Watcher) -> int:
     """Decide the biases of the layers of `model` anew, in place; returns how many changed.
 
-    `original` is the float model, with tensors named as in `model`, to the same scale; `limit` as in Watch.
+    `original` is the float model, with tensors named as in `model`, to the same scale.
     """
     known = {str(v.name) for n in original.graph for v in n.outputs}
     found = [(layer, same_tensor(layer, known)) for layer in biased_layers(model)]
     layers = [(layer, *names) for layer, names in found if names is not None]
     if not layers:
         return 0
-    truth = _means(original, [(wanted, layer) for layer, _, wanted in layers], examples, threads, limit)
+    truth = _means(original, [(wanted, layer) for layer, _, wanted in layers], watcher)
     changed = 0
     for group in side_by_side([layer for layer, *_ in layers]):
         asked = [(ours, wanted, layer) for layer, ours, wanted in layers if layer in group]
-        given = _means(model, [(ours, layer) for ours, _, layer in asked], examples, threads, limit)
+        given = _means(model, [(ours, layer) for ours, _, layer in asked], watcher)
         for ours, wanted, layer in asked:
             if ours in given and wanted in truth and given[ours].shape == truth[wanted].shape:
                 changed += shift_bias(layer, believed_shift(truth[wanted] - given[ours]))
-        progress("settling biases", min(changed, len(layers)), len(layers))
+        watcher.progress("settling biases", min(changed, len(layers)), len(layers))
     return changed
 
 
@@ -95,13 +91,11 @@ def _walk(node: ir.Node, behind: set[ir.Node]) -> None:
                     waiting.append(reader)
 
 
-def _means(
-    model: ir.Model, tensors: Sequence[tuple[str, BiasedLayer]], examples: Feeds, threads: int, limit: int | None
-) -> dict[str, Array]:
+def _means(model: ir.Model, tensors: Sequence[tuple[str, BiasedLayer]], watcher: Watcher) -> dict[str, Array]:
     """[examples, channels] of tensors that layers give, by name."""
     axes = {name: 1 if layer.node.op_type == "Conv" else -1 for name, layer in tensors}
     found: dict[str, list[Array]] = {}
-    for values in Watch(cut(model, list(axes)), list(axes), examples, threads, limit):
+    for values in watcher.watch(cut(model, list(axes)), list(axes)):
         for name, value in values.items():
             if name in axes and value.ndim > 1:
                 flat = np.moveaxis(value, axes[name], -1)

@@ -1,66 +1,60 @@
 """What the examples teach: ranges of activations, channel means, outlier channels."""
 
 from collections.abc import Collection, Sequence
-from typing import TypedDict
 
 import onnx_ir as ir
 
 from optkit.errors import DataError
-from optkit.progress import Progress
 from optkit.quantization.affine import grid_for
 from optkit.quantization.calibration.contract import calibration_remarks, range_remarks
-from optkit.quantization.calibration.feeds import Feeds
 from optkit.quantization.calibration.gates import gates, range_before
 from optkit.quantization.calibration.means import channel_means
 from optkit.quantization.calibration.observe import Observed, observe
 from optkit.quantization.calibration.score_ranges import with_room_for_scores
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.smooth import find_smoothing
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_static import tensors_to_observe
 from optkit.quantization.operators import weighted_nodes
 from optkit.quantization.variants.learned import LaterFound, Learned
 from optkit.quantization.variants.treatment import Treatment, Way
-from optkit.quantization.variants.wishes import Setting
 from optkit.registry import load
 
 EXAMPLES_FOR_MEANS = 32
 
 
-def calibrate(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds | None, ranges: str, setting: Setting) -> Learned:
+def calibrate(model: ir.Model, treatments: Sequence[Treatment], watcher: Watcher | None, ranges: str) -> Learned:
     """The uint8 grid of every tensor that a static treatment quantizes, and the channel means of every layer's input.
 
     Raises DataError when the model computes values that are not finite on these examples.
     """
-    if examples is None:
+    if watcher is None:
         return Learned()
     static = {n for t in treatments for n, way in t.ways.items() if way in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
-    seen = _observed(model, static, examples, setting) if static else Observed()
+    seen = _observed(model, static, watcher) if static else Observed()
     method = load("quantization.ranges", ranges)()
     found = {name: method.range_of(h) for name, h in seen.histograms.items() if h.total}
     if ranges == "auto":
         found |= {name: range_before(seen.histograms[name], gate, found[name]) for name, gate in gates(model).items() if name in found}
         found = with_room_for_scores(model, found, seen.histograms)
     grids = {name: grid_for(*each) for name, each in found.items()}
-    few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
-    given: _Given = {"threads": setting.threads, "progress": setting.progress, "limit": limit}
-    means = channel_means(model, weighted_nodes(model), grids, few, **given)
-    smoothing = LaterFound(lambda: find_smoothing(model, few, **given)) if any(t.smooth for t in treatments) else {}
-    return Learned(grids, means, smoothing, tuple(calibration_remarks(seen.histograms)), tuple(range_remarks(len(examples))))
+    few = watcher.spread(EXAMPLES_FOR_MEANS)
+    means = channel_means(model, weighted_nodes(model), grids, few)
+    smoothing = LaterFound(lambda: find_smoothing(model, few)) if any(t.smooth for t in treatments) else {}
+    return Learned(grids, means, smoothing, tuple(calibration_remarks(seen.histograms)), tuple(range_remarks(len(watcher.examples))))
 
 
-def find_outliers(model: ir.Model, treatments: Sequence[Treatment], examples: Feeds, setting: Setting) -> Learned:
+def find_outliers(model: ir.Model, treatments: Sequence[Treatment], watcher: Watcher) -> Learned:
     """Outlier channels alone, which made-up ids show as well as real ones do: they come of the weights more than of the inputs."""
     if not any(t.smooth for t in treatments):
         return Learned()
-    few, limit = examples.spread(EXAMPLES_FOR_MEANS), setting.max_memory
-    return Learned(
-        smoothing=LaterFound(lambda: find_smoothing(model, few, threads=setting.threads, progress=setting.progress, limit=limit))
-    )
+    few = watcher.spread(EXAMPLES_FOR_MEANS)
+    return Learned(smoothing=LaterFound(lambda: find_smoothing(model, few)))
 
 
-def _observed(model: ir.Model, static: Collection[str], examples: Feeds, setting: Setting) -> Observed:
+def _observed(model: ir.Model, static: Collection[str], watcher: Watcher) -> Observed:
     wanted = tensors_to_observe([n for g in all_graphs(model) for n in g if n.name in static])
-    seen = observe(model, list(wanted), examples, threads=setting.threads, limit=setting.max_memory, progress=setting.progress)
+    seen = observe(model, list(wanted), watcher)
     broken = [name for name, h in seen.histograms.items() if not h.finite]
     if broken:
         what = f"on these examples the model computes values that are not finite ({broken[0]})"
@@ -82,9 +76,3 @@ def all_within_reach(model: ir.Model, treatments: Sequence[Treatment], learned: 
         if all((treatment.ways, treatment.smooth, treatment.compress) != (f.ways, f.smooth, f.compress) for f in found):
             found.append(treatment)
     return found
-
-
-class _Given(TypedDict):
-    threads: int
-    progress: Progress
-    limit: int | None

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from optkit.progress import Progress, silent
+from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.fidelity.room import room
 from optkit.runtimes import Session
@@ -74,3 +76,7 @@ class Setting:
     progress: Progress = silent
     max_memory: int | None = None
     """Bytes that the process may occupy while it calibrates."""
+
+    def watcher(self, examples: Feeds) -> Watcher:
+        """Who watches activations on these examples."""
+        return Watcher(examples, self.threads, self.max_memory, self.progress)

@@ -14,6 +14,7 @@ from optkit.pruning.graph.kept_rows import KeptRows, change_and_bias, rows_for
 from optkit.pruning.graph.moments import LARGEST
 from optkit.pruning.graph.refit import RIDGES, best_change, refit
 from optkit.quantization.calibration.watched import open_watched
+from optkit.quantization.calibration.watcher import Watcher
 
 Build = Any
 
@@ -75,7 +76,7 @@ def test_a_layer_of_many_weights_per_output_is_solved_again(net: Build) -> None:
     cut = cut_out(model, found, gone)
     wanted = open_watched(model, 1).run(unseen)
     plain = _apart(wanted, open_watched(cut, 1).run(unseen))
-    done = refit(cut, model, found, gone, feeds, work=1000, threads=1, progress=lambda what, a, b: None)
+    done = refit(cut, model, found, gone, Watcher(feeds), work=1000)
     assert done.layers == 1
     assert done.short_of_rows
     assert plain > 0.05

@@ -13,11 +13,12 @@ from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.pruning.graph.eliminate import Reader, find_order, refitted
 from optkit.pruning.graph.groups import find_groups
-from optkit.pruning.graph.prune import Pruner, Setting, Wishes
+from optkit.pruning.graph.prune import Pruner, Wishes
 from optkit.pruning.graph.refit import best_change
 from optkit.pruning.graph.rows import count_places, input_rows, output_rows, weight_from_rows, weight_rows
 from optkit.pruning.graph.weigh import Limits
 from optkit.quantization.calibration.watched import open_watched
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.fidelity.reference import Reference
 
 Build = Any
@@ -109,7 +110,7 @@ def _pruner(net: Build, wishes: Wishes) -> tuple[Pruner, Reference]:
     model = made.model(made.add("Gemm", pooled, made.constant(draw.normal(size=(16, 4)).astype(np.float32))))
     x = draw.normal(size=(48, 3, 6, 6)).astype(np.float32)
     reference = Reference(model, open_watched(model, 1), list(Examples("made up", {"x": x[:16]}).feeds()))
-    return Pruner(model, Examples("made up", {"x": x[16:]}), reference, wishes, Setting()), reference
+    return Pruner(model, Watcher(Examples("made up", {"x": x[16:]})), reference, wishes), reference
 
 
 @pytest.mark.slow
@@ -145,7 +146,7 @@ def test_magnitude_takes_the_smallest(net: Build) -> None:
     model = made.model(made.add("GlobalMaxPool", made.add("Conv", wide, made.weight(4, 16, 1, 1))))
     x = np.random.default_rng(0).normal(size=(8, 3, 6, 6)).astype(np.float32)
     reference = Reference(model, open_watched(model, 1), list(Examples("made up", {"x": x}).feeds()))
-    pruner = Pruner(model, Examples("made up", {"x": x}), reference, Wishes(0.5, importance="magnitude", refit=False), Setting())
+    pruner = Pruner(model, Watcher(Examples("made up", {"x": x})), reference, Wishes(0.5, importance="magnitude", refit=False))
     kept = pruner.prune(0.5).model.graph.initializers["c0"].const_value
     assert kept is not None
     assert np.array_equal(kept.numpy().ravel(), np.full(24, 9))

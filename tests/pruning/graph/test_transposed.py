@@ -15,6 +15,7 @@ from optkit.pruning.graph.groups import find_groups
 from optkit.pruning.graph.refit import refit
 from optkit.pruning.graph.rows import count_places, input_rows, output_rows, weight_from_rows, weight_rows, weights_per_output
 from optkit.quantization.calibration.watched import open_watched
+from optkit.quantization.calibration.watcher import Watcher
 
 Build = Any
 Ask = Callable[[ir.Model, Mapping[str, Array]], list[Array]]
@@ -64,7 +65,7 @@ def test_it_makes_up_for_channels_that_are_gone(net: Build) -> None:
     units = found.families[0].units
     cut = cut_out(model, found, units[4:])
     plain = _apart(wanted, open_watched(cut, 1).run({"x": x}))
-    done = refit(cut, model, found, units[4:], Examples("made up", {"x": x}), work=100, threads=1, progress=lambda what, a, b: None)
+    done = refit(cut, model, found, units[4:], Watcher(Examples("made up", {"x": x})), work=100)
     assert done.layers == 1
     assert plain > 0.1
     assert _apart(wanted, open_watched(cut, 1).run({"x": x})) < 0.01

@@ -8,6 +8,7 @@ import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from optkit.progress import silent
 from optkit.quantization.blocks.algorithms import round_all
 from optkit.quantization.blocks.blocked import SIZES, Scheme
 from optkit.quantization.blocks.build import Form, build
@@ -191,7 +192,7 @@ def test_tables_answer_as_the_weights_they_stand_for(width: int) -> None:
     held.shape = ir.Shape([300, width])
     model.graph.outputs[0].shape = ir.Shape(["N", 3, width])
     weights = find_weights(model)
-    blocked = round_all(model, weights, None, Scheme(4, 128), ["rtn"], threads=1, progress=lambda *_: None)[0].blocked
+    blocked = round_all(model, weights, None, Scheme(4, 128), ["rtn"], silent)[0].blocked
     feed = feed_of(model)
     expected = answer(with_real_weights(model, blocked), feed)
     np.testing.assert_allclose(answer(build(model, blocked, FLOAT), feed), expected, atol=1e-6 * np.abs(expected).max())

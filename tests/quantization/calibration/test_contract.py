@@ -13,10 +13,9 @@ from optkit.quantization.calibration.contract import ENOUGH, calibration_remarks
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.wishes import Setting
 from optkit.runtimes import Port
 
-from ..tiny import draw, examples, read
+from ..tiny import draw, read, watcher
 
 
 def seen(*values: Array) -> dict[str, Histogram]:
@@ -52,7 +51,7 @@ def test_calibrating_passes_them_on() -> None:
         "(float[N,64] x) => (float[N,64] y) { m = MatMul(x, w) r = Relu(m) y = MatMul(r, v) }", w=-np.abs(draw(64, 64)), v=draw(64, 64)
     )
     treatments = candidates(model, "static", True, (), True)
-    learned = calibrate(model, treatments, examples(x=np.abs(draw(8, 64))), "auto", Setting())
+    learned = calibrate(model, treatments, watcher(x=np.abs(draw(8, 64))), "auto")
     (told,), (few,) = learned.remarks, learned.of_ranges
     assert few.startswith("ranges rest on 8 examples")
     assert "2 tensors (r, y)" in told

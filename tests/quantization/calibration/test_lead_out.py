@@ -8,13 +8,13 @@ import pytest
 
 from optkit.arrays import Array
 from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.float_graph.prepare import prepare
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate, within_reach
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
-from optkit.quantization.variants.wishes import Setting
 
 from ..tiny import answers, draw, fused, read
 
@@ -106,7 +106,7 @@ def test_layers_inside_compute_in_integers(graph: str, tmp_path: Path) -> None:
     given = Whole(feed)
 
     treatment = candidates(model, "static", True)[-1]
-    learned = calibrate(model, [treatment], given, "min_max", Setting())
+    learned = calibrate(model, [treatment], Watcher(given), "min_max")
     reached = within_reach(model, treatment, learned)
     assert set(reached.ways) == ({"a", "c", "e"} if graph is BRANCHES else {"m"})  # what h reads was never computed: it stays as it was
     made = build(model, reached, learned)

@@ -6,9 +6,10 @@ import pytest
 from optkit.datasets import Examples
 from optkit.quantization.calibration.observe import observe
 from optkit.quantization.calibration.watched import with_outputs
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.histogram import Histogram
 
-from ..tiny import answers, draw, examples, read, saved
+from ..tiny import answers, draw, examples, read, saved, watcher
 
 MODEL = read("(float[N,6] x) => (float[N,4] y) { r = Relu(x) m = MatMul(r, w) y = Tanh(m) }", w=draw(6, 4))
 X = draw(9, 6, seed=2)
@@ -16,7 +17,7 @@ X = draw(9, 6, seed=2)
 
 def test_histograms_are_those_of_all_values() -> None:
     told: list[tuple[str, int, int]] = []
-    seen = observe(MODEL, ["x", "m", "y"], examples(x=X), progress=lambda *state: told.append(state))
+    seen = observe(MODEL, ["x", "m", "y"], Watcher(examples(x=X), progress=lambda *state: told.append(state)))
     tensors = {"x": X, "m": np.maximum(X, 0) @ draw(6, 4), "y": answers(MODEL, {"x": X})["y"]}
     assert list(seen.histograms) == list(tensors)
     assert seen.examples == 9
@@ -32,7 +33,7 @@ def test_histograms_are_those_of_all_values() -> None:
 
 
 def test_peaks_per_channel_where_asked_for() -> None:
-    seen = observe(MODEL, ["x"], examples(x=X), channels_of=["m"])
+    seen = observe(MODEL, ["x"], watcher(x=X), channels_of=["m"])
     assert list(seen.histograms) == ["x"]
     assert list(seen.peaks) == ["m"]
     np.testing.assert_allclose(seen.peaks["m"], np.abs(np.maximum(X, 0) @ draw(6, 4)).max(0), rtol=1e-5)
@@ -41,7 +42,7 @@ def test_peaks_per_channel_where_asked_for() -> None:
 def test_whole_feeds_of_many_sizes_in_turn() -> None:
     model = read("(float[A,B] x, float s) => (float[A,B] y) { y = Mul(x, s) }")
     feeds = Examples("whole", {"x": draw(3, 2, 5), "s": np.array([1, 2, 3], np.float32)}, whole=True)
-    seen = observe(model, ["y"], feeds)
+    seen = observe(model, ["y"], Watcher(feeds))
     expected = draw(3, 2, 5) * np.array([1, 2, 3], np.float32)[:, None, None]
     assert (seen.histograms["y"].low, seen.histograms["y"].high) == (expected.min(), expected.max())
 
@@ -50,7 +51,7 @@ def test_whole_feeds_of_many_sizes_in_turn() -> None:
 def test_what_is_not_finite_is_known(odd: float) -> None:
     x = X.copy()
     x[4, 2] = odd
-    seen = observe(MODEL, ["x", "r"], examples(x=x))
+    seen = observe(MODEL, ["x", "r"], watcher(x=x))
     assert not seen.histograms["x"].finite
     assert seen.histograms["x"].total == X.size - 1
 

@@ -13,8 +13,9 @@ from optkit.quantization.calibration import memory_plan
 from optkit.quantization.calibration.memory_plan import COPIES, groups_within
 from optkit.quantization.calibration.observe import observe
 from optkit.quantization.calibration.watch import Watch
+from optkit.quantization.calibration.watcher import Watcher
 
-from ..tiny import draw, examples, read, saved
+from ..tiny import draw, examples, read, saved, watcher
 
 MODEL = read("(float[N,6] x) => (float[N,4] y) { r = Relu(x) m = MatMul(r, w) y = Tanh(m) }", w=draw(6, 4))
 X = draw(5, 6, seed=2)
@@ -51,10 +52,11 @@ def test_groups_fill_the_room_and_no_more(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_several_passes_see_what_one_sees(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = observe(MODEL, ["x", "r", "m", "y"], examples(x=X))
+    whole = observe(MODEL, ["x", "r", "m", "y"], watcher(x=X))
     small_machine(monkeypatch, 1000)
     told: list[tuple[str, int, int]] = []
-    parts = observe(MODEL, ["x", "r", "m", "y"], examples(x=X), limit=1000 + (1 + COPIES) * 24, progress=lambda *state: told.append(state))
+    within = Watcher(examples(x=X), max_memory=1000 + (1 + COPIES) * 24, progress=lambda *state: told.append(state))
+    parts = observe(MODEL, ["x", "r", "m", "y"], within)
     assert told == [("calibrating", i + 1, 10) for i in range(10)]
     for name, seen in whole.histograms.items():
         np.testing.assert_array_equal(parts.histograms[name].counts, seen.counts)
@@ -76,8 +78,8 @@ def test_values_are_let_go_before_the_next_are_computed() -> None:
 def test_an_increasing_function_of_a_watched_tensor_is_not_counted_again() -> None:
     model = read("(float[N,6] x) => (float[N,6] y) { s = Sigmoid(x) y = Mul(x, s) }")
     values = draw(4000, 6, seed=4, scale=3)
-    seen = observe(model, ["x", "s"], examples(x=values.reshape(4, 6000)[:, :6])).histograms["s"]
-    directly = observe(model, ["s"], examples(x=values.reshape(4, 6000)[:, :6])).histograms["s"]
+    seen = observe(model, ["x", "s"], watcher(x=values.reshape(4, 6000)[:, :6])).histograms["s"]
+    directly = observe(model, ["s"], watcher(x=values.reshape(4, 6000)[:, :6])).histograms["s"]
     assert (seen.total, seen.zeros, seen.width) == (directly.total, directly.zeros, directly.width)
     np.testing.assert_allclose([seen.low, seen.high], [directly.low, directly.high], rtol=1e-5)
     # a value may fall into a neighbouring bin, since only the bin of its source is known
@@ -90,13 +92,14 @@ from pathlib import Path
 import numpy as np, onnx_ir as ir
 from optkit.datasets import Examples
 from optkit.quantization.calibration.observe import observe
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.runtimes.memory import peak
 model = ir.load(sys.argv[1])
 limit = int(sys.argv[2]) or None
 feeds = Examples("made in a test", {"x": np.ones((2, 8, 512, 512), np.float32)})
 names = [v.name for n in model.graph for v in n.outputs]
 told = []
-observe(model, names, feeds, limit=limit, progress=lambda what, done, total: told.append(total))
+observe(model, names, Watcher(feeds, max_memory=limit, progress=lambda what, done, total: told.append(total)))
 print(peak(), told[-1])
 """
 
@@ -129,6 +132,7 @@ import sys
 from pathlib import Path
 import numpy as np, onnx_ir as ir
 from optkit.quantization.calibration.observe import observe
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.runtimes.memory import peak
 class Images:
     whole = False
@@ -139,7 +143,7 @@ class Images:
         for number in range(self.count):
             yield {"x": np.random.default_rng(number).normal(size=(1, 4, 64, 64)).astype(np.float32)}
 model = ir.load(sys.argv[1])
-observe(model, [v.name for n in model.graph for v in n.outputs], Images(int(sys.argv[2])))
+observe(model, [v.name for n in model.graph for v in n.outputs], Watcher(Images(int(sys.argv[2]))))
 print(peak())
 """
 

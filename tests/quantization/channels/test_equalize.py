@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optkit.arrays import Array
-from optkit.datasets import Examples
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.channels.equalize import equalize_on, tensors_to_equalize
 from optkit.quantization.graphs import constant_array
 
 from ..tiny import answers, draw, read
-from ..tiny import examples as tiny_examples
+from ..tiny import watcher as tiny_watcher
 
 BETWEEN = {
     "relu": "b = Relu(a)",
@@ -65,8 +65,8 @@ def network(between: str, end: str) -> ir.Model:
     return read(f"(float[N,3,8,8] x) => ({output}) {{ {body} }}", 17, **used)
 
 
-def examples() -> Examples:
-    return tiny_examples(x=draw(6, 3, 8, 8, seed=20))
+def watcher() -> Watcher:
+    return tiny_watcher(x=draw(6, 3, 8, 8, seed=20))
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def examples() -> Examples:
 @settings(deadline=None, max_examples=50)
 def test_the_answers_stay(between: str, end: str) -> None:
     model = network(between, end)
-    made, _ = equalize_on(model, examples(), threads=1, progress=lambda *a: None)
+    made, _ = equalize_on(model, watcher())
     feed = {"x": draw(2, 3, 8, 8, seed=21)}
     before, after = answers(model, feed)["y"], answers(made, feed)["y"]
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5 * np.abs(before).max())
@@ -83,7 +83,7 @@ def test_the_answers_stay(between: str, end: str) -> None:
 @pytest.mark.parametrize("between", ["relu", "max", "depthwise", "gate"])
 def test_ranges_become_alike(between: str) -> None:
     model = network(between, "conv")
-    made, count = equalize_on(model, examples(), threads=1, progress=lambda *a: None)
+    made, count = equalize_on(model, watcher())
     assert count
     assert unevenness(made) < unevenness(model) / 2
 
@@ -105,7 +105,7 @@ def test_what_bends_channels_is_left_alone(between: str) -> None:
 def test_the_model_given_is_not_changed() -> None:
     model = network("relu", "conv")
     before = ir.to_proto(model).SerializeToString()
-    equalize_on(model, examples(), threads=1, progress=lambda *a: None)
+    equalize_on(model, watcher())
     assert ir.to_proto(model).SerializeToString() == before
 
 

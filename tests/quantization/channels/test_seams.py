@@ -9,7 +9,7 @@ from optkit.quantization.calibration.channel_ranges import channel_ranges
 from optkit.quantization.channels.equalize import equalize, equalize_on, tensors_to_equalize
 from optkit.quantization.channels.seams import add_seams, drop_idle_seams
 
-from ..tiny import answers, draw, examples, operators, read, values
+from ..tiny import answers, draw, operators, read, values, watcher
 
 SPREAD = np.array([0.05, 0.2, 1, 1, 4, 30], np.float32)
 FEED = {"x": draw(8, 3, 6, 6, seed=5)}
@@ -38,7 +38,7 @@ def test_channels_become_alike_on_both_sides(activation: str) -> None:
     before = answers(model, FEED)
     seamed = add_seams(model)
     np.testing.assert_allclose(answers(seamed, FEED)["y"], before["y"], rtol=1e-5, atol=1e-5)
-    made, changed = equalize_on(seamed, examples(**FEED), threads=1, progress=lambda *state: None)
+    made, changed = equalize_on(seamed, watcher(**FEED))
     assert changed
     assert drop_idle_seams(made) == 2
     np.testing.assert_allclose(answers(made, FEED)["y"], before["y"], rtol=1e-3, atol=1e-3)
@@ -75,7 +75,7 @@ def test_a_products_constant_per_channel_takes_factors() -> None:
     before = answers(model, FEED)
     axes = tensors_to_equalize(model)
     assert "a" in axes
-    made, changed = equalize(model, channel_ranges(model, axes, examples(**FEED), threads=1, progress=lambda *state: None))
+    made, changed = equalize(model, channel_ranges(model, axes, watcher(**FEED)))
     assert changed
     np.testing.assert_allclose(answers(made, FEED)["y"], before["y"], rtol=1e-3, atol=1e-3)
     assert _unlike(values(made, ["a"], FEED)["a"]) < _unlike(values(model, ["a"], FEED)["a"]) / 2

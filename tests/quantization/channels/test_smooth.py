@@ -13,7 +13,7 @@ from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 
-from ..tiny import answers, draw, examples, read, saved
+from ..tiny import answers, draw, read, saved, watcher
 
 BRANCHED = "(float[N,7,32] x) => (float[N,7,16] y, float[N,7,6] z, float[N,7,32] r) { r = Relu(x) y = MatMul(r, w) z = MatMul(r, v) }"
 
@@ -29,7 +29,7 @@ def with_outliers(count: int = 12) -> Array:
 
 
 def found_for(model: ir.Model, x: Array) -> dict[str, Division]:
-    return find_smoothing(model, examples(x=x), threads=1, progress=lambda *_: None)
+    return find_smoothing(model, watcher(x=x))
 
 
 def noise(model: ir.Model, made: ir.Model, feed: dict[str, Array]) -> float:
@@ -102,7 +102,7 @@ def test_a_smoothed_treatment_corrects_biases_of_what_it_divided(apart: list[int
     model = read(graph, w=draw(32, 8), b=draw(8))
     x = np.abs(with_outliers(20))
     nodes = [n for n in model.graph if n.op_type == "MatMul"]
-    means = channel_means(model, nodes, {}, examples(x=x), threads=1, progress=lambda *_: None)
+    means = channel_means(model, nodes, {}, watcher(x=x))
     assert source_of(nodes[0]) in means
     divisor = np.where(np.isin(np.arange(32), [3, 17]), 8, 1).astype(np.float32)
     smoothing = {"x": Division(divisor, np.array(apart, np.int64))}

@@ -15,7 +15,7 @@ from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 
-from ..tiny import answers, draw, examples, proto_of
+from ..tiny import answers, draw, proto_of, watcher
 
 WIDE = 64
 NETWORK = "(float[N,6,64] x) => (float[N,6,8] y) { a = MatMul(x, w) r = Relu(a) s = Mul(r, k) y = MatMul(s, v) }"
@@ -35,7 +35,7 @@ def spread(folder: Path, held: dict[str, Division]) -> tuple[ir.Model, Spread]:
     onnx.save(network(), path)
     model = ir.from_proto(network())
     nodes = [n for n in model.graph if n.op_type == "MatMul"]
-    found = spread_divisions(path, model, nodes, held, examples(x=ROWS), threads=1, progress=lambda *_: None)
+    found = spread_divisions(path, model, nodes, held, watcher(x=ROWS))
     assert found is not None
     return model, found
 
@@ -71,7 +71,7 @@ def test_more_time_takes_more_noise_out_and_none_takes_none(tmp_path: Path) -> N
 def test_nothing_to_choose_from(tmp_path: Path) -> None:
     path = tmp_path / "original.onnx"
     onnx.save(network(), path)
-    assert spread_divisions(path, ir.from_proto(network()), [], {}, examples(x=ROWS), threads=1, progress=lambda *_: None) is None
+    assert spread_divisions(path, ir.from_proto(network()), [], {}, watcher(x=ROWS)) is None
 
 
 def test_inputs_that_are_all_zero_are_left_alone(tmp_path: Path) -> None:
@@ -79,6 +79,6 @@ def test_inputs_that_are_all_zero_are_left_alone(tmp_path: Path) -> None:
     onnx.save(network(), path)
     model = ir.from_proto(network())
     zeros: Array = np.zeros_like(ROWS)
-    found = spread_divisions(path, model, list(model.graph)[:1], {}, examples(x=zeros), threads=1, progress=lambda *_: None)
+    found = spread_divisions(path, model, list(model.graph)[:1], {}, watcher(x=zeros))
     assert found is not None
     assert found.within(1) == {}

@@ -13,6 +13,7 @@ from optkit.quantization.choosing.held_out import FEWEST, HeldOut, lesson_of
 from optkit.quantization.fidelity.reference import MOST_DECIBELS
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.trial import Bench
+from optkit.quantization.variants.wishes import Setting
 from optkit.runtimes import open_session
 
 from ..tiny import draw, examples, proto_of
@@ -92,8 +93,8 @@ def test_nothing_is_learned_from_what_is_held_out(folder: Path) -> None:
     path = folder / "float.onnx"
     model, judge = load_model(path), lambda *_: (True, None)
     bench = Bench(path, model, Learned(), list(examples(x=every[:8]).feeds(1)), folder, "cpu", 1, 0, judge)
-    lesson = lesson_of(bench, examples(x=every[8:]), examples(x=every[:8]))
-    learned = rows_of(lesson.examples.feeds(1))
+    lesson = lesson_of(bench, examples(x=every[8:]), examples(x=every[:8]), Setting())
+    learned = rows_of(lesson.watcher.examples.feeds(1))
     judged = rows_of(lesson.held_out.feeds)
     assert (len(learned), len(judged)) == (42, 8 + 14)
     assert not learned & judged

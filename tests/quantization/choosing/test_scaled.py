@@ -12,9 +12,9 @@ from optkit.quantization.choosing.scaled import scaled, scaled_bench
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench
-from optkit.quantization.variants.wishes import Setting, Wishes
+from optkit.quantization.variants.wishes import Wishes
 
-from ..tiny import draw, examples, fused, operators, read, saved
+from ..tiny import draw, fused, operators, read, saved, watcher
 
 IMAGES = draw(12, 3, 6, 6, seed=5)
 SPREAD = np.array([0.02, 0.02, 0.02, 0.02, 0.1, 30], np.float32).reshape(-1, 1, 1, 1)
@@ -32,7 +32,7 @@ def net(between: str) -> ir.Model:
 def plain(model: ir.Model, treatment: Treatment, folder: Path) -> Bench:
     path = folder / "original.onnx"
     path.write_bytes(saved(model))
-    learned = calibrate(model, [treatment], examples(x=IMAGES), "auto", Setting())
+    learned = calibrate(model, [treatment], watcher(x=IMAGES), "auto")
     return Bench(path, model, learned, [{"x": each[None]} for each in IMAGES], folder, "cpu", 1, 0, Wishes().judge)
 
 
@@ -41,7 +41,7 @@ STATIC = Treatment("static", {"c": Way.STATIC, "z": Way.STATIC})
 
 def test_small_channels_beside_large_ones_survive(tmp_path: Path) -> None:
     bench = plain(net(GELU), STATIC, tmp_path)
-    bench.scaled = other = scaled_bench(bench, STATIC, examples(x=IMAGES), "auto", Setting())
+    bench.scaled = other = scaled_bench(bench, STATIC, watcher(x=IMAGES), "auto")
     assert other is not None
     before, after = bench.attempt(STATIC), other.attempt(scaled(STATIC))
     assert before is not None
@@ -56,16 +56,16 @@ def test_small_channels_beside_large_ones_survive(tmp_path: Path) -> None:
 @pytest.mark.parametrize("treatment", [Treatment("stored"), Treatment("dynamic", {"c": Way.DYNAMIC})])
 def test_only_known_ranges_gain(tmp_path: Path, treatment: Treatment) -> None:
     bench = plain(net(GELU), treatment, tmp_path)
-    assert scaled_bench(bench, treatment, examples(x=IMAGES), "auto", Setting()) is None
+    assert scaled_bench(bench, treatment, watcher(x=IMAGES), "auto") is None
 
 
 def test_without_examples_nothing_is_scaled(tmp_path: Path) -> None:
-    assert scaled_bench(plain(net(GELU), STATIC, tmp_path), STATIC, None, "auto", Setting()) is None
+    assert scaled_bench(plain(net(GELU), STATIC, tmp_path), STATIC, None, "auto") is None
 
 
 def test_rounding_is_learned_for_weights_that_alike_channels_make_unlike(tmp_path: Path) -> None:
     bench = plain(net(GELU), STATIC, tmp_path)
-    other = scaled_bench(bench, STATIC, examples(x=IMAGES), "auto", Setting())
+    other = scaled_bench(bench, STATIC, watcher(x=IMAGES), "auto")
     assert other is not None
     assert set(other.learned.rounded) == set(STATIC.ways)
     assert not bench.learned.rounded

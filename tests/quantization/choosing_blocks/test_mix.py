@@ -71,7 +71,7 @@ def test_the_noise_of_a_weight_is_what_the_graph_with_it_rounded_says(kind: str)
     weights = find_weights(model)
     session = open_onnx(_bytes(model))
     reference = Reference(model, session, [feed_of(model, seed=s) for s in range(3)])
-    (rounded,) = round_all(model, weights, None, Scheme(), ("rtn",), threads=1, progress=SILENT)
+    (rounded,) = round_all(model, weights, None, Scheme(), ("rtn",), SILENT)
     noise = output_noise(model, weights, rounded, reference, threads=1, progress=SILENT)
     expected = reference.compare(open_onnx(_bytes(with_real_weights(model, rounded.blocked)))).sqnr
     assert noise.keys() == {"w"}
@@ -82,7 +82,7 @@ def test_a_weight_in_a_branch_counts_by_its_own_layer() -> None:
     model = model_of("branches")
     weights = find_weights(model)
     reference = Reference(model, open_onnx(_bytes(model)), [feed_of(model)])
-    (rounded,) = round_all(model, weights, None, Scheme(), ("rtn",), threads=1, progress=SILENT)
+    (rounded,) = round_all(model, weights, None, Scheme(), ("rtn",), SILENT)
     assert output_noise(model, weights, rounded, reference, threads=1, progress=SILENT)["w"] > 0
 
 

@@ -9,9 +9,8 @@ from optkit.quantization.float_graph.product_bias import join_products
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.wishes import Setting
 
-from ..tiny import answers, draw, examples, fused, operators, read
+from ..tiny import answers, draw, fused, operators, read, watcher
 
 WEIGHTS = {"w": draw(16, 24), "b": draw(24, seed=1), "v": draw(24, 5, seed=2), "c": draw(1, 5, seed=3)}
 
@@ -27,7 +26,7 @@ def test_a_keras_network_becomes_gemms_that_compute_in_integers(tmp_path: Path) 
     assert [str(v.name) for v in model.graph.outputs] == ["y"]
     np.testing.assert_allclose(answers(model, feed)["y"], exact, rtol=1e-5, atol=1e-5)
     static = next(t for t in candidates(model, "static", True) if t.name == "static")
-    made = build(model, static, calibrate(model, [static], examples(**feed), "auto", Setting()))
+    made = build(model, static, calibrate(model, [static], watcher(**feed), "auto"))
     assert fused(made, tmp_path)["QGemm"] == 2
     assert np.abs(answers(made, feed)["y"] - exact).max() < 0.05 * np.abs(exact).max()
 

@@ -9,9 +9,8 @@ import pytest
 from optkit.quantization.variants.build import build
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
-from optkit.quantization.variants.wishes import Setting
 
-from ..tiny import answers, draw, examples, fused, operators, read
+from ..tiny import answers, draw, fused, operators, read, watcher
 
 CONVOLUTIONS = """(float[N,8,6,6] x) => (float[N,8,6,6] y) {{
     a = Conv(x, w) r = Relu(a) {middle} y = Conv(s, w) }}"""
@@ -21,7 +20,7 @@ SPREAD = draw(8, 8, 1, 1, seed=2) * np.geomspace(0.01, 1, 8, dtype=np.float32).r
 
 def without_middle(model: ir.Model) -> ir.Model:
     static = next(t for t in candidates(model, "static", True) if t.name == "static")
-    learned = calibrate(model, [static], examples(x=X), "auto", Setting())
+    learned = calibrate(model, [static], watcher(x=X), "auto")
     return build(model, static.without(["b", "s"]), learned)
 
 
@@ -60,5 +59,5 @@ def test_what_other_nodes_read_as_well_is_dequantized_as_before() -> None:
 def test_where_nothing_is_left_in_float_nothing_is_added() -> None:
     model = read(CONVOLUTIONS.format(middle="b = Conv(r, v) s = Relu(b)"), w=draw(8, 8, 1, 1), v=SPREAD)
     static = next(t for t in candidates(model, "static", True) if t.name == "static")
-    made = build(model, static, calibrate(model, [static], examples(x=X), "auto", Setting()))
+    made = build(model, static, calibrate(model, [static], watcher(x=X), "auto"))
     assert not by_channel(made)

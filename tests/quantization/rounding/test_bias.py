@@ -6,11 +6,12 @@ import pytest
 
 from optkit.arrays import Array
 from optkit.quantization.calibration.means import ChannelMeans, channel_means, source_of
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.graphs import constant_array
 from optkit.quantization.operators import channel_axis
 from optkit.quantization.rounding.bias import correct_bias, mean_output
 
-from ..tiny import Feed, answers, draw, examples, grids_for, read
+from ..tiny import Feed, answers, draw, examples, grids_for, read, watcher
 
 # positive, as after an activation: the mean is most of it
 IMAGE = np.abs(draw(6, 8, 5, 5, seed=3))
@@ -49,7 +50,7 @@ def layer(name: str) -> tuple[ir.Model, ir.Node, Feed]:
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_mean_output_of_every_channel_is_that_of_the_float_layer(name: str) -> None:
     model, node, feed = layer(name)
-    means = channel_means(model, [node], {}, examples(**feed), threads=1, progress=lambda *_: None)
+    means = channel_means(model, [node], {}, watcher(**feed))
     expected = mean_of(answers(model, feed)["y"], node)
     weight, rounded = coarse(node)
     model.graph.initializers["w"].const_value = ir.tensor(rounded)
@@ -64,7 +65,7 @@ def test_the_mean_output_of_every_channel_is_that_of_the_float_layer(name: str) 
 def test_rounded_inputs_are_made_up_for_as_well(name: str) -> None:
     model, node, feed = layer(name)
     (grid,) = grids_for(model, ["x"], {"x": feed["x"] * 0.5}).values()  # half of the range is cut off
-    means = channel_means(model, [node], {"x": grid}, examples(**feed), threads=1, progress=lambda *_: None)
+    means = channel_means(model, [node], {"x": grid}, watcher(**feed))
     expected = mean_of(answers(model, feed)["y"], node)
     weight, rounded = coarse(node)
     model.graph.initializers["w"].const_value = ir.tensor(rounded)
@@ -133,7 +134,7 @@ def test_means_by_numpy_in_both_layouts() -> None:
     nodes = [n for n in model.graph if n.op_type != "Relu"]
     grids = grids_for(model, ["r"], {"x": x})
     seen: list[tuple[str, int, int]] = []
-    means = channel_means(model, nodes, grids, examples(x=x), threads=1, progress=lambda *state: seen.append(state))
+    means = channel_means(model, nodes, grids, Watcher(examples(x=x), progress=lambda *state: seen.append(state)))
     positive = np.maximum(x, 0)
     for node, axes in zip(nodes, [(0, 2), (0, 1)], strict=True):
         found = means[source_of(node)]

@@ -8,6 +8,7 @@ import pytest
 
 from optkit.arrays import Array
 from optkit.datasets import Examples
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_recurrent import RoundedGates
 from optkit.quantization.integer_graph.instruction_sets import EVERY_X86, safe_on
@@ -47,15 +48,8 @@ def network(kind: str, direction: str = "forward", start: bool = False) -> ir.Mo
 
 def learn(model: ir.Model, computes: bool = True, **more: Array) -> dict[str, RoundedGates]:
     nodes = [n for g in all_graphs(model) for n in g if can_learn_gates(n)]
-    return round_gates(
-        model,
-        nodes,
-        Examples("examples of a test", {"x": inputs(), **more}, whole=True),
-        rounds_inputs=computes,
-        portable=True,
-        threads=1,
-        progress=lambda *_: None,
-    )
+    watcher = Watcher(Examples("examples of a test", {"x": inputs(), **more}, whole=True))
+    return round_gates(model, nodes, watcher, rounds_inputs=computes, portable=True)
 
 
 def noise(model: ir.Model, made: ir.Model, **more: Array) -> float:

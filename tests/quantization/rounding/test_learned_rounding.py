@@ -16,8 +16,7 @@ from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 
-from ..tiny import answers, draw, read
-from ..tiny import examples as examples_of
+from ..tiny import answers, draw, read, watcher
 
 LAYERS = {
     "conv": ("float[N,4,7,6] x", "Conv<pads=[1,0,1,2], strides=[2,1]>(x, w)", (5, 4, 3, 2)),
@@ -30,7 +29,6 @@ LAYERS = {
     "gemm": ("float[N,8] x", "Gemm(x, w)", (8, 5)),
     "turned": ("float[N,8] x", "Gemm<transB=1>(x, w)", (5, 8)),
 }
-SILENT = lambda *a: None  # noqa: E731
 
 
 def layer(kind: str, seed: int = 0, scale: float = 1.0) -> tuple[ir.Model, ir.Node, Array]:
@@ -51,7 +49,7 @@ def inputs(kind: str, count: int = 12, seed: int = 9) -> Array:
 def test_moments_tell_the_energy_of_the_outputs(kind: str) -> None:
     model, node, weight = layer(kind)
     x = inputs(kind)
-    moments = patch_moments(model, [node], examples_of(x=x), threads=1, progress=SILENT)["y"].second
+    moments = patch_moments(model, [node], watcher(x=x))["y"].second
     y = np.moveaxis(answers(model, {"x": x})["y"].astype(np.float64), 1 if node.op_type == "Conv" else -1, 0)
     energy = (y.reshape(len(y), -1) ** 2).mean(axis=1)
     np.testing.assert_allclose(row_errors(as_rows(node, weight).astype(float), moments), energy, rtol=1e-4)
@@ -68,9 +66,9 @@ def test_rows_go_back(kind: str) -> None:
 @settings(deadline=None, max_examples=40)
 def test_never_worse_than_to_the_nearest_and_within_limits(kind: str, seed: int, portable: bool) -> None:
     model, node, weight = layer(kind, seed)
-    data = examples_of(x=inputs(kind, seed=seed))
-    integers, scale, _ = round_weights(model, [node], data, {}, portable=portable, threads=1, progress=SILENT)["y"]
-    seen = patch_moments(model, [node], data, threads=1, progress=SILENT)["y"]
+    data = watcher(x=inputs(kind, seed=seed))
+    integers, scale, _ = round_weights(model, [node], data, {}, portable=portable)["y"]
+    seen = patch_moments(model, [node], data)["y"]
     moments = energy(node, seen, seen.step())
     plain, plain_scale = quantize_weight(weight, channel_axis(node))
     if portable:
@@ -89,7 +87,7 @@ def test_never_worse_than_to_the_nearest_and_within_limits(kind: str, seed: int,
 def test_gains_where_inputs_go_together() -> None:
     model, node, weight = layer("product", seed=3)
     x = (draw(40, 6, 2, seed=5) @ draw(2, 8, seed=6) + draw(40, 6, 8, seed=7, scale=0.05)).astype(np.float32)
-    moments = patch_moments(model, [node], examples_of(x=x), threads=1, progress=SILENT)["y"].second
+    moments = patch_moments(model, [node], watcher(x=x))["y"].second
     integers, scale = learn_rounding(node, weight, moments)
     learned = errors(node, weight, integers, scale, moments).sum()
     nearest = errors(node, weight, round_weight(weight, scale, 1), scale, moments).sum()

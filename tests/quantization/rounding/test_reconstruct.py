@@ -14,9 +14,8 @@ from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 
-from ..tiny import answers, draw, examples, read
+from ..tiny import answers, draw, read, watcher
 
-SILENT = lambda *a: None  # noqa: E731
 BODIES = {
     "conv": ("(float[N,4,6,6] x) => (float[N,A,B,C] z) { y = Conv<pads=[1,1,1,1]>(x, w, b) z = Relu(y) }", (5, 4, 3, 3), (40, 4, 6, 6)),
     "gemm": ("(float[N,8] x) => (float[N,5] z) { y = Gemm(x, w, b) z = Relu(y) }", (8, 5), (600, 8)),
@@ -53,7 +52,7 @@ def test_integers_move_by_one_at_most_and_leave_less_error(kind: str, way: Way) 
     spoilt = np.clip(layer.integers() + wrong, -63, 63).astype(np.int8)
     layer.weight.const_value = ir.tensor(spoilt, name=layer.weight.name)
     before = np.array(spoilt, dtype=int)
-    seen = compare_layer(made, original, layer, names(layer), examples(x=x), threads=1, limit=None)
+    seen = compare_layer(made, original, layer, names(layer), watcher(x=x))
     assert seen is not None
     assert decide_layer(layer, seen, weights=True)
     after = np.array(layer.integers(), dtype=int)
@@ -61,7 +60,7 @@ def test_integers_move_by_one_at_most_and_leave_less_error(kind: str, way: Way) 
     high, low = worst_pair_sums(layer.node, layer.integers())
     assert high.max() <= 32767
     assert low.min() >= -32768
-    again = compare_layer(made, original, layer, names(layer), examples(x=x), threads=1, limit=None)
+    again = compare_layer(made, original, layer, names(layer), watcher(x=x))
     assert again is not None
     assert again.noise.sum() < seen.noise.sum()
 
@@ -72,11 +71,11 @@ def test_biases_give_every_channel_its_mean(kind: str, way: Way) -> None:
     original, made, x = pair(kind, way)
     (layer,) = integer_layers(made)
     assert layer.bias is not None
-    assert reconstruct(made, original, examples(x=x), weights=False, threads=1, progress=SILENT) == 1
+    assert reconstruct(made, original, watcher(x=x), weights=False) == 1
     wanted, found = (answers(m, {"x": x})["z"] for m in (original, made))
     axes = (0, 2, 3) if wanted.ndim == 4 else tuple(range(wanted.ndim - 1))
     np.testing.assert_allclose(found.mean(axis=axes), wanted.mean(axis=axes), atol=0.02)
-    again = compare_layer(made, original, layer, names(layer), examples(x=x), threads=1, limit=None)
+    again = compare_layer(made, original, layer, names(layer), watcher(x=x))
     assert again is not None
     if names(layer)[0] == layer.biased or kind != "product":  # else the bias is added behind what is compared
         assert np.abs(again.off).max() < 1e-3
@@ -85,7 +84,7 @@ def test_biases_give_every_channel_its_mean(kind: str, way: Way) -> None:
 def test_an_exact_layer_is_left_alone() -> None:
     original, made, x = pair("gemm", Way.STATIC)
     (layer,) = integer_layers(made)
-    seen = compare_layer(made, original, layer, names(layer), examples(x=x), threads=1, limit=None)
+    seen = compare_layer(made, original, layer, names(layer), watcher(x=x))
     assert seen is not None
     exact = type(seen)(seen.rows, seen.mean, seen.covariance, seen.off * 0, seen.against * 0, seen.noise * 0)
     np.testing.assert_array_equal(better_integers(layer, exact), as_rows(layer.node, layer.integers()))
@@ -95,5 +94,5 @@ def test_another_tensor_of_that_name_is_no_reference() -> None:
     _, made, x = pair("gemm", Way.STATIC)
     other = read(BODIES["gemm"][0], w=draw(8, 5, seed=77), b=draw(5, seed=78))
     (layer,) = integer_layers(made)
-    assert compare_layer(made, other, layer, names(layer), examples(x=x), threads=1, limit=None) is None
-    assert reconstruct(made, other, examples(x=x), weights=True, threads=1, progress=SILENT) == 0
+    assert compare_layer(made, other, layer, names(layer), watcher(x=x)) is None
+    assert reconstruct(made, other, watcher(x=x), weights=True) == 0

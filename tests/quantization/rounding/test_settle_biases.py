@@ -13,7 +13,7 @@ from optkit.quantization.variants.build import build
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 
-from ..tiny import answers, draw, examples, grids_for, read
+from ..tiny import answers, draw, grids_for, read, watcher
 
 BODY = (
     "(float[N,4,6,6] x) => (float[N,4,6,6] y) { a = Conv<pads=[1,1,1,1]>(x, w, b) r = Relu(a) c = Conv<pads=[1,1,1,1]>(r, v, d)"
@@ -41,15 +41,15 @@ def mean_error(original: ir.Model, made: ir.Model) -> Array:
 def test_channels_have_the_mean_of_the_float_model_again() -> None:
     original, made = pair()
     assert mean_error(original, made).max() > 0.3
-    assert settle_biases(made, original, examples(x=ROWS), threads=1, progress=lambda *_: None) == 3
+    assert settle_biases(made, original, watcher(x=ROWS)) == 3
     assert mean_error(original, made).max() < 0.03
 
 
 def test_what_has_no_biases_or_is_not_in_the_float_model_stays() -> None:
     original, made = pair()
     other = read("(float[N,4,6,6] x) => (float[N,4,6,6] z) { z = Relu(x) }")
-    assert settle_biases(made, other, examples(x=ROWS), threads=1, progress=lambda *_: None) == 0
-    assert settle_biases(original.clone(), original, examples(x=ROWS), threads=1, progress=lambda *_: None) == 0
+    assert settle_biases(made, other, watcher(x=ROWS)) == 0
+    assert settle_biases(original.clone(), original, watcher(x=ROWS)) == 0
 
 
 def test_only_layers_that_do_not_lead_to_each_other_are_settled_at_once() -> None:

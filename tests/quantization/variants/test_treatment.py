@@ -14,9 +14,8 @@ from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
-from optkit.quantization.variants.wishes import Setting
 
-from ..tiny import Feed, answers, draw, examples, fused, operators, read, saved
+from ..tiny import Feed, answers, draw, fused, operators, read, saved, watcher
 
 CNN = read(
     """(float[N,8,6,6] x) => (float[N,12] y) {
@@ -50,8 +49,8 @@ MODELS: dict[str, tuple[ir.Model, Feed]] = {
 
 def learned_of(model: ir.Model, feed: Feed) -> tuple[list[Treatment], Learned]:
     found = candidates(model, "auto", "k" not in feed)
-    given = examples(**feed) if "k" not in feed else None
-    return found, calibrate(model, found, given, "mse", Setting())
+    given = watcher(**feed) if "k" not in feed else None
+    return found, calibrate(model, found, given, "mse")
 
 
 def names_of(nodes: list[ir.Node]) -> list[str]:

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from optkit.arrays import Array
+from optkit.quantization.calibration.watcher import Watcher
 from optkit.quantization.fidelity.reference import GLANCE, Fidelity, Reference
 from optkit.quantization.variants import trial as trials
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench
-from optkit.quantization.variants.wishes import Wishes
+from optkit.quantization.variants.wishes import Setting, Wishes
 
-from ..tiny import draw, read, saved
+from ..tiny import draw, examples, read, saved
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,9 @@ def test_of_what_is_good_beyond_doubt_no_more_examples_are_looked_at_where_they_
     assert trial is not None
     assert trial.good
     assert len(runs) == looked_at
+
+
+def test_activations_are_watched_as_the_setting_says() -> None:
+    given, told = examples(x=draw(4, 8)), lambda what, done, total: None
+    setting = Setting("cpu", threads=2, seed=7, progress=told, max_memory=1 << 30)
+    assert setting.watcher(given) == Watcher(given, threads=2, max_memory=1 << 30, progress=told)
