@@ -36,14 +36,18 @@ def put_first_round_in_front(node: ir.Node, graph: ir.Graph) -> None:
     for port, given in begin.items():
         ir.convenience.replace_all_uses_with(port, given)
     splice(first, node, graph)
-    _go_on(node, body, ended[: 1 + len(states)], one, graph)
+    # ONNX Runtime has to know the rank that the condition comes in
+    goes_on = ir.node("Reshape", [ended[0], add_constant(graph, "optkit_one_answer", np.ones(len(body.inputs[1].shape or ()), np.int64))])
+    goes_on.outputs[0].name = fresh_name(graph, f"{body.inputs[1].name}{LATER}")
+    graph.insert_before(node, goes_on)
+    _go_on(node, body, [goes_on.outputs[0], *ended[1 : 1 + len(states)]], one, graph)
     for outer, value in zip(node.outputs[len(states) :], ended[1 + len(states) :], strict=True):
         _put_together(node, outer, value, graph)
 
 
 def _forget_shapes(node: ir.Node, body: ir.Graph) -> None:
     """What a loop begins with as a number may be a list of one number from the first round on, whatever is declared."""
-    for value in (*body.inputs[1:], *body.outputs, *(v for inner in body.all_nodes() for v in inner.outputs)):
+    for value in (*body.inputs[2:], *body.outputs, *(v for inner in body.all_nodes() for v in inner.outputs)):
         value.shape = None
     for part in body.subgraphs():
         for value in part.outputs:
