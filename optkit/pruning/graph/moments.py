@@ -11,8 +11,8 @@ from optkit.arrays import Array
 from optkit.pruning.graph.kept_rows import KeptRows, rows_for
 from optkit.pruning.graph.rows import count_places, groups_of, input_rows, output_rows, weights_per_output
 from optkit.quantization.calibration.feeds import Feeds
+from optkit.quantization.calibration.watched import cut
 from optkit.quantization.calibration.watcher import Watcher
-from optkit.quantization.graphs import prune_unused
 
 ROWS = 1 << 15
 """Of a layer that are looked at in all, drawn with a fixed seed; more teach nothing new."""
@@ -53,7 +53,7 @@ class Moments:
 def gather_moments(model: ir.Model, nodes: Sequence[ir.Node], watcher: Watcher) -> dict[str, tuple[Moments, Moments]]:
     """By node name, moments of what layers read, over every other example and over the rest. What no example reaches is left out."""
     sources = _sources(nodes)
-    given = watcher.watch(_cut(model, sources), sources)
+    given = watcher.watch(cut(model, sources), sources)
     each = _each(watcher.examples, ROWS)
     sums = {str(n.name): (_Sum(groups_of(n)), _Sum(groups_of(n))) for n in nodes}
     for number, values in enumerate(given):
@@ -70,8 +70,8 @@ def gather_errors(
 ) -> dict[str, Halves]:
     """The same with what layers should give: the outputs of `original`, of each node the channels that `wanted` names."""
     sources, targets = _sources(nodes), [str(n.outputs[0].name) for n in nodes]
-    given = watcher.watch(_cut(model, sources), sources)
-    answers = watcher.watch(_cut(original, targets), targets)
+    given = watcher.watch(cut(model, sources), sources)
+    answers = watcher.watch(cut(original, targets), targets)
     sums = {str(n.name): (_collector(n), _collector(n)) for n in nodes}
     examples = watcher.examples
     each = {str(n.name): _each(examples, ROWS) if weights_per_output(n) <= LARGEST else _few(examples, n) for n in nodes}
@@ -161,14 +161,3 @@ def _draw(total: int, most: int, seed: int) -> Array:
     if total <= most:
         return np.arange(total)
     return np.sort(np.random.default_rng(seed).choice(total, most, replace=False))
-
-
-def _cut(model: ir.Model, names: Sequence[str]) -> ir.Model:
-    """The part of a model that computes these tensors."""
-    made = model.clone()
-    inputs = {v.name for v in made.graph.inputs}
-    values = {v.name: v for n in made.graph for v in n.outputs}
-    made.graph.outputs.clear()
-    made.graph.outputs.extend(values[name] for name in dict.fromkeys(names) if name not in inputs)
-    prune_unused(made)
-    return made
