@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ FUSED_BEHIND = frozenset({"Add", "Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh",
 """What ONNX Runtime takes into a convolution of floats."""
 MOST_FUSED = 2
 """A sum and an activation."""
-FEWEST_RUNS = 3
+FEWEST_RUNS, MOST_RUNS = 3, 200
 """Of one feed."""
+ENOUGH = 0.04
+"""Seconds of running, from which on more of it tells little more."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Profile:
     """What each node takes, by its name as the runtime calls it; fused nodes keep the name of one of their parts, with a suffix."""
 
     seconds: Mapping[str, float]
-    """The mean over the feeds; for one feed the least of several runs, since others share the machine. A node in a branch that a feed does
-    not take, takes none."""
+    """The mean over the feeds; of one feed's runs the faster half counts, since others share the machine, and all of them together since
+    the profile tells whole microseconds. A node in a branch that a feed does not take, takes none."""
     written: Mapping[str, int]
     """The most bytes that it wrote."""
     operators: Mapping[str, str]
@@ -54,12 +57,14 @@ def node_times(model: Path, feeds: Sequence[Mapping[str, Array]], threads: int, 
 
 def profile_nodes(model: Path, feeds: Sequence[Mapping[str, Array]], threads: int, device: str) -> Profile:
     """A model run on every feed several times, by node. Raises ModelError when it does not load."""
-    runs = max(RUNS // len(feeds), FEWEST_RUNS)
+    fewest, runs = max(RUNS // len(feeds), FEWEST_RUNS), 0
     with tempfile.TemporaryDirectory() as folder:
         session = open_onnx(model, device, threads, profile=Path(folder) / "profile")
-        for _ in range(runs):
+        start = time.perf_counter()
+        while runs < fewest or (time.perf_counter() - start < ENOUGH and runs < MOST_RUNS):
             for feed in feeds:
                 session.run(feed)
+            runs += 1
         events = json.loads(session.end_profile().read_text())
     times: dict[str, Array] = defaultdict(lambda: np.zeros((runs, len(feeds))))
     written: dict[str, int] = defaultdict(int)
@@ -73,7 +78,12 @@ def profile_nodes(model: Path, feeds: Sequence[Mapping[str, Array]], threads: in
             written[node] = max(written[node], int(told.get("output_size", 0)))
             operators[node] = str(told.get("op_name", ""))
         run += event.get("cat") == "Session" and name == END_OF_RUN
-    return Profile({name: float(each.min(axis=0).mean()) for name, each in times.items()}, dict(written), operators)
+    return Profile({name: undisturbed(each) for name, each in times.items()}, dict(written), operators)
+
+
+def undisturbed(times: Array) -> float:
+    """What a node takes, from its times [runs, feeds]: the mean of every feed's faster half."""
+    return float(np.sort(times, axis=0)[: max(1, len(times) // 2)].mean())
 
 
 def time_of(name: str, times: Mapping[str, float]) -> float | None:

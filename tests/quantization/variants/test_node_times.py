@@ -16,6 +16,7 @@ from optkit.quantization.variants.node_times import (
     seconds_in_integers,
     time_of,
     time_of_product,
+    undisturbed,
 )
 from optkit.quantization.variants.treatment import Treatment, Way
 
@@ -114,3 +115,11 @@ def test_a_gate_in_integers_is_its_clip() -> None:
     model = read("(float[N,4] x) => (float[N,4] g) { g = HardSigmoid(x) }")
     assert seconds_in_integers(model.graph[0], told({"g_cut_off_Clip": 2.0}, {})) == 2.0
     assert seconds_in_integers(model.graph[0], told({"other": 2.0}, {})) is None
+
+
+@pytest.mark.parametrize("runs", [3, 9, 10, 200])
+def test_what_disturbs_fewer_than_half_of_the_runs_does_not_count(runs: int) -> None:
+    quiet = np.full((runs, 2), [1.0, 3.0])
+    busy = quiet.copy()
+    busy[: runs // 2] *= 10
+    assert undisturbed(busy) == undisturbed(quiet) == 2.0
