@@ -22,7 +22,7 @@ from optkit.runtimes.unavailable import how_to_get
 GIVES = {
     "torch": "PyTorch passes",
     "llm": "quantize_weights_torch",
-    "openvino": "--device openvino",
+    "openvino": "--device openvino, on hardware of Intel",
     "loadgen": "optkit bench --loadgen",
     "images": "folders of images as data",
     "text": "text with a tokenizer file as data",
