@@ -245,4 +245,5 @@ def _perfect(samples: Samples) -> Samples | None:
     if samples.metric not in FIDELITY:
         return None
     whole = (FIDELITY[samples.metric],) * len(samples.values)
-    return Samples(samples.metric, samples.unit, samples.better, whole, samples.paired_by, samples.summary, groups=samples.groups)
+    parts = tuple((of, of) for _, of in samples.parts)  # agreement of finds: a sum over a sum
+    return Samples(samples.metric, samples.unit, samples.better, whole, samples.paired_by, samples.summary, (), samples.groups, parts)

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError
-from optkit.measure._features import are_numbers
+from optkit.measure._agreement import with_agreement
 from optkit.measure.feeds import batches_of, fitted, is_fixed
-from optkit.metrics import Metric, SetMetric, decision_name, default_metrics
+from optkit.metrics import Metric, SetMetric, default_metrics
 from optkit.progress import Progress
 from optkit.runtimes import Session
 from optkit.samples import Samples
@@ -26,13 +27,20 @@ class Scoring:
     """Collects the answers of all models to some examples, scores them together, and keeps the scores."""
 
     def __init__(
-        self, examples: Examples, metrics: Sequence[Metric] | None, models: Sequence[str], output: str | None, features: bool = False
+        self,
+        examples: Examples,
+        metrics: Sequence[Metric] | None,
+        models: Sequence[str],
+        output: str | None,
+        outputs: Sequence[ir.Value] = (),
     ) -> None:
         self.examples = examples
-        self.metrics = metrics
+        self.wanted = metrics
+        self.metrics: Sequence[Metric] | None = None
+        """Known once the original has answered."""
         self.models = models
         self.output = output
-        self.features = features
+        self.outputs = outputs
         self.scores: list[dict[str, list[Array]]] = [{} for _ in models]
         self.parts: list[dict[str, list[Array]]] = [{} for _ in models]
         self.finite: list[list[Array]] = [[] for _ in models]
@@ -56,9 +64,9 @@ class Scoring:
         self.held = []
         labels, reference = self.examples.labels, joined[0]
         if self.metrics is None:
-            chosen = default_metrics(labels, reference, self.output)
-            undecided = self.features or (labels is None and are_numbers(reference[decision_name(reference, self.output)]))
-            self.metrics = [metric for metric in chosen if not (undecided and metric.name == "agreement")]
+            found = default_metrics(labels, reference, self.output) if self.wanted is None else self.wanted
+            asked = self.wanted is not None
+            self.metrics = with_agreement(found, self.outputs, reference, self.output, labelled=labels is not None, asked=asked)
         self._check_finite(rows, joined)
         for i, answer in enumerate(joined):
             for metric in self.metrics:
@@ -132,16 +140,16 @@ def score_all(
     output: str | None,
     progress: Progress,
     *,
-    features: bool = False,
+    outputs: Sequence[ir.Value] = (),
 ) -> list[tuple[Samples, ...]]:
     """The samples of every metric for every model, the first being the reference; `metrics` None chooses what suits data and answers.
 
-    Of answers that are `features` or coordinates agreement is not chosen: their largest number is no decision.
+    `outputs` are those of the original's graph, where it has one: they tell what agreement is of (see `_agreement`).
 
     Where some answer of a model is NaN, or infinite where the reference is not, every model also gets samples `finite`: 1 for a
     sound answer, 0 for a broken one. Raises ModelError when the reference's answers are NaN.
     """
-    scoring = Scoring(examples, metrics, names, output, features)
+    scoring = Scoring(examples, metrics, names, output, outputs)
     fixed = any(map(is_fixed, sessions))
     for rows, feed in batches_of(examples, batch, fixed):
         count = rows.stop - rows.start

@@ -1,10 +1,11 @@
 """Whether a model answers with features, a state or coordinates, whose largest number says nothing."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import onnx_ir as ir
 
 from optkit.arrays import Array
-from optkit.artifact import Artifact
-from optkit.formats.onnx import load_model
 from optkit.quantization.fidelity.output_forms import adds_up, are_amounts, is_features
 
 FEWEST_EXAMPLES = 16
@@ -14,11 +15,8 @@ ONE_PATTERN = 0.8
 """Of the energy about each example's mean. Points of faces and hands: 0.82 to 0.97; logits of classes: 0.04 to 0.34."""
 
 
-def gives_features(model: Artifact, output: str | None) -> bool:
+def gives_features(outputs: Sequence[ir.Value], output: str | None) -> bool:
     """Of the output that carries the answer, named or the first with floating-point numbers, as far as an ONNX graph tells."""
-    if model.format != "onnx":
-        return False
-    outputs = load_model(model.path).graph.outputs
     answers = [
         each for each in outputs if (each.dtype is not None and each.dtype.is_floating_point() if output is None else each.name == output)
     ]

@@ -9,11 +9,11 @@ from optkit.artifact import Artifact
 from optkit.datasets import Examples
 from optkit.errors import DataError, UsageError
 from optkit.formats import compressed_size, model_size
+from optkit.formats.onnx import load_model
 from optkit.measure import Conditions, Measurement, Settings, detect_machine, metrics_of, was_interrupted
 from optkit.measure._answers import score_all
 from optkit.measure._conditions import Watch
 from optkit.measure._enough import Wish, enough
-from optkit.measure._features import gives_features
 from optkit.measure._fresh import cold_starts
 from optkit.measure.feeds import check_batch, fitted, typical_feeds
 from optkit.measure.names import distinguishing_names
@@ -87,9 +87,9 @@ class _OnDevice:
         for batch in settings.batches:
             for session, name in zip(sessions, self.names, strict=True):
                 check_batch(batch, self.examples, session, name)
-        features = metrics is None and gives_features(self.models[0], settings.output)
+        outputs = load_model(self.models[0].path).graph.outputs if self.models[0].format == "onnx" else ()
         scored = score_all(
-            sessions, self.names, self.examples, metrics, settings.batches[0], settings.output, self._told(""), features=features
+            sessions, self.names, self.examples, metrics, settings.batches[0], settings.output, self._told(""), outputs=outputs
         )
         # a model that computes in the thread that asks is known by that thread's time, whatever else the machine does
         clock: Clock = "thread" if self.device == "cpu" and settings.threads[0] == 1 and self.models[0].format == "onnx" else "wall"

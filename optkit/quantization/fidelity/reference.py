@@ -1,38 +1,25 @@
 """How close a variant's outputs are to the float model's."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.quantization.fidelity.answer_cost import AnswerCost, Margins, margins_of
-from optkit.quantization.fidelity.boxes import reading_of
 from optkit.quantization.fidelity.channel_noise import ChannelNoise, Signal, ratio_of_each, signal_of, varying_share
 from optkit.quantization.fidelity.lengths import as_long, varying_axes
-from optkit.quantization.fidelity.output_forms import adds_up, are_amounts, class_axis, form_of, holds_scores, is_many_scores
-from optkit.quantization.fidelity.score_channels import (
-    FEWEST,
-    ScoreAgreement,
-    ScoreChannels,
-    are_gains,
-    background_of,
-    find_scores,
-    only_scores,
-)
+from optkit.quantization.fidelity.output_roles import OutputRoles
+from optkit.quantization.fidelity.score_channels import ScoreAgreement
 from optkit.runtimes import Session
 
 LEAST_PROBABILITY = 1e-4
 """Classes less likely than this are all equally unlikely: a confident answer does not hang on how they rank."""
 SMALLEST_PROBABILITY = 1e-9
 """What a softmax in float32 still tells apart."""
-LEAST_SURE = 0.01
-"""By how much more likely the first class must be than the second, on average, by the model's own logits."""
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 MOST_DECIBELS = 120.0
-BOX = 4
-"""Numbers."""
 GLANCE = 16
 """Feeds after which a variant may be given up, or taken as good."""
 SILENT = ChannelNoise()
@@ -72,86 +59,19 @@ class Reference:
         self.feeds = list(feeds)
         self.least = least
         """Of probabilities that are told apart."""
-        self.forms = {str(v.name): form_of(v) for v in model.graph.outputs}
+        self.names = [str(value.name) for value in model.graph.outputs]
         self.answers = [self._only_known(session.run(feed)) for feed in self.feeds]
         self.lengths = varying_axes(self.answers)
         """Axes along which outputs differ in length between examples, and may in what is held against them."""
-        self.shares = {name for name in self.forms if all(adds_up(a[name]) for a in self.answers if name in a)}
-        """Outputs that are probabilities whatever operators made them."""
-        self.scores: dict[str, ScoreChannels] = {}
-        """Outputs in which scores lie beside other numbers, as a detector's, or for many places."""
-        self.gains: set[str] = set()
-        """Outputs between 0 and 1 that are no probabilities: they are held as they are."""
-        self.axes: dict[str, int] = {}
-        """Outputs whose largest number along an axis, counted from the end, is an answer."""
-        for value in model.graph.outputs:
-            self._look_at(value, [a[str(value.name)] for a in self.answers if str(value.name) in a])
-        self._look_for_boxes()
-        self.finds = {n for n, s in self.scores.items() if sum(int(s.finds(a[n]).sum()) for a in self.answers) >= FEWEST}
-        """Of those with scores, outputs of which enough was found to judge the other numbers there alone."""
-        found = [sum(int(s.finds(each[n]).sum()) for n, s in self.scores.items() if n in each) for each in self.answers]
+        self.roles = OutputRoles(model.graph.outputs, self.answers)
+        found = [self.roles.found_in(each) for each in self.answers]
         self.order = sorted(range(len(self.feeds)), key=lambda place: -found[place])
         """Places of the feeds, those first in which most is found: where nothing is, noise does not show."""
-        self.beside = {s.boxes: n for n, s in self.scores.items() if s.boxes is not None}
-        """Outputs of boxes → those of their scores."""
-        self.answer = self._answer()
-        numbers = [n for n, a in (self.answers[0] if self.answers else {}).items() if a.dtype.kind == "f" and n not in self.scores]
-        self.varying = {n: varying_share([a[n] for a in self.answers if n in a]) for n in numbers if not self._is_share(n)}
+        numbers = [n for n, a in (self.answers[0] if self.answers else {}).items() if a.dtype.kind == "f" and n not in self.roles.scores]
+        self.varying = {n: varying_share([a[n] for a in self.answers if n in a]) for n in numbers if not self.roles.is_share(n)}
         """How much of an output's numbers tells examples apart."""
         self._signals: dict[tuple[int, str], Signal] = {}
         self._margins: dict[int, list[Margins]] = {}
-
-    def _look_for_boxes(self) -> None:
-        """Places that have scores or classes in one output may have a box each in another; of classes, the background is no find."""
-        for name in [*self.scores, *(n for n in self.axes if self._is_share(n))]:
-            boxes = [n for n in self.axes if n != name and self._places(n) == self._places(name) and self.answers[0][n].shape[-1] == BOX]
-            if not boxes or len(self._places(name)) < 2:
-                continue
-            answers, scores = [a[name] for a in self.answers], self.scores.get(name)
-            if scores is None and (background := background_of(answers)) is not None:
-                scores = only_scores(answers, background)
-            if scores is not None:
-                found = [a[boxes[0]].reshape(-1, BOX)[scores.finds(a[name])] for a in self.answers]
-                self.scores[name] = replace(scores, boxes=boxes[0], reading=reading_of(np.concatenate(found)))
-                self.axes.pop(name, None)
-
-    def _answer(self) -> str | None:
-        """The first output of floats if it may hold answers, or the probabilities beside it for the same places: boxes may come first."""
-        first = next((n for n, a in (self.answers[0] if self.answers else {}).items() if a.dtype.kind == "f"), None)
-        if first not in self.axes or first in self.beside:
-            return None
-        shares = (n for n in self.axes if self._is_share(n) and self._places(n) == self._places(first))
-        name = next(shares, first) if len(self._places(first)) > 1 else first
-        return name if self._is_share(name) or self._prefers(name) else None
-
-    def _prefers(self, name: str) -> bool:
-        """Whether the model is ever sure of one class: the largest number of a piece of sound or of features is no answer."""
-        answers, axis = [a[name] for a in self.answers], self.axes[name]
-        if any(a.ndim < 2 or a.shape[axis] < 2 or not a.size for a in answers):
-            return True
-        if are_amounts(answers):
-            return False
-        worth = np.concatenate([m.worth for a in answers for m in margins_of(np.moveaxis(a, axis, -1))])
-        return not worth.any() or float(worth.mean()) >= LEAST_SURE
-
-    def _places(self, name: str) -> tuple[int, ...]:
-        shape: tuple[int, ...] = self.answers[0][name].shape
-        return shape[:-1]
-
-    def _look_at(self, value: ir.Value, answers: Sequence[Array]) -> None:
-        """What one output is."""
-        name = str(value.name)
-        if len(answers) < len(self.feeds) or not answers or answers[0].dtype.kind != "f":
-            return
-        rank = answers[0].ndim
-        if is_many_scores(value, rank) and are_gains(answers):
-            self.gains.add(name)
-            return
-        found = find_scores(answers) if holds_scores(value) else only_scores(answers) if is_many_scores(value, rank) else None
-        if found is not None:
-            self.scores[name] = found
-        elif (axis := class_axis(value, rank)) is not None:
-            self.axes[name] = axis
 
     def compare(self, session: Session, first: int | None = None, told: Callable[[Fidelity], bool] | None = None) -> Fidelity:
         """Fidelity of a session on the `first` feeds that tell most, or on all; on the first `GLANCE` where those have `told` all."""
@@ -169,7 +89,7 @@ class Reference:
                     held.finite = False
                 else:
                     self._hold(held, place, name, got)
-                    held.same += self._same(name, truth, got[name]) if name == self.answer else []
+                    held.same += self._same(name, truth, got[name]) if name == self.roles.answer else []
         return held.fidelity(varies=held.varies or not held.truth_varies)
 
     def relative_noise_of_each(self, session: Session, first: int | None = None) -> Array:
@@ -200,62 +120,57 @@ class Reference:
 
     def _hold(self, held: "_Held", place: int, name: str, all_got: Mapping[str, Array]) -> None:
         """Hold one output of one feed against the truth."""
-        scores, truth, got = self.scores.get(name), self.answers[place][name], all_got[name]
+        scores, truth, got = self.roles.scores.get(name), self.answers[place][name], all_got[name]
         if scores is not None and truth.shape == got.shape:
             boxes = None if scores.boxes is None else (self.answers[place][scores.boxes], all_got[scores.boxes])
             self._hold_scores(held, name, truth, got, boxes)
             return
-        if name in self.beside and self.beside[name] in self.finds and truth.shape == got.shape:
-            where = self.scores[self.beside[name]].finds(self.answers[place][self.beside[name]])
+        if name in self.roles.beside and self.roles.beside[name] in self.roles.finds and truth.shape == got.shape:
+            where = self.roles.scores[self.roles.beside[name]].finds(self.answers[place][self.roles.beside[name]])
             expected, found = (each.reshape(-1, each.shape[-1])[where] for each in (truth, got))
             held.add(name, expected, found)
             return
-        shares = self._is_share(name)
+        shares = self.roles.is_share(name)
         expected, found = self._logits(name, truth), self._logits(name, got)
         if (place, name) not in self._signals:
             self._signals[place, name] = signal_of(expected)
-        held.add(name, expected, found, self._signals[place, name], alike=shares, apart=shares and name == self.answer)
-        if name == self.answer and truth.shape == got.shape and truth.ndim > 1 and truth.shape[self.axes[name]] > 1:
-            expected, found = (np.moveaxis(each, self.axes[name], -1) for each in ((truth, got) if shares else (expected, found)))
+        held.add(name, expected, found, self._signals[place, name], alike=shares, apart=shares and name == self.roles.answer)
+        if name == self.roles.answer and truth.shape == got.shape and truth.ndim > 1 and truth.shape[self.roles.axes[name]] > 1:
+            expected, found = (np.moveaxis(each, self.roles.axes[name], -1) for each in ((truth, got) if shares else (expected, found)))
             if place not in self._margins:
                 self._margins[place] = margins_of(_logs(expected) if shares else expected)
             held.cost.add(self._margins[place], found, _logs if shares else np.asarray)
 
     def _hold_scores(self, held: "_Held", name: str, truth: Array, got: Array, boxes: tuple[Array, Array] | None) -> None:
-        scores = self.scores[name]
-        expected, found = scores.of(truth), scores.of(got)
-        held.add(f"{name} scores", expected, found, alike=True, apart=True)
+        scores = self.roles.scores[name]
+        held.add(f"{name} scores", scores.of(truth), scores.of(got), alike=True, apart=True)
+        held.scores.add(scores.matched(truth, got, boxes))
         others, those = scores.others(truth), scores.others(got)
-        one, other = (others, those) if boxes is None else (each.reshape(len(expected), -1) for each in boxes)
-        held.scores.add(expected, found, scores.alike(truth, one, other) if one.shape == other.shape else None)
         if others.size:
-            seen = scores.finds(truth) if name in self.finds else np.ones(len(others), bool)
+            seen = scores.finds(truth) if name in self.roles.finds else np.ones(len(others), bool)
             held.add(name, others[seen], those[seen])
-
-    def _is_share(self, name: str) -> bool:
-        return self.forms[name] == "Softmax" or name in self.shares
 
     def _same(self, name: str, truth: Array, got: Array) -> list[float]:
         """Share of equal answers of one feed, if the output holds any."""
         if truth.shape != got.shape or not truth.ndim:
             return []
-        axis = self.axes[name]
+        axis = self.roles.axes[name]
         if truth.shape[axis] > 1:
             return [float(np.mean(truth.argmax(axis) == got.argmax(axis)))]
-        return [float(np.mean((truth > 0.5) == (got > 0.5)))] if self.forms[name] == "Sigmoid" else []
+        return [float(np.mean((truth > 0.5) == (got > 0.5)))] if self.roles.forms[name] == "Sigmoid" else []
 
     def _only_known(self, answers: Mapping[str, Array]) -> dict[str, Array]:
         """Numbers; those in float16 as float32, which holds their squares."""
-        known = {name: np.asarray(answers[name]) for name in self.forms}
+        known = {name: np.asarray(answers[name]) for name in self.names}
         return {n: a.astype(np.float32) if a.dtype == np.float16 else a for n, a in known.items() if a.dtype.kind in "fiub"}
 
     def _logits(self, name: str, values: Array) -> Array:
         """As float32 or wider."""
-        if self._is_share(name):
+        if self.roles.is_share(name):
             logs = np.log(np.maximum(values, self.least, dtype=np.promote_types(values.dtype, np.float32)))
-            logs -= logs.mean(axis=self.axes.get(name, -1), keepdims=True)
+            logs -= logs.mean(axis=self.roles.axes.get(name, -1), keepdims=True)
             return logs
-        if self.forms[name] == "Sigmoid" and name not in self.gains:
+        if self.roles.forms[name] == "Sigmoid" and name not in self.roles.gains:
             clipped = np.clip(values.astype(np.float64), 1e-7, 1 - 1e-7)
             odds: Array = np.log(clipped / (1 - clipped))
             return odds

@@ -7,6 +7,7 @@ score says and what a class says are multiplied, and where there is nothing the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,7 +54,16 @@ class ScoreChannels:
         """At which positions a score is high: there the other numbers are an answer, elsewhere nobody reads them."""
         return np.asarray((self.of(values) > HIGH).any(axis=-1))
 
-    def alike(self, truth: Array, truth_boxes: Array, got_boxes: Array) -> Array:
+    def matched(self, truth: Array, got: Array, boxes: tuple[Array, Array] | None = None) -> "Matched":
+        """How many high scores agree, and have the same box where they have one; `boxes` are those of another output."""
+        one, other = (self.others(truth), self.others(got)) if boxes is None else boxes
+        expected, found = self.of(truth) > HIGH, self.of(got) > HIGH
+        same = expected & found
+        if len(same) and one.shape == other.shape:
+            same &= self._same_box(truth, one.reshape(len(same), -1), other.reshape(len(same), -1))[:, None]
+        return Matched(int(expected.sum()), int(found.sum()), int(same.sum()))
+
+    def _same_box(self, truth: Array, truth_boxes: Array, got_boxes: Array) -> Array:
         """At which positions what was found has the same box, if it has one."""
         found = self.finds(truth)
         if self.reading is not None and found.any():
@@ -113,19 +123,25 @@ def _is_gated(scores: Sequence[Array]) -> bool:
     return bool(first.sum() >= FEWEST and rest[first].mean() >= TOGETHER)
 
 
+class Matched(NamedTuple):
+    """High scores of the truth, of what is held against it, and of both alike."""
+
+    expected: int
+    found: int
+    both: int
+
+
 class ScoreAgreement:
     """How well the high scores agree: F1 of one set against the other, gathered over examples."""
 
     def __init__(self) -> None:
         self.expected = self.found = self.both = 0
 
-    def add(self, truth: Array, got: Array, alike: Array | None = None) -> None:
-        """Fold in scores of one shape; only where positions are `alike` in other respects can they agree."""
-        expected, found = truth > HIGH, got > HIGH
-        same = expected & found
-        self.expected += int(expected.sum())
-        self.found += int(found.sum())
-        self.both += int((same if alike is None else same[alike]).sum())
+    def add(self, matched: Matched) -> None:
+        """Fold in one example."""
+        self.expected += matched.expected
+        self.found += matched.found
+        self.both += matched.both
 
     def value(self) -> float | None:
         """Between 0 and 1; None where too few scores are high to tell."""

@@ -8,7 +8,7 @@ import pytest
 from optkit.arrays import Array
 from optkit.quantization.fidelity.output_forms import holds_scores
 from optkit.quantization.fidelity.reference import Reference
-from optkit.quantization.fidelity.score_channels import ScoreAgreement, background_of, find_scores
+from optkit.quantization.fidelity.score_channels import ScoreAgreement, ScoreChannels, background_of, find_scores
 
 from ..tiny import Feed, draw, read
 from .test_reference import Answering
@@ -67,14 +67,25 @@ def test_elsewhere_there_are_none(answers: list[Array]) -> None:
 
 
 def test_agreement_is_the_f1_of_high_scores() -> None:
-    truth, got = np.zeros(100), np.zeros(100)
-    truth[:30], got[10:40] = 0.9, 0.9
+    truth, got = np.zeros((1, 100, 1), np.float32), np.zeros((1, 100, 1), np.float32)
+    truth[:, :30], got[:, 10:40] = 0.9, 0.9
+    scores = ScoreChannels(-1, np.array([True]), np.array([False]))
     held = ScoreAgreement()
-    held.add(truth, got)
+    held.add(scores.matched(truth, got))
     assert held.value() == pytest.approx(2 / 3)
     few = ScoreAgreement()
-    few.add(truth[25:], got[25:])
+    few.add(scores.matched(truth[:, 25:], got[:, 25:]))
     assert few.value() is None
+
+
+def test_a_box_that_moved_away_is_no_match() -> None:
+    truth = gated_head(0)
+    found = find_scores([truth])
+    assert found is not None
+    moved = (truth + 1000 * (np.arange(8) < 2)).astype(np.float32)
+    same, gone = found.matched(truth, truth), found.matched(truth, moved)
+    assert 0 < same.both == same.expected == same.found
+    assert (gone.expected, gone.found, gone.both) == (same.expected, same.found, 0)
 
 
 def test_scores_and_boxes_are_judged_apart() -> None:
@@ -185,7 +196,7 @@ def test_boxes_in_an_output_of_their_own_count_where_scores_beside_them_are_high
     truth = [{"boxes": 100 * draw(1, 60, 4, seed=i), "scores": scores} for i in range(3)]
     off = [{**a, "boxes": a["boxes"] + np.where(found[:, None], 0, 70).astype(np.float32)} for a in truth]
     held = Reference(model, Placed(*truth), feeds(3))
-    assert (held.answer, held.beside) == (None, {"boxes": "scores"})
+    assert (held.roles.answer, held.roles.beside) == (None, {"boxes": "scores"})
     assert held.compare(Placed(*off)).numbers == 120
     assert held.compare(Placed(*off)).high_scores == 1
 
@@ -194,7 +205,7 @@ def test_of_boxes_and_classes_the_classes_are_the_answer() -> None:
     model = read("(float[1,60,3] x, float[1,60,4] b) => (float[1,60,4] boxes, float[1,60,3] p) { boxes = Relu(b) p = Softmax(x) }")
     logits = 3 * draw(1, 60, 3)
     truth = [{"boxes": 100 * draw(1, 60, 4), "p": np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)}]
-    assert Reference(model, Placed(*truth), feeds(1)).answer == "p"
+    assert Reference(model, Placed(*truth), feeds(1)).roles.answer == "p"
 
 
 def test_a_first_look_goes_to_where_most_is_found() -> None:
@@ -217,8 +228,8 @@ def test_the_background_of_a_detector_is_no_find() -> None:
     model = read("(float[1,60,3] x, float[1,60,4] b) => (float[1,60,3] p, float[1,60,4] boxes) { p = Softmax(x) boxes = Neg(b) }")
     truth = [{"p": classes(i), "boxes": 0.5 + 0.1 * draw(1, 60, 4, seed=i)} for i in range(4)]
     held = Reference(model, Placed(*truth), feeds(4))
-    assert held.scores["p"].which.tolist() == [False, True, True]
-    assert (held.answer, held.beside) == (None, {"boxes": "p"})
+    assert held.roles.scores["p"].which.tolist() == [False, True, True]
+    assert (held.roles.answer, held.roles.beside) == (None, {"boxes": "p"})
     nothing = [{**a, "p": np.tile(np.array([0.98, 0.01, 0.01], np.float32), (1, 60, 1))} for a in truth]
     found = held.compare(Placed(*nothing))
     assert (found.high_scores, found.cost, found.numbers) == (0, None, 120)
@@ -227,7 +238,7 @@ def test_the_background_of_a_detector_is_no_find() -> None:
 def test_classes_of_places_without_boxes_are_answers() -> None:
     model = read("(float[1,60,3] x) => (float[1,60,3] p) { p = Softmax(x) }")
     held = Reference(model, Placed({"p": classes(0)}), feeds(1))
-    assert (held.answer, held.scores) == ("p", {})
+    assert (held.roles.answer, held.roles.scores) == ("p", {})
 
 
 @pytest.mark.parametrize(("shares", "background"), [([0.8, 0.1, 0.1], 0), ([0.1, 0.2, 0.7], 2), ([0.4, 0.4, 0.2], None)])

@@ -1,0 +1,58 @@
+"""What agreement is of, which depends on what a model answers with: the largest score, everything that it finds, or nothing at all."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from optkit.arrays import Array
+from optkit.measure._features import are_numbers, gives_features
+from optkit.metrics import Metric, decision_name
+from optkit.metrics._finds import Finds
+from optkit.quantization.fidelity.output_forms import holds_scores, is_many_scores
+from optkit.quantization.fidelity.output_roles import OutputRoles
+from optkit.quantization.fidelity.score_channels import ScoreChannels
+
+
+def with_agreement(
+    metrics: Sequence[Metric], outputs: Sequence[ir.Value], answers: Mapping[str, Array], output: str | None, *, labelled: bool, asked: bool
+) -> list[Metric]:
+    """The metrics, with agreement taken over finds where the original finds things, and without it where no answer can agree.
+
+    `outputs` are those of the original's graph, none where it has no graph, `answers` [examples, …] its own to some examples. Where
+    agreement was `asked` for by name it stays.
+    """
+    made: list[Metric] = []
+    for metric in metrics:
+        if metric.name != "agreement":
+            made.append(metric)
+        elif scores := scores_of(outputs, answers, output):
+            made.append(Finds(scores))
+        elif asked or not _says_nothing(outputs, answers, output, labelled=labelled):
+            made.append(metric)
+    return made
+
+
+def scores_of(outputs: Sequence[ir.Value], answers: Mapping[str, Array], output: str | None) -> dict[str, ScoreChannels]:
+    """Where scores for many places lie, in the output named or in all; nothing where another output says what was decided."""
+    known = {str(v.name): _plain(answers[str(v.name)]) for v in outputs if str(v.name) in answers}
+    numbers = [v for v in outputs if str(v.name) in known and known[str(v.name)].dtype.kind in "fiub"]
+    if not numbers:
+        return {}
+    roles = OutputRoles(numbers, [{str(v.name): known[str(v.name)] for v in numbers}])
+    if output is None and roles.answer is not None:
+        return {}
+    return {name: scores for name, scores in roles.scores.items() if name in roles.finds and output in (None, name)}
+
+
+def _says_nothing(outputs: Sequence[ir.Value], answers: Mapping[str, Array], output: str | None, *, labelled: bool) -> bool:
+    """Whether the largest number of the answer is no decision: of features, coordinates, and of many scores none of which is high."""
+    name = decision_name(answers, output)
+    value = next((v for v in outputs if v.name == name), None)
+    if value is not None and (holds_scores(value) or is_many_scores(value, answers[name].ndim)) and answers[name].dtype.kind == "f":
+        return True
+    return gives_features(outputs, output) or (not labelled and are_numbers(answers[name]))
+
+
+def _plain(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
