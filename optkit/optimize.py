@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 from optkit import records
 from optkit.artifact import Artifact, Made
+from optkit.cores import usable_cores
 from optkit.datasets import Examples
 from optkit.draft import FORBIDDEN, FULL, check_output, disk_error, draft_folder, publish
 from optkit.errors import DataError, MissingLibrary, NothingPaid, OptkitError, PassFailed, UsageError
@@ -102,7 +102,7 @@ def step_key(source: str, step: Pass, data: str | None, device: str, threads: in
         "threads": threads,
         "seed": seed,
         "machine": [machine.processor, machine.features],
-        **({"cores": [machine.cores, _usable()]} if threads == 0 or _takes_all_threads(parameters) else {}),
+        **({"cores": [machine.cores, usable_cores()]} if threads == 0 or _takes_all_threads(parameters) else {}),
         **({"depends": dict(depends)} if (depends := step.depends(original)) else {}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -112,10 +112,6 @@ def _takes_all_threads(parameters: Mapping[str, Any]) -> bool:
     """Whether a pass trains with as many threads as there are cores: sums then come out a little different elsewhere."""
     inner = (value for value in parameters.values() if isinstance(value, Mapping))
     return parameters.get("training_threads") == 0 or any(map(_takes_all_threads, inner))
-
-
-def _usable() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def kept_steps(

@@ -1,6 +1,5 @@
 """What the machine is that a measurement was made on."""
 
-import os
 import platform
 import subprocess
 from contextlib import suppress
@@ -8,6 +7,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from optkit.cores import usable_cores
 from optkit.measure import Machine
 from optkit.versions import versions_for
 
@@ -73,8 +73,7 @@ def _features() -> tuple[str, ...]:
 def _cores() -> int:
     import psutil
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(psutil.cpu_count(logical=False) or usable, usable)
+    return min(psutil.cpu_count(logical=False) or usable_cores(), usable_cores())
 
 
 def _sysctl(name: str) -> str:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from optkit.cores import usable_cores
+
 
 @contextmanager
 def reproducible(threads: int, device: str) -> Iterator[None]:
@@ -60,5 +62,4 @@ def same_randomness(*numbers: int) -> Iterator[None]:
 
 def _cores() -> int:
     """Those that this process may use, shared with the other processes of this machine that train with it."""
-    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, free // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

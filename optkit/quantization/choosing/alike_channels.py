@@ -19,7 +19,7 @@ def try_alike_channels(
 ) -> None:
     """Go on from the graph with channels of alike range if its answers are the same and its variants are more faithful."""
     made, changed = equalize_on(prepared.model, lesson.watcher)
-    if not changed or not same_answers(prepared.model, made, bench.feeds[:2], bench.threads):
+    if not changed or not same_answers(prepared.model, made, bench.feeds[:2], bench.workers):
         return
     plain, before = (bench.model, bench.learned), _files(bench, treatments)
     bench.model, bench.learned = made, calibrate(made, treatments, watcher, wishes.ranges)

@@ -19,11 +19,12 @@ from optkit.quantization.choosing.held_out import lesson_of
 from optkit.quantization.choosing.hopeless import nothing_for, refuse_hopeless
 from optkit.quantization.choosing.limit_drop import best_effort, search_within
 from optkit.quantization.choosing.polish import polish
-from optkit.quantization.choosing.remarks import of_result, of_simplifying
+from optkit.quantization.choosing.remarks import of_result, of_simplifying, of_storing
 from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate, find_outliers
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.race import judged_feeds
+from optkit.quantization.variants.spare_threads import spare_threads
 from optkit.quantization.variants.treatment import count_ways
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
@@ -65,7 +66,8 @@ def choose(
     Raises NothingPaid, with the reason, when no variant pays.
     """
     refuse_hopeless(model)
-    feeds = _judged_on(original, judging, setting)
+    feeds, spare = _judged_on(original, judging, setting)
+    setting = replace(setting, spare=spare)
     prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
     treatments = candidates(
         prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable, outliers_known=made_up is not None
@@ -83,7 +85,7 @@ def choose(
     with tempfile.TemporaryDirectory(prefix=".variants-", dir=target.parent) as folder:
         place = (setting.device, setting.threads, setting.seed)
         judge = wishes.judge_fidelity if wishes.scored else wishes.judge
-        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge, wishes.hopeless, wishes.settled)
+        bench = Bench(original, prepared.model, learned, feeds, Path(folder), *place, judge, wishes.hopeless, wishes.settled, setting.spare)
         lesson = None
         if wishes.effort == "high" and calibration is not None:
             lesson = lesson_of(bench, calibration, judging.take(np.arange(unseen)), setting)
@@ -103,6 +105,7 @@ def choose(
             *(learned.of_ranges if best.treatment.calibrated else ()),
             *learned.remarks,
             *seen,
+            *of_storing(best, trials, wishes),
             *of_simplifying(best, trials, widened=prepared.widened),
         )
         return Choice(best, tuple(trials), remarks, bench.failures, used, count_ways(bench.model, best.treatment), prepared.widened)
@@ -115,9 +118,11 @@ def _measured_alone(bench: Bench, best: Trial, trials: list[Trial], wishes: Wish
     return decide(trials, bench, wishes), trials
 
 
-def _judged_on(original: Path, judging: Feeds, setting: Setting) -> list[Mapping[str, Array]]:
+def _judged_on(original: Path, judging: Feeds, setting: Setting) -> tuple[list[Mapping[str, Array]], int]:
+    """Examples to judge on, and how many threads more than those that are timed help to answer them."""
     session = open_session(original, setting.device, setting.threads)
-    return judged_feeds(session, list(full_feeds(session, judging)), setting.device, setting.threads)
+    feeds = list(full_feeds(session, judging))
+    return judged_feeds(session, feeds, setting.device, setting.threads), spare_threads(session, feeds[0], setting.device, setting.threads)
 
 
 def _looked_at_again(bench: Bench, trials: list[Trial], wishes: Wishes) -> list[Trial]:
@@ -138,7 +143,7 @@ def _decided(bench: Bench, trials: list[Trial], wishes: Wishes, setting: Setting
 
     def evaluated(trial: Trial) -> Trial:
         setting.progress("evaluating a variant in full", 0, 0)
-        good, drop = wishes.judge(open_session(trial.path, setting.device, setting.threads), trial.fidelity)
+        good, drop = wishes.judge(open_session(trial.path, setting.device, setting.threads + setting.spare), trial.fidelity)
         return replace(trial, good=good, drop=drop)
 
     search = search_within(bench, trials, evaluated, wishes.seconds, setting.progress)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from time import process_time
+from time import thread_time
 
 import numpy as np
 import onnx_ir as ir
@@ -108,10 +108,10 @@ def lesson_of(bench: Bench, calibration: Divisible, unseen: Feeds, setting: Sett
     """`unseen` are examples that are not among those to calibrate on; of these some more are held out, evenly spaced."""
     every = np.arange(len(calibration))
     held = every[np.linspace(0, len(every) - 1, min(len(every) // SHARE, MOST)).round().astype(np.int64)]
-    session = open_session(bench.original, bench.device, bench.threads)
+    session = open_session(bench.original, bench.device, bench.workers)
     feeds = [feed for part in (unseen, calibration.take(held)) if len(part) for feed in full_feeds(session, part)]
-    chosen = judged_feeds(session, feeds, bench.device, bench.threads) if feeds else []
-    start = process_time()
-    held_out = HeldOut(bench.model, session, chosen, bench.device, bench.threads)
-    seconds = (process_time() - start) / max(len(chosen), 1)
+    chosen = judged_feeds(session, feeds, bench.device, bench.workers) if feeds else []
+    start = thread_time()
+    held_out = HeldOut(bench.model, session, chosen, bench.device, bench.workers)
+    seconds = (thread_time() - start) / max(len(chosen), 1)
     return Lesson(setting.watcher(calibration.take(np.setdiff1d(every, held))), held_out, seconds)

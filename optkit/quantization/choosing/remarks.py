@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optkit.quantization.choosing.decide import FASTER, time_ratio
+from optkit.quantization.fidelity.room import shortfall
 from optkit.quantization.integer_graph.unfused import told
 from optkit.quantization.variants.candidates import STORED
 from optkit.quantization.variants.load_memory import loading_remark
@@ -24,6 +25,22 @@ def of_result(bench: Bench, best: Trial, target: Path, wishes: Wishes, *, calibr
             "hold the result against others with optkit compare"
         )
     return found
+
+
+def of_storing(best: Trial, trials: Sequence[Trial], wishes: Wishes) -> list[str]:
+    """A sentence on why nothing computes in integers, where variants that do were tried."""
+    computing = [t for t in trials if t.treatment.ways and t.ratio is not None]
+    if best.treatment.ways or not computing:
+        return []
+    fastest, sound = min(computing, key=time_ratio), min((t for t in computing if t.good), key=time_ratio, default=None)
+    tried = []
+    if not fastest.good:
+        lost = "of the score" if wishes.scored else shortfall(fastest.fidelity, wishes.floor)
+        tried.append(f"{fastest.treatment.name} would take {time_ratio(fastest):.2f} of the time and loses too much ({lost})")
+    if sound is not None:
+        which = f"the fastest faithful one, {sound.treatment.name}," if tried else sound.treatment.name
+        tried.append(f"{which} would take {time_ratio(sound):.2f} of the time, floats take {time_ratio(best):.2f}")
+    return [f"computing in INT8 does not pay here: {'; '.join(tried)}"]
 
 
 def of_simplifying(best: Trial, trials: Sequence[Trial], *, widened: bool = False) -> list[str]:

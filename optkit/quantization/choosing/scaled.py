@@ -26,7 +26,7 @@ def scaled_bench(bench: Bench, treatment: Treatment, watcher: Watcher | None, ra
         return None
     made, changed = equalize_on(add_seams(bench.model), watcher)
     drop_idle_seams(made)
-    if not changed or not same_answers(bench.model, made, bench.feeds[:2], bench.threads):
+    if not changed or not same_answers(bench.model, made, bench.feeds[:2], bench.workers):
         return None
     found = copy(bench)
     found.folder = bench.folder / "scaled"

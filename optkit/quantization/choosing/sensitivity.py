@@ -38,16 +38,16 @@ def noise_by_node(bench: Bench, treatment: Treatment, progress: Progress) -> dic
         weighted = switched.layers if switched is not None else []
     found, feeds = dict[str, Array](), FEEDS
     if switched is not None and switched.layers:
-        start = time.process_time()
+        start = time.thread_time()
         _noise(bench, switched, 1)
-        feeds = int(np.clip(SECONDS / ((time.process_time() - start) * len(weighted) + 1e-9), FEWEST_FEEDS, FEEDS))
+        feeds = int(np.clip(SECONDS / ((time.thread_time() - start) * len(weighted) + 1e-9), FEWEST_FEEDS, FEEDS))
     for done, name in enumerate(weighted):
         if switched is not None and name in switched.layers:
             switched.on = name
             found[name] = _noise(bench, switched, feeds)
         else:
             path = bench.write(replace(treatment.without(w for w in weighted if w != name), compress=False, ends=True))
-            found[name] = _noise(bench, open_session(path, bench.device, bench.threads), feeds)
+            found[name] = _noise(bench, open_session(path, bench.device, bench.workers), feeds)
             path.unlink()
         progress("ranking layers", done + 1, len(weighted))
     return typical_noise(found)
@@ -64,7 +64,7 @@ def _switched(bench: Bench, treatment: Treatment) -> Switched | None:
     if treatment.smooth or bench.device != "cpu" or bench.size > LARGE:
         return None
     with suppress(OptkitError):
-        return Switched(bench.model, treatment, bench.learned, bench.threads)
+        return Switched(bench.model, treatment, bench.learned, bench.workers)
     return None
 
 

@@ -42,7 +42,7 @@ def kept(bench: Bench, best: Trial, found: Trial | None, lesson: Lesson, wishes:
     if not (held.closer([best.path], [found.path]) if held.enough else found.fidelity.sqnr > best.fidelity.sqnr):
         return None
     if wishes.scored:
-        good, drop = wishes.judge(open_session(found.path, bench.device, bench.threads), found.fidelity)
+        good, drop = wishes.judge(open_session(found.path, bench.device, bench.workers), found.fidelity)
         if not good or (best.drop is not None and drop is not None and drop > best.drop):
             return None
         found = replace(found, good=good, drop=drop)

@@ -70,13 +70,15 @@ class Bench:
     """Of what a few examples say: whether the rest is worth a look."""
     settled: Callable[[Fidelity], bool] | None = None
     """The same of what is good beyond doubt; asked where all examples take long."""
+    spare: int = 0
+    """Threads that help where nothing is timed."""
 
     def __post_init__(self) -> None:
         self.size = model_size(self.original)
+        start = time.thread_time()
+        self.reference = Reference(self.model, open_session(self.original, self.device, self.workers), self.feeds)
+        self._takes_long = time.thread_time() - start > LONG
         session = open_session(self.original, self.device, self.threads)
-        start = time.process_time()
-        self.reference = Reference(self.model, session, self.feeds)
-        self._takes_long = time.process_time() - start > LONG
         self.raced = raced_feeds(session, self.feeds, self.device, self.threads)
         """Inputs of races."""
         self.profiled = self.feeds[:PROFILED] if self.raced.alike else self.raced.feeds
@@ -89,6 +91,11 @@ class Bench:
         self.outputs = {str(n.name): str(n.outputs[0].name) for n in weighted_nodes(self.model)}
         """What each layer writes."""
         self._weighted = {n.name for g in all_graphs(self.model) for n in g if weight_of(n) is not None or can_be_recurrent(n)}
+
+    @property
+    def workers(self) -> int:
+        """Threads of sessions that are not timed."""
+        return self.threads + self.spare
 
     def of(self, trial: Trial) -> "Bench":
         """The bench whose graph a trial was made from: this one, or the one with scaled channels."""
@@ -131,7 +138,7 @@ class Bench:
 
         `session` is one that has it open already.
         """
-        session = session or open_session(path, self.device, self.threads)
+        session = session or open_session(path, self.device, self.workers)
         fidelity = self.reference.compare(session, told=self._is_told)
         if not fidelity.finite or not fidelity.varies:
             self.failures[treatment.name] = (
@@ -151,7 +158,7 @@ class Bench:
         path, opened = self.write(treatment), list[Session]()
         for _ in range(LOOKS if self.device == "cpu" and self.size < LARGE else 0):
             static = {n for n, way in treatment.ways.items() if way is Way.STATIC}
-            left = left_in_float(self.model, static, path, self.threads, opened.append) if static else set()
+            left = left_in_float(self.model, static, path, self.workers, opened.append) if static else set()
             if not left:
                 break
             opened.clear()

@@ -76,7 +76,9 @@ class Setting:
     progress: Progress = silent
     max_memory: int | None = None
     """Bytes that the process may occupy while it calibrates."""
+    spare: int = 0
+    """Threads that help where nothing is timed."""
 
     def watcher(self, examples: Feeds) -> Watcher:
         """Who watches activations on these examples."""
-        return Watcher(examples, self.threads, self.max_memory, self.progress)
+        return Watcher(examples, self.threads + self.spare, self.max_memory, self.progress)

@@ -1,0 +1,43 @@
+"""What is said of the winner."""
+
+from dataclasses import replace
+
+from optkit.quantization.choosing.remarks import of_storing
+from optkit.quantization.variants.treatment import Way
+from optkit.quantization.variants.trial import Trial
+from optkit.quantization.variants.wishes import Wishes
+
+from .test_decide import trial
+
+
+def computing(name: str, time: float | None, *, good: bool = True, sqnr: float = 40.0) -> Trial:
+    made = trial(name, time, good=good, sqnr=sqnr)
+    return replace(made, treatment=replace(made.treatment, ways={"layer": Way.STATIC}))
+
+
+STORED = trial("stored", 1.0)
+
+
+def said(*trials: Trial, best: Trial = STORED) -> list[str]:
+    return of_storing(best, [*trials, best], Wishes())
+
+
+def test_why_nothing_computes_in_integers() -> None:
+    assert said(computing("static", 1.21), computing("dynamic", 1.08)) == [
+        "computing in INT8 does not pay here: dynamic would take 1.08 of the time, floats take 1.00"
+    ]
+
+
+def test_what_loses_too_much_is_named_first() -> None:
+    assert said(computing("static", 0.6, good=False, sqnr=8.0), computing("dynamic", 1.08)) == [
+        "computing in INT8 does not pay here: static would take 0.60 of the time and loses too much (it keeps 8.0 dB, 20 are asked for); "
+        "the fastest faithful one, dynamic, would take 1.08 of the time, floats take 1.00"
+    ]
+    (alone,) = said(computing("static", 0.6, good=False, sqnr=8.0))
+    assert alone.endswith("loses too much (it keeps 8.0 dB, 20 are asked for)")
+
+
+def test_there_is_nothing_to_say() -> None:
+    assert said() == []
+    assert said(computing("never timed", None)) == []
+    assert said(best=computing("static", 0.5)) == []
