@@ -19,6 +19,8 @@ LARGEST_DRAFT = 2**28
 """Of files that are opened and forgotten: protobuf holds several copies of what it writes, and none of weights that lie beside."""
 SOON_PARSED = 2**20
 """Of files that are parsed as soon as they are searched."""
+ORT_FORMAT = b"ORTM"
+"""What stands behind the first four bytes of ONNX Runtime's own files (its flatbuffers schema, ort.fbs)."""
 
 
 def load_model(path: Path) -> ir.Model:
@@ -137,6 +139,11 @@ def _with_maps(proto: onnx.ModelProto, path: Path) -> ModelError | None:
 
 
 def _unreadable(path: Path) -> ModelError:
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start[4:] == ORT_FORMAT:
+        hint = "there is no way back from it: take the .onnx file that it was made from"
+        return ModelError("this is a model in ONNX Runtime's own format (.ort), not ONNX", where=str(path), hint=hint)
     return ModelError(
         "this is not an ONNX model, or it is damaged or cut short", where=str(path), hint="check the download; optkit reads .onnx files"
     )

@@ -107,6 +107,16 @@ def test_what_is_no_model_is_said_so(tmp_path: Path, weight: Array) -> None:
             load_model(path)
 
 
+def test_a_model_in_the_format_of_onnx_runtime_is_told_from_a_damaged_one(tmp_path: Path, weight: Array) -> None:
+    saved = tmp_path / "model.ort"
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(saved)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    ort.InferenceSession(proto_with(weight).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with pytest.raises(ModelError, match=r"own format \(\.ort\), not ONNX"):
+        load_model(saved)
+
+
 @pytest.mark.parametrize("sequence", [True, False])
 def test_an_output_that_is_a_dictionary_is_named(tmp_path: Path, weight: Array, sequence: bool) -> None:
     """What skl2onnx and onnxmltools write unless told otherwise is no damaged file."""
