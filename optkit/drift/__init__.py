@@ -73,11 +73,12 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
     from optkit.formats.onnx import load_model
     from optkit.quantization.calibration.clipping import fits, ranged_activations
     from optkit.quantization.calibration.watcher import Watcher
+    from optkit.quantization.graphs import all_graphs
 
     loaded = load_model(model)
     tensors = ranged_activations(loaded)
     if not tensors:
-        if any(node.op_type in ("DynamicQuantizeLinear", "MatMulNBits") for node in loaded.graph):
+        if any(node.op_type in ("DynamicQuantizeLinear", "MatMulNBits") for graph in all_graphs(loaded) for node in graph):
             reason = "no range was calibrated: they are computed anew for every input, or only weights are quantized"
             return Drift(SCHEMA, model.name, examples.source, len(examples), None, None, None, (), "fits", reason)
         hint = "name a model that was quantized with static ranges (QuantizeLinear)"
@@ -86,7 +87,7 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
         raise DataError(f"{len(examples)} examples say too little of ranges", where=examples.source, hint=f"give at least {FEWEST}")
     found = fits(loaded, tensors, Watcher(examples, threads, progress=progress or silent))
     judged = _judged(model, examples, tensors, found, stored_statistics(model))
-    inside = sum(node.op_type.startswith("QLinear") for node in loaded.graph)
+    inside = sum(node.op_type.startswith("QLinear") for graph in all_graphs(loaded) for node in graph)
     unseen = f"; {inside} operators hold their ranges inside (QLinearConv and the like) and were not looked at"
     return replace(judged, reason=judged.reason + unseen) if inside else judged
 

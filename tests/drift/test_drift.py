@@ -135,6 +135,42 @@ def test_a_range_from_zero_behind_a_sum_is_a_rectifier_and_not_clipping(tmp_path
     assert drift(tmp_path / "m.onnx", examples(20 * (images(1) - 0.5))).verdict == "recalibrate"
 
 
+def branching(path: Path, *names: str) -> None:
+    """x [n, 3] is quantized in the branch that `positive` takes, to 0 to 1, and in the other, to 0 to 2; there under these names."""
+    zero = numpy_helper.from_array(np.array(0, np.uint8), "zero")
+    branches = []
+    for name, most in zip(names, (1, 2), strict=True):
+        stored = [numpy_helper.from_array(np.array(most / 255, np.float32), f"scale{most}"), zero]
+        nodes = [
+            helper.make_node("Abs", ["x"], [name]),
+            helper.make_node("QuantizeLinear", [name, f"scale{most}", "zero"], [f"i{most}"]),
+            helper.make_node("DequantizeLinear", [f"i{most}", f"scale{most}", "zero"], [f"out{most}"]),
+        ]
+        branches.append(helper.make_graph(nodes, f"branch{most}", [], [port(f"out{most}", "n", 3)], stored))
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Greater", ["largest", "nothing"], ["positive"]),
+        helper.make_node("If", ["positive"], ["y"], then_branch=branches[0], else_branch=branches[1]),
+    ]
+    ports = [port(name, "n", 3) for name in "xy"]
+    graph = helper.make_graph(nodes, "branching", ports[:1], ports[1:], [numpy_helper.from_array(np.array(0, np.float32), "nothing")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def test_ranges_in_branches_are_looked_at_where_they_are_reached(tmp_path: Path) -> None:
+    branching(tmp_path / "m.onnx", "a", "b")
+    x = np.random.default_rng(0).random((40, 3)).astype(np.float32)
+    for seen, name, verdict in ((x, "a", "fits"), (4 * x, "a", "recalibrate"), (-x, "b", "fits"), (-8 * x, "b", "recalibrate")):
+        found = drift(tmp_path / "m.onnx", examples(seen))
+        assert [(each.name, each.verdict) for each in found.tensors] == [(name, verdict)]
+
+
+def test_values_of_one_name_in_two_branches_are_left_out(tmp_path: Path) -> None:
+    branching(tmp_path / "m.onnx", "a", "a")
+    with pytest.raises(ModelError, match="no quantized activations"):
+        drift(tmp_path / "m.onnx", examples(np.zeros((40, 3), np.float32)))
+
+
 def test_what_has_no_calibrated_range(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no quantized activations"):
         drift(model.parent / "model.onnx", examples(images(1)))

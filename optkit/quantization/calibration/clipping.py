@@ -1,5 +1,6 @@
 """How well the ranges in a quantized model fit some examples: what is clipped, and how much error other ranges would spare."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, log10, sqrt
@@ -9,6 +10,7 @@ import onnx_ir as ir
 
 from optkit.arrays import Array
 from optkit.quantization.calibration.watcher import Watcher
+from optkit.quantization.graphs import all_graphs
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.ranges.mse import Mse
 
@@ -83,9 +85,13 @@ class Fit:
 
 
 def ranged_activations(model: ir.Model) -> list[Ranged]:
-    """What QuantizeLinear gives a fixed per-tensor range in the main graph, in order; weights are constants and do not count."""
+    """What QuantizeLinear gives a fixed per-tensor range, in branches and bodies too; weights are constants and do not count.
+
+    Values of one name in two branches are left out, as nothing tells them apart.
+    """
     found: dict[str, Ranged] = {}
-    for node in model.graph:
+    places = Counter(str(v.name) for g in all_graphs(model) for v in {n.inputs[0] for n in g if n.op_type == "QuantizeLinear"} if v)
+    for node in (n for g in all_graphs(model) for n in g):
         if node.op_type != "QuantizeLinear" or node.inputs[0] is None or ir.convenience.get_const_tensor(node.inputs[0]) is not None:
             continue
         scale, zero = (_constant(node.inputs[i]) if len(node.inputs) > i else None for i in (1, 2))
@@ -93,7 +99,7 @@ def ranged_activations(model: ir.Model) -> list[Ranged]:
             continue
         bounds = _integers(node, zero)
         name = str(node.inputs[0].name)
-        if bounds is not None and name not in found:
+        if bounds is not None and name not in found and places[name] == 1:
             point = 0 if zero is None else int(zero.ravel()[0])
             source = node.inputs[0].producer()
             rectifies = bounds[0] == point and source is not None and source.op_type in SUMS
