@@ -22,7 +22,7 @@ from optkit.quantization.variants.treatment import count_ways
 class QuantizeStatic(OnnxPass):
     """Static INT8 (Q/DQ): uint8 activations with calibrated ranges, int8 weights per channel. Measures nothing; `quantize` does."""
 
-    revision: ClassVar[int] = 21
+    revision: ClassVar[int] = 22
     draws: ClassVar[str | None] = "calibration"
 
     ranges: Ranges = "auto"

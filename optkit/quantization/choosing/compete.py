@@ -9,7 +9,7 @@ from optkit.quantization.choosing.decide import AMPLE, FASTER, TIE, time_ratio
 from optkit.quantization.choosing.refine import refine
 from optkit.quantization.choosing.scaled import scaled, scaled_bench
 from optkit.quantization.choosing.small_products import with_single_scales
-from optkit.quantization.choosing.without_slow import without_slow
+from optkit.quantization.choosing.without_slow import WORTH_TRYING, without_slow
 from optkit.quantization.fidelity.room import room
 from optkit.quantization.operators import weight_of, weighted_nodes
 from optkit.quantization.variants.node_times import gains, node_times, profile_nodes
@@ -19,6 +19,10 @@ from optkit.quantization.variants.wishes import Wishes
 
 SMALL_MODEL = 8 << 20
 """Bytes of a model up to which products may be small enough for one scale to matter."""
+
+
+DOUBT = 0.1
+"""Share of a node's time in integers that profiles leave open."""
 
 
 def compete(bench: Bench, treatments: Sequence[Treatment], wishes: Wishes, progress: Progress, watcher: Watcher | None) -> list[Trial]:
@@ -79,19 +83,25 @@ def _improve(
     """More variants of the fastest: without the layers that integers slow down, and, where it loses too much, without those to blame."""
     more, saved = _quicker(bench, fastest, wishes, regions)
     more += _single_scaled(bench, fastest, faithful, wishes)
-    fastest = min([fastest, *more], key=time_ratio)
-    if fastest.good or time_ratio(fastest) >= FASTER or _near(fastest, faithful):
+    basis = _most_faithful_of_the_fastest([fastest, *more], wishes)
+    if basis.good or time_ratio(basis) >= FASTER or _near(basis, faithful):
         return more
-    bench.scaled = other = scaled_bench(bench, fastest.treatment, watcher, wishes.ranges)
-    start = other.attempt(scaled(fastest.treatment)) if other is not None else None
-    if other is not None and start is not None and room(start.fidelity, wishes.floor) > room(fastest.fidelity, wishes.floor):
+    bench.scaled = other = scaled_bench(bench, basis.treatment, watcher, wishes.ranges)
+    start = other.attempt(scaled(basis.treatment)) if other is not None else None
+    if other is not None and start is not None and room(start.fidelity, wishes.floor) > room(basis.fidelity, wishes.floor):
         return more + refine(other, start, wishes.floor, saved, progress)
-    return more + refine(bench, fastest, wishes.floor, saved, progress)
+    return more + refine(bench, basis, wishes.floor, saved, progress)
+
+
+def _most_faithful_of_the_fastest(trials: Sequence[Trial], wishes: Wishes) -> Trial:
+    """Of those about as fast as the fastest: what one of them gave back for nothing need not be given back dearly."""
+    lead = min(map(time_ratio, trials))
+    return max((t for t in trials if time_ratio(t) <= lead * (1 + TIE)), key=lambda t: room(t.fidelity, wishes.floor))
 
 
 def _quicker(bench: Bench, fastest: Trial, wishes: Wishes, others: Sequence[Trial] = ()) -> tuple[list[Trial], dict[str, float]]:
     """The same without what integers slow down, where that is worth a variant, and the seconds that each layer saves; and likewise of
-    the others that may become as fast.
+    the others that may become as fast. Of one that loses too much, whatever takes about no time to give back is.
     """
     before = profile_nodes(bench.as_float(), bench.profiled, bench.threads, bench.device)
     saved, made = dict[str, float](), list[Trial]()
@@ -99,7 +109,8 @@ def _quicker(bench: Bench, fastest: Trial, wishes: Wishes, others: Sequence[Tria
         after = profile_nodes(start.path, bench.profiled, bench.threads, bench.device)
         if start is fastest:
             saved = gains(bench.layers(start.treatment.ways), before, after)
-        quicker, seconds = without_slow(bench.model, start.treatment, before, after)
+        asked = (WORTH_TRYING, 0.0) if start.good else (-TIE, DOUBT)
+        quicker, seconds = without_slow(bench.model, start.treatment, before, after, worth=asked[0], doubt=asked[1])
         hopeless = start is not fastest and seconds > before.whole * time_ratio(fastest) * (1 + TIE)
         trial = bench.attempt(quicker) if quicker is not None and not hopeless else None
         made += [trial] if trial is not None else []

@@ -26,19 +26,23 @@ FEW = 1000
 
 
 def without_slow(
-    model: ir.Model, start: Treatment, before: Profile, after: Profile, *, worth: float = WORTH_TRYING
+    model: ir.Model, start: Treatment, before: Profile, after: Profile, *, worth: float = WORTH_TRYING, doubt: float = 0.0
 ) -> tuple[Treatment | None, float]:
     """The same with fewer nodes in integers, and the seconds that it should take; None where that saves too little to be tried.
 
-    `before` tells of the float graph `model`, `after` of the variant; `worth` is the share of its time to be saved.
+    `before` tells of the float graph `model`, `after` of the variant; `worth` is the share of its time to be saved. A node that gains
+    less than the share `doubt` of its time in integers computes in float.
     """
     ways = consistent_ways(model, start)
     given_back, saved = set[str](), 0.0
     for graph in all_graphs(model):
         nodes = [n for n in graph if str(n.name) in ways]
-        kept, less = cheapest_cut(nodes, _costs(nodes, ways, before, after))
-        given_back |= {str(n.name) for n in nodes} - kept
-        saved += less
+        costs = _costs(nodes, ways, before, after)
+        doubted = {name: seconds * (1 + doubt) for name, seconds in costs.integers.items()}
+        kept, less = cheapest_cut(nodes, replace(costs, integers=doubted))
+        gone = {str(n.name) for n in nodes} - kept
+        given_back |= gone
+        saved += less - sum(doubted[name] - costs.integers[name] for name in gone)
     if not given_back or saved < worth * after.whole or len(given_back) == len(ways):
         return None, after.whole
     layers = sum(weight_of(n) is not None for g in all_graphs(model) for n in g if str(n.name) in given_back)
@@ -77,4 +81,4 @@ def _seconds_of_a_value(after: Profile) -> float:
     return float(np.median(told)) if told else CONVERTING
 
 
-__all__ = ["without_slow"]
+__all__ = ["WORTH_TRYING", "without_slow"]

@@ -19,24 +19,27 @@ def region_nodes(
     readers: Iterable[ir.Node] = (),
     ends: bool = False,
 ) -> list[ir.Node]:
-    """Elementwise and moving nodes that can stay in integers because everything they read is made by integer nodes.
+    """Elementwise and moving nodes that can stay in integers because what they read is made by integer nodes, or, beside such, quantized
+    for a layer all the same.
 
     `seeds` are layers that read and write integers, `readers` layers that only read them.
     What leads to neither is left out, unless `ends` are wanted: after the last layer another rounding gains no time, and a
     detector's boxes and scores must not share a grid.
     """
-    layers = set(seeds)
+    layers, read = set(seeds), list(readers)
     inside = set(layers)
     closed = inside | {activation_after(n) for n in inside}
+    quantized = {v for n in (*inside, *read) for v in activation_inputs(n)}
     grown = []
     for node in (n for g in all_graphs(model) for n in g):
         if node in closed or not (moves(node) or _computes(node)) or not _joinable(node) or not allowed(node):
             continue
-        makers = [v.producer() for v in activation_inputs(node)]
-        if makers and all(m in closed and m is not None and m.graph is node.graph for m in makers):
+        values = activation_inputs(node)
+        made = {v for v in values if (m := v.producer()) is not None and m in closed and m.graph is node.graph}
+        if made and all(v in made or v in quantized for v in values):
             grown.append(node)
             closed |= {node, *(v.producer() or node for v in outputs_of(node))}
-    return grown if ends else _leading_on(grown, layers | set(readers))
+    return grown if ends else _leading_on(grown, {*layers, *read})
 
 
 def _leading_on(grown: list[ir.Node], layers: set[ir.Node]) -> list[ir.Node]:

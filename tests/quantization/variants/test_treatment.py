@@ -93,10 +93,20 @@ def test_names_are_unique_in_branches_too(name: str) -> None:
 
 
 def test_regions_hold_what_reads_integers_only() -> None:
-    layers = [n for n in CNN.graph if n.op_type in ("Conv", "Gemm")]
-    # t is a float function, so e + t has a float operand; without e nothing behind it is made by integers
-    assert names_of(region_nodes(CNN, layers, ends=True)) == ["s"]
-    assert names_of(region_nodes(CNN, layers, lambda node: node.op_type != "Add")) == []
+    layers = {n.outputs[0].name: n for n in CNN.graph if n.op_type in ("Conv", "Gemm")}
+    # t is a float function, but e reads its integers, so e + t can
+    assert names_of(region_nodes(CNN, layers.values(), ends=True)) == ["s", "a", "p", "k", "f"]
+    assert names_of(region_nodes(CNN, layers.values(), lambda node: node.op_type != "Add")) == []
+    # where e computes in float nothing makes an operand of e + t in integers
+    assert names_of(region_nodes(CNN, [n for name, n in layers.items() if name != "e"], ends=True)) == ["s"]
+
+
+def test_a_float_operand_that_no_layer_reads_keeps_what_reads_it_in_float() -> None:
+    model = read("(float[N,8,6,6] x) => (float[N,8,6,6] y) { c = Conv(x, u) t = Tanh(x) a = Add(c, t) y = Conv(a, u) }", u=draw(8, 8, 1, 1))
+    layers = [n for n in model.graph if n.op_type == "Conv"]
+    assert names_of(region_nodes(model, layers)) == []
+    beside = read("(float[N,8,6,6] x) => (float[N,8,6,6] y) { c = Conv(x, u) a = Add(c, x) y = Conv(a, u) }", u=draw(8, 8, 1, 1))
+    assert names_of(region_nodes(beside, [n for n in beside.graph if n.op_type == "Conv"])) == ["a"]
 
 
 def test_regions_go_on_through_pooling_and_constants() -> None:
