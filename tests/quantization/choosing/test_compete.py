@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from optkit.quantization.choosing.compete import _smoothed_for_nothing
+from optkit.quantization.choosing.compete import _most_faithful_of_the_fastest, _smoothed_for_nothing
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Trial
 from optkit.quantization.variants.wishes import Wishes
+
+from .test_decide import trial
 
 PLAIN = Treatment("dynamic", {"a": Way.DYNAMIC})
 SMOOTHED = replace(PLAIN, name="dynamic, smoothed", smooth=True)
@@ -40,3 +42,9 @@ def test_where_the_score_decides_or_effort_is_high_or_other_layers_were_tried_th
 
 def test_without_any_divisions_it_would_be_the_plain_variant_again() -> None:
     assert _smoothed_for_nothing(bench(), SMOOTHED, built(15), Wishes())
+
+
+def test_among_the_fastest_the_most_faithful_is_what_is_improved() -> None:
+    fast, gave_back, slower = trial("fast", 0.50, sqnr=6), trial("gave back", 0.52, sqnr=14), trial("slower", 0.60, sqnr=30)
+    assert _most_faithful_of_the_fastest([fast, gave_back, slower], Wishes()) is gave_back
+    assert _most_faithful_of_the_fastest([fast, slower], Wishes()) is fast

@@ -55,6 +55,16 @@ def test_a_fiftieth_is_tried_where_that_is_asked_for() -> None:
     assert set(found.ways) == {"a", "y"}
 
 
+@pytest.mark.parametrize(("in_float", "left"), [(3.2, {"a", "y"}), (3.5, None)])
+def test_in_doubt_what_gains_little_computes_in_float(in_float: float, left: set[str] | None) -> None:
+    model, start = read(PRODUCTS, w=draw(8, 8)), Treatment("dynamic", dict.fromkeys("aby", Way.DYNAMIC))
+    before, after = told("MatMul", a=9, b=in_float, y=9), told("MatMulInteger", a_int32=2, b_int32=3, y_int32=2)
+    assert without_slow(model, start, before, after, worth=-0.05)[0] is None  # integers gain something
+    found, seconds = without_slow(model, start, before, after, worth=-0.05, doubt=0.1)
+    assert (None if found is None else set(found.ways)) == left
+    assert seconds == pytest.approx((4 + in_float if left is not None else 7) * 1e-6)  # what it will take, not what was doubted
+
+
 def gated() -> tuple[ir.Model, Treatment]:
     model = read(GATED, w=draw(8, 8, 1, 1))
     return model, next(t for t in candidates(model, "static", True) if t.name == "static, whole regions")
