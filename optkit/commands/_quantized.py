@@ -114,7 +114,7 @@ def _stored(path: Path) -> str:
 
 
 def _remarks(notes: Mapping[str, Any], data: str | None) -> list[str]:
-    found = list(notes.get("remarks", ()))
+    found = [*notes.get("remarks", ()), *notes.get("measured_remarks", ())]
     found += [notes[name] for name in ("speed", "fidelity") if isinstance(notes.get(name), str)]
     if data is None and notes.get("judged_on") == "made-up inputs":
         found.append(

@@ -83,3 +83,4 @@ class Quantize(Pass):
             job.note(NOTE, seen)
         note_choice(job, choice, real=calibration is not None)
         job.note("widened", choice.widened)
+        job.note("measured_remarks", list(choice.measured))

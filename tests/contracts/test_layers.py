@@ -16,7 +16,7 @@ LAYERS = {
     " bench measure compare layers gate report baseline drift evidence prove",
     2: "passes quantization pruning formats datasets metrics runtimes timing scenarios meters reports training",
     1: "arrays artifact samples store stats records units draft versions inputs decoder",
-    0: "errors registry needs progress",
+    0: "cores errors registry needs progress",
 }
 LEVEL = {room: level for level, rooms in LAYERS.items() for room in rooms.split()}
 FAMILIES = frozenset(LAYERS[2].split())

@@ -19,7 +19,7 @@ from optkit.quantization.choosing.held_out import lesson_of
 from optkit.quantization.choosing.hopeless import nothing_for, refuse_hopeless
 from optkit.quantization.choosing.limit_drop import best_effort, search_within
 from optkit.quantization.choosing.polish import polish
-from optkit.quantization.choosing.remarks import of_result, of_simplifying, of_storing
+from optkit.quantization.choosing.remarks import of_measuring, of_result
 from optkit.quantization.float_graph.checked import prepare_checked
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate, find_outliers
 from optkit.quantization.variants.candidates import candidates
@@ -44,6 +44,8 @@ class Choice:
     """Operator → how many compute in which way."""
     widened: bool = False
     """Whether the original computes in half precision."""
+    measured: tuple[str, ...] = ()
+    """More sentences, which tell seconds or bytes."""
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -66,8 +68,7 @@ def choose(
     Raises NothingPaid, with the reason, when no variant pays.
     """
     refuse_hopeless(model)
-    feeds, spare = _judged_on(original, judging, setting)
-    setting = replace(setting, spare=spare)
+    feeds, setting = _judged_on(original, judging, setting)
     prepared = prepare_checked(original, model, feeds, setting.device, setting.threads)
     treatments = candidates(
         prepared.model, wishes.method, calibration is not None, wishes.exclude, wishes.portable, outliers_known=made_up is not None
@@ -99,16 +100,11 @@ def choose(
         best, trials = better, [better if t is best else t for t in trials]
         _hand_over(best, target, bench)
         used = len(calibration) if calibration is not None else 0
-        seen = of_result(bench, best, target, wishes, calibrated=calibration is not None) + (lesson.remarks if lesson is not None else [])
-        remarks = (
-            *prepared.remarks,
-            *(learned.of_ranges if best.treatment.calibrated else ()),
-            *learned.remarks,
-            *seen,
-            *of_storing(best, trials, wishes),
-            *of_simplifying(best, trials, widened=prepared.widened),
-        )
-        return Choice(best, tuple(trials), remarks, bench.failures, used, count_ways(bench.model, best.treatment), prepared.widened)
+        seen = of_result(bench, best, wishes, calibrated=calibration is not None) + (lesson.remarks if lesson is not None else [])
+        remarks = (*prepared.remarks, *(learned.of_ranges if best.treatment.calibrated else ()), *learned.remarks, *seen)
+        measured = tuple(of_measuring(bench, best, trials, target, wishes, widened=prepared.widened))
+        ways = count_ways(bench.model, best.treatment)
+        return Choice(best, tuple(trials), remarks, bench.failures, used, ways, prepared.widened, measured)
 
 
 def _measured_alone(bench: Bench, best: Trial, trials: list[Trial], wishes: Wishes) -> tuple[Trial, list[Trial]]:
@@ -118,11 +114,12 @@ def _measured_alone(bench: Bench, best: Trial, trials: list[Trial], wishes: Wish
     return decide(trials, bench, wishes), trials
 
 
-def _judged_on(original: Path, judging: Feeds, setting: Setting) -> tuple[list[Mapping[str, Array]], int]:
-    """Examples to judge on, and how many threads more than those that are timed help to answer them."""
+def _judged_on(original: Path, judging: Feeds, setting: Setting) -> tuple[list[Mapping[str, Array]], Setting]:
+    """Examples to judge on, and the setting with as many threads as help to answer them."""
     session = open_session(original, setting.device, setting.threads)
     feeds = list(full_feeds(session, judging))
-    return judged_feeds(session, feeds, setting.device, setting.threads), spare_threads(session, feeds[0], setting.device, setting.threads)
+    spare = spare_threads(session, feeds[0], setting.device, setting.threads)
+    return judged_feeds(session, feeds, setting.device, setting.threads), replace(setting, spare=spare)
 
 
 def _looked_at_again(bench: Bench, trials: list[Trial], wishes: Wishes) -> list[Trial]:

@@ -12,11 +12,9 @@ from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Wishes
 
 
-def of_result(bench: Bench, best: Trial, target: Path, wishes: Wishes, *, calibrated: bool) -> list[str]:
+def of_result(bench: Bench, best: Trial, wishes: Wishes, *, calibrated: bool) -> list[str]:
     """Sentences about the winner."""
     found = []
-    if not best.treatment.ways and (said := loading_remark(bench.original, target, bench.size, bench.device, bench.threads)):
-        found.append(said)
     if said := told(bench.model, best.treatment.given_back):
         found.append(said)
     if wishes.scored and calibrated:
@@ -25,6 +23,12 @@ def of_result(bench: Bench, best: Trial, target: Path, wishes: Wishes, *, calibr
             "hold the result against others with optkit compare"
         )
     return found
+
+
+def of_measuring(bench: Bench, best: Trial, trials: Sequence[Trial], target: Path, wishes: Wishes, *, widened: bool = False) -> list[str]:
+    """Sentences with seconds or bytes in them, which come out otherwise each time."""
+    loading = None if best.treatment.ways else loading_remark(bench.original, target, bench.size, bench.device, bench.threads)
+    return [*([loading] if loading else []), *of_storing(best, trials, wishes), *of_simplifying(best, trials, widened=widened)]
 
 
 def of_storing(best: Trial, trials: Sequence[Trial], wishes: Wishes) -> list[str]:
