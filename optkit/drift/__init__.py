@@ -109,7 +109,7 @@ def _judged(model: Path, examples: "Examples", tensors: "list[Ranged]", found: "
         at_least,
         tuple(rows),
         verdict,
-        _reason(wrong, len(rows), mean, everywhere, stored),
+        _reason(wrong, len(rows), sum(map(_may_not_fit, rows)), mean, everywhere, stored),
     )
 
 
@@ -136,14 +136,22 @@ def _shift(then: tuple[float, float], now: tuple[float, float]) -> float:
     return moved / width if width else 0.0 if moved == 0 else 1.0
 
 
-def _reason(wrong: int, count: int, mean: float | None, everywhere: bool, stored: Stored | None) -> str:
+def _may_not_fit(row: TensorDrift) -> bool:
+    """Whether so few examples show a loss that they do not prove."""
+    return row.verdict == "fits" and row.loss_then is not None and row.loss - row.loss_then > TENSOR_LOSS
+
+
+def _reason(wrong: int, count: int, open_still: int, mean: float | None, everywhere: bool, stored: Stored | None) -> str:
     parts = []
     if wrong:
         which = "the only range" if count == 1 else f"{wrong} of {count} ranges"
         parts.append(f"{which} no longer {'fits' if wrong == 1 else 'fit'}")
     if everywhere:
         parts.append(f"on average ranges lose {mean:.1f} dB more than at calibration")
-    if not parts:
+    if not parts and open_still:
+        some = "it" if count == 1 else f"{open_still} of {count} ranges"
+        parts.append(f"not shown to fit worse than at calibration, though {some} may: more examples would tell")
+    elif not parts:
         every = "the only range fits" if count == 1 else f"all {count} ranges fit"
         parts.append(every if mean is None else f"{every} as well as at calibration")
     if stored is None:

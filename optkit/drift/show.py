@@ -11,6 +11,8 @@ from optkit.drift import Drift, TensorDrift
 ROWS = 12
 WIDTH = 80
 NAME = 18
+NEGLIGIBLE = 1e-4
+"""Beside the other end of a range."""
 LEGEND = (
     "range: what the integers hold; seen: least and greatest value for these examples; clipped: share of the values beyond the range; "
     "error: of quantizing, in dB above the best range for these examples; then: at calibration"
@@ -57,7 +59,8 @@ def _short(name: str) -> str:
 
 
 def _span(ends: tuple[float, float]) -> str:
-    return " to ".join(f"{end:.3g}".replace("-", "−") for end in ends)
+    largest = max(map(abs, ends))
+    return " to ".join("0.0" if 0 < abs(end) < NEGLIGIBLE * largest else f"{end:.3g}".replace("-", "−") for end in ends)
 
 
 def _share(share: float) -> str:

@@ -62,12 +62,12 @@ class Scoring:
         rows = slice(self.held[0][0].start, self.held[-1][0].stop)
         joined = [_joined([answers[i] for _, answers in self.held]) for i in range(len(self.models))]
         self.held = []
+        self._check_finite(rows, joined)
         labels, reference = self.examples.labels, joined[0]
         if self.metrics is None:
             found = default_metrics(labels, reference, self.output) if self.wanted is None else self.wanted
             asked = self.wanted is not None
             self.metrics = with_agreement(found, self.outputs, reference, self.output, labelled=labels is not None, asked=asked)
-        self._check_finite(rows, joined)
         for i, answer in enumerate(joined):
             for metric in self.metrics:
                 try:

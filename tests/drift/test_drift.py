@@ -18,7 +18,7 @@ from optkit.datasets import Examples
 from optkit.drift import Drift, TensorDrift, drift
 from optkit.drift.judging import exceeds
 from optkit.drift.show import draw
-from optkit.drift.stored import stored_statistics
+from optkit.drift.stored import Stored, stored_statistics
 from optkit.errors import DataError, ModelError
 from optkit.formats import read_artifact
 from optkit.optimize import optimize
@@ -224,6 +224,17 @@ def test_the_command_says_and_exits(model: Path, tmp_path: Path, monkeypatch: py
     without = run(str(model))
     assert without.exit_code == 2
     assert "no data to look at" in without.stderr
+
+
+def test_a_loss_that_few_examples_do_not_prove_is_said_to_be_open() -> None:
+    from optkit.drift import _may_not_fit, _reason
+
+    row = TensorDrift("a", (0, 1), (0, 1.2), 0.01, 9.4, (0, 1), 0.0, 0.2, 0.2, "fits")
+    assert _may_not_fit(row)
+    assert not _may_not_fit(replace(row, loss=2.0))
+    assert not _may_not_fit(replace(row, loss_then=None))
+    assert "1 of 6 ranges may: more examples would tell" in _reason(0, 6, 1, 0.5, False, Stored(64, {}))
+    assert _reason(0, 6, 0, 0.5, False, Stored(64, {})) == "all 6 ranges fit as well as at calibration"
 
 
 def test_it_fits_80_columns(golden: Callable[[str, str], None]) -> None:

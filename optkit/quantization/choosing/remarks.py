@@ -39,8 +39,8 @@ def of_storing(best: Trial, trials: Sequence[Trial], wishes: Wishes) -> list[str
     fastest, sound = min(computing, key=time_ratio), min((t for t in computing if t.good), key=time_ratio, default=None)
     tried = []
     if not fastest.good:
-        lost = "of the score" if wishes.scored else shortfall(fastest.fidelity, wishes.floor)
-        tried.append(f"{fastest.treatment.name} would take {time_ratio(fastest):.2f} of the time and loses too much ({lost})")
+        lost = "of the score" if wishes.scored else f"({shortfall(fastest.fidelity, wishes.floor)})"
+        tried.append(f"{fastest.treatment.name} would take {time_ratio(fastest):.2f} of the time but loses too much {lost}")
     if sound is not None:
         which = f"the fastest faithful one, {sound.treatment.name}," if tried else sound.treatment.name
         tried.append(f"{which} would take {time_ratio(sound):.2f} of the time, floats take {time_ratio(best):.2f}")

@@ -30,7 +30,7 @@ def test_why_nothing_computes_in_integers() -> None:
 
 def test_what_loses_too_much_is_named_first() -> None:
     assert said(computing("static", 0.6, good=False, sqnr=8.0), computing("dynamic", 1.08)) == [
-        "computing in INT8 does not pay here: static would take 0.60 of the time and loses too much (it keeps 8.0 dB, 20 are asked for); "
+        "computing in INT8 does not pay here: static would take 0.60 of the time but loses too much (it keeps 8.0 dB, 20 are asked for); "
         "the fastest faithful one, dynamic, would take 1.08 of the time, floats take 1.00"
     ]
     (alone,) = said(computing("static", 0.6, good=False, sqnr=8.0))
@@ -41,3 +41,9 @@ def test_there_is_nothing_to_say() -> None:
     assert said() == []
     assert said(computing("never timed", None)) == []
     assert said(best=computing("static", 0.5)) == []
+
+
+def test_where_the_score_decides_it_is_the_score_that_is_lost() -> None:
+    wishes = Wishes(max_drop=0.01, drop_of=lambda _: 0.0)
+    (alone,) = of_storing(STORED, [computing("static", 0.6, good=False), STORED], wishes)
+    assert alone.endswith("static would take 0.60 of the time but loses too much of the score")
