@@ -15,8 +15,6 @@ from optkit.metrics import SetMetric, find_metric
 from optkit.progress import silent
 from optkit.samples import Samples
 
-from ..quantization.tiny import read
-
 WEIGHTS = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
 Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -153,11 +151,3 @@ def test_what_a_summary_is_made_of_goes_with_the_scores(fake_session: Any, examp
     assert isinstance(whole, SetMetric)
     wanted = whole.parts(linear()(examples.arrays), examples.labels)
     assert [list(row) for row in found[0].parts] == [row.tolist() for row in wanted]
-
-
-def test_an_original_that_is_broken_is_refused_before_its_answers_are_read(fake_session: Any) -> None:
-    examples = Examples("some.npz", {"x": np.arange(80, dtype=np.float32).reshape(20, 4)})
-    graph = read("(float[N,4] x) => (float[N,3] logits) { logits = MatMul(x, w) }", w=WEIGHTS).graph.outputs
-    sessions = [fake_session(spoilt(np.nan, 0), "n")]
-    with pytest.raises(ModelError, match="is NaN for example 0"):
-        score_all(sessions, ["m"], examples, None, 4, None, silent, outputs=graph)
