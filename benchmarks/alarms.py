@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, _load(asked.load):
         for name in asked.kinds.split(","):
             one, other, differs = KINDS[name]
-            judge = _judge(Path(folder), one, other, asked.seconds)
+            judge = _judge(Path(folder), one, other, asked.seconds, asked.device)
             found = [judge(asked.seed + i) for i in range(asked.repetitions)]
             claimed = sum(says == ("worse" if differs else says) and says in ("better", "worse") for says in found)
             rate = share(claimed, len(found))
@@ -55,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=5.0, help="time of one comparison, as optkit compare --time")
+    parser.add_argument("--device", default="cpu", help="where real models run; the fake one computes on the CPU")
     parser.add_argument("--load", type=int, default=0, help="other processes that compute all the while")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
@@ -73,7 +74,7 @@ def make_model(path: Path, layers: int, seed: int = 0) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
-def _judge(folder: Path, one: float, other: float, seconds: float) -> Callable[[int], Says]:
+def _judge(folder: Path, one: float, other: float, seconds: float, device: str) -> Callable[[int], Says]:
     """A comparison that can be repeated with other seeds. Negative numbers are waits of a fake model, others layers of a real one."""
     if one < 0:
         return lambda seed: _fake(-one, -other, seconds, seed)
@@ -84,11 +85,11 @@ def _judge(folder: Path, one: float, other: float, seconds: float) -> Callable[[
     else:
         make_model(after, round(other))
     rows = np.random.default_rng(0).standard_normal((64, WIDTH)).astype(np.float32)
-    return lambda seed: _real((before, after), Examples("made up", {"x0": rows}), seconds, seed)
+    return lambda seed: _real((before, after), Examples("made up", {"x0": rows}), seconds, seed, device)
 
 
-def _real(models: Sequence[Path], examples: Examples, seconds: float, seed: int) -> Says:
-    settings = Settings(batches=(16,), seconds=seconds, metrics=(), meters=("latency",), seed=seed)
+def _real(models: Sequence[Path], examples: Examples, seconds: float, seed: int, device: str) -> Says:
+    settings = Settings(devices=(device,), batches=(16,), seconds=seconds, metrics=(), meters=("latency",), seed=seed)
     measured = measure([read_artifact(model) for model in models], examples, settings)
     (found,) = (delta for delta in compare_all(measured, seed)[0].deltas if delta.metric == "latency_median")
     return found.verdict

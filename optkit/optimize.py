@@ -101,7 +101,7 @@ def step_key(source: str, step: Pass, data: str | None, device: str, threads: in
         "device": device,
         "threads": threads,
         "seed": seed,
-        "machine": [machine.processor, machine.features],
+        "machine": [machine.processor, machine.features, *([machine.gpus] if device != "cpu" else [])],
         **({"cores": [machine.cores, usable_cores()]} if threads == 0 or _takes_all_threads(parameters) else {}),
         **({"depends": dict(depends)} if (depends := step.depends(original)) else {}),
     }

@@ -9,7 +9,9 @@ from optkit.needs import EXTRAS
 
 LIBRARIES = ("numpy", "onnx", "onnx-ir", "onnxruntime", "onnxscript")
 """What every ONNX pass may use."""
-_OTHER_NAMES = {"onnxruntime": ("onnxruntime-gpu",), "PIL": ("pillow",), "onnxruntime_ep_openvino": ("onnxruntime-ep-openvino",)}
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-migraphx", "onnxruntime-qnn")
+"""Packages that all install the module `onnxruntime`, one over the other."""
+_OTHER_NAMES = {"PIL": ("pillow",), "onnxruntime_ep_openvino": ("onnxruntime-ep-openvino",)}
 
 
 def versions_for(extras: Sequence[str] = ()) -> dict[str, str]:
@@ -21,9 +23,17 @@ def versions_for(extras: Sequence[str] = ()) -> dict[str, str]:
 
 @cache
 def _version(package: str) -> str | None:
-    for name in (package, *_OTHER_NAMES.get(package, ())):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
+    names = RUNTIMES if package == "onnxruntime" else (package, *_OTHER_NAMES.get(package, ()))
+    found = [number for name in names if (number := _installed(name))]
+    if len(found) > 1 and package == "onnxruntime":  # one lies over the other: only the module knows which
+        import onnxruntime
+
+        return str(onnxruntime.__version__)
+    return found[0] if found else None
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

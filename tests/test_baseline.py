@@ -141,6 +141,10 @@ def test_what_tells_machines_apart() -> None:
     assert machines_differ(HERE, replace(HERE, cores=4)) == "2 cores then, 4 now"
     assert "avx512_vnni" in machines_differ(HERE, replace(HERE, features=("avx2", "avx512_vnni")))
     assert machines_differ(HERE, replace(HERE, system="Darwin 23 arm64")) == "Linux x86_64 then, Darwin arm64 now"
+    gpu = replace(HERE, gpus=("NVIDIA T4",))
+    assert machines_differ(gpu, replace(HERE, gpus=("NVIDIA L4",)), "cuda") == "NVIDIA T4 then, NVIDIA L4 now"
+    assert machines_differ(HERE, gpu, "cuda") == "no GPU then, NVIDIA T4 now"
+    assert machines_differ(HERE, gpu) == "", "what runs on the CPU runs alike"
 
 
 def test_what_was_scored_then_is_scored_now() -> None:

@@ -26,6 +26,8 @@ def quantized_text(made: Artifact, original: Path, data: str | None, verbose: bo
     rows = [("size", _size(made.path, original))]
     if ratio := notes.get("measured_ratio"):
         rows.append(("time", _time(ratio)))
+    if batched := notes.get("measured_ratio_in_batches"):
+        rows.append(("", f"in batches of {batched[0]} {_time(batched[1:])}"))
     if "measured_sqnr" in notes:
         rows.append(("outputs", _fidelity(notes, _picks(made.path, notes))))
     elif notes.get("sqnr"):

@@ -38,7 +38,8 @@ def _show(found: "Installation", console: "Console") -> None:
 
     machine = found.machine
     versions = ", ".join(f"{name}=={version}" for name, version in machine.versions.items())
-    for label, text in (("versions", versions), ("system", machine.system), ("processor", f"{machine.processor}, {_cores(machine.cores)}")):
+    rows = [("versions", versions), ("system", machine.system), ("processor", f"{machine.processor}, {_cores(machine.cores)}")]
+    for label, text in [*rows, *(("GPU", name) for name in machine.gpus)]:
         table = _table(10, None)
         table.add_row(label, Text(text))
         console.print(table)

@@ -36,7 +36,7 @@ def command(
     """
     from dataclasses import replace
 
-    from optkit.inspection.advice import as_estimated, naming_data
+    from optkit.inspection.advice import as_estimated, naming_data, naming_device
     from optkit.inspection.show import show_inspection
     from optkit.inspection.show_roofline import show_roofline
     from optkit.inspection.sizes import parse_sizes
@@ -46,6 +46,7 @@ def command(
     if roofline:
         placed = _place(model, found, data, feed)
         found = replace(found, roofline=placed, advice=as_estimated(found.advice, placed.predictions))
+    found = naming_device(found, device)
     if data is not None:
         found = naming_data(found, data)
     if as_json:
@@ -54,13 +55,13 @@ def command(
         show_drawing(lambda console: show_inspection(found, console))
         if found.roofline is not None:
             under = found.roofline
-            show_drawing(lambda console: show_roofline(under, console))
+            show_drawing(lambda console: show_roofline(under, device, console))
 
 
 def _place(model: Path, found: "Inspection", data: str | None, feed: "Mapping[str, Any] | None") -> "Roofline":
     from optkit.commands._progress import progress_display
     from optkit.datasets import read_examples
-    from optkit.inspection.drafts import try_batch, try_drafts
+    from optkit.inspection.drafts import try_batch, try_drafts, try_half
     from optkit.inspection.peaks import measure_peaks
     from optkit.inspection.profile import made_up_examples
     from optkit.inspection.roofline import roofline as place
@@ -72,8 +73,9 @@ def _place(model: Path, found: "Inspection", data: str | None, feed: "Mapping[st
         progress("the machine's peaks", 0, 0)
         peaks = measure_peaks(device, threads)
         drafts = try_drafts(model, examples, device, threads, progress)
-        progress("batches", 0, 0)
-        return place(found, peaks, feed, drafts=drafts, batched=try_batch(model, examples, device, threads))
+        progress("FP16 and batches", 0, 0)
+        halved, batched = (each(model, examples, device, threads) for each in (try_half, try_batch))
+        return place(found, peaks, feed, drafts=drafts, batched=batched, halved=halved)
 
 
 def _inspect(

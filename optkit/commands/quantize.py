@@ -1,7 +1,7 @@
 """`optkit quantize`: one model in, a smaller and faster one out, or the reason why not."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -109,7 +109,8 @@ def _pass_for(precision: str, given: dict[str, Any]) -> "Pass":
     if precision in ("fp16", "bf16"):
         from optkit.passes.cast_half import CastHalf
 
-        return CastHalf(type="bfloat16" if precision == "bf16" else "float16", io="half" if given["io"] == "fp16" else "float")
+        io: Literal["float", "half"] = "half" if given["io"] == "fp16" else "float"
+        return CastHalf(type="bfloat16" if precision == "bf16" else "float16", io=io, accept_size_only=given["accept_size_only"])
     shared = {name: given[name] for name in SHARED}
     if precision == "int4":
         from optkit.passes.quantize_weights import QuantizeWeights

@@ -46,7 +46,7 @@ def compare_with_stored(stored: Sequence[Pair], now: Sequence[Pair], same_data: 
     left_out: dict[str, str] = {}
     if not same_data:
         left_out[ACCURACY] = "the stored report rests on other examples"
-    if pairs and (differs := machines_differ(pairs[0][0].model.machine, pairs[0][1].model.machine)):
+    if pairs and (differs := machines_differ(pairs[0][0].model.machine, pairs[0][1].model.machine, pairs[0][1].model.device)):
         left_out[SPEED] = f"it was measured on another machine ({differs})"
     elif not pairs:
         left_out[SPEED] = "the stored report has no times on this device at this batch size"
@@ -65,14 +65,19 @@ def _place(pair: Pair) -> tuple[str, int, int]:
     return pair.model.device, pair.model.batch, pair.model.threads
 
 
-def machines_differ(a: "Machine", b: "Machine") -> str:
-    """What tells two machines apart, in words; empty where they are alike. Versions of the kernel and of libraries do not count."""
-    found = [f"{one} then, {other} now" for one, other in ((a.processor, b.processor), (_system(a), _system(b))) if one != other]
+def machines_differ(a: "Machine", b: "Machine", device: str = "cpu") -> str:
+    """What tells two machines apart where `device` is timed, in words; empty where they are alike. Versions do not count."""
+    facts = [(a.processor, b.processor), (_system(a), _system(b)), *([] if device == "cpu" else [(_gpus(a), _gpus(b))])]
+    found = [f"{one} then, {other} now" for one, other in facts if one != other]
     if not found and a.cores != b.cores:
         found.append(f"{a.cores} cores then, {b.cores} now")
     if not found and a.features != b.features:
         found.append(f"other instructions: {', '.join(sorted({*a.features} ^ {*b.features}))}")
     return "; ".join(found)
+
+
+def _gpus(machine: "Machine") -> str:
+    return ", ".join(machine.gpus) or "no GPU"
 
 
 def _system(machine: "Machine") -> str:

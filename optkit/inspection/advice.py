@@ -58,8 +58,9 @@ def limit_of(profile: Profile, parts: Sequence[Part]) -> Advice | None:
     if not 0 < share < 1:
         return None
     takes = "takes" if len(names) == 1 else "take"
+    what = "INT8" if profile.device == "cpu" else "fewer bits"
     return Advice(
-        f"{_names(sorted(names))} {takes} {show_share(share)} of the time: INT8 cannot make it more than {1 / (1 - share):.1f}× as fast."
+        f"{_names(sorted(names))} {takes} {show_share(share)} of the time: {what} cannot make it more than {1 / (1 - share):.1f}× as fast."
     )
 
 
@@ -124,6 +125,17 @@ def _nothing(operators: Sequence[Operator]) -> Advice:
     if any(o.name.startswith("TreeEnsemble") for o in operators):
         return Advice("Decision trees compare numbers and multiply none: there is nothing to quantize.")
     return Advice("No operator here has weights that could become smaller or faster.")
+
+
+def naming_device(found: Inspection, device: str) -> Inspection:
+    """With the device that was given in the commands that measure there, so that they try what was looked at."""
+    if device == "cpu":
+        return found
+
+    def named(command: str | None) -> str | None:
+        return f"{command} --device {device}" if command and command.startswith("optkit quantize") else command
+
+    return replace(found, advice=tuple(replace(each, command=named(each.command)) for each in found.advice))
 
 
 def naming_data(found: Inspection, data: str) -> Inspection:

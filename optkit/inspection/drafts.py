@@ -1,4 +1,4 @@
-"""What INT8 gains here, tried: drafts whose ranges rest on a few examples, run in turns with the model.
+"""What INT8, FP16 and batches gain here, tried: drafts whose ranges rest on a few examples, run in turns with the model.
 
 Kernels timed one by one do not tell what the runtime fuses, what leaves integers and comes back between them, or whether the answers
 hold; a draft has all of that.
@@ -15,7 +15,7 @@ import numpy as np
 from optkit.datasets import Examples
 from optkit.errors import NothingPaid, OptkitError
 from optkit.formats.onnx import load_model, model_size
-from optkit.formats.onnx_simplify import free_constant_inputs
+from optkit.formats.onnx_simplify import free_constant_inputs, simplify
 from optkit.inspection.predict import BATCH
 from optkit.inspection.under_roof import Draft
 from optkit.passes._judging import judged_of, split
@@ -24,9 +24,11 @@ from optkit.quantization.choosing.decide import time_ratio
 from optkit.quantization.choosing.hopeless import refuse_hopeless
 from optkit.quantization.choosing.without_slow import without_slow
 from optkit.quantization.float_graph.checked import prepare_checked
+from optkit.quantization.half.halving import prepare_halving
 from optkit.quantization.variants.calibrate import all_within_reach, calibrate
 from optkit.quantization.variants.candidates import candidates
 from optkit.quantization.variants.node_times import profile_nodes
+from optkit.quantization.variants.race import race
 from optkit.quantization.variants.treatment import Treatment, Way
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Setting, Wishes
@@ -40,8 +42,24 @@ LEARNED = 32
 """Examples to calibrate on."""
 SECONDS = 2.0
 """Of running drafts and model in turns."""
+LOOKED_AT, RACED = 8, 4
+"""Examples that show which values leave float16's range, and those that are timed."""
 LARGEST = 500_000_000
 """Bytes of a model of which drafts would take too long."""
+
+
+def try_half(path: Path, examples: Examples, device: str, threads: int) -> float | None:
+    """How many times as fast the model is in FP16 on a device other than the CPU, run in turns with it; None where that cannot be tried."""
+    if device == "cpu" or model_size(path) > LARGEST:
+        return None
+    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
+        draft = Path(folder) / "half.onnx"
+        try:
+            prepare_halving(simplify(load_model(path)), path, examples, count=LOOKED_AT, threads=threads).write(draft)
+            feeds = list(examples.spread(RACED).feeds(1))
+            return 1 / race([path, draft], feeds, seconds=SECONDS, threads=threads, device=device, seed=0)[1].value
+        except OptkitError:
+            return None
 
 
 def try_batch(path: Path, examples: Examples, device: str, threads: int) -> float | None:

@@ -1,7 +1,8 @@
 """How much this machine can do through the runtime: multiplications a second in each precision, and bytes of memory a second."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from optkit.arrays import Array
-from optkit.errors import OptkitError
-from optkit.inspection.integers import chain_model, crossing_model, seconds_of
+from optkit.errors import ModelError, OptkitError
+from optkit.inspection.integers import Model, chain_model, crossing_model, seconds_of
 from optkit.inspection.under_roof import Peaks
-from optkit.runtimes.onnxruntime import open_onnx
+from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
 
 SECONDS = 0.15
 """Of running each small model."""
@@ -23,6 +24,15 @@ CACHED = 512
 STREAMED = 4096
 """Rows and columns of a matrix that is multiplied by one vector: 64 MiB are read, which no cache holds."""
 
+OF_GPUS = ((2048, 2048), (8192, 4096))
+"""Rows and width of products that are tried where a device has memory of its own, for as long as larger ones reach more."""
+IMAGES_OF_GPUS = ((16, 128), (64, 256))
+"""Batch size and channels of convolutions, likewise."""
+MORE = 1.1
+"""Times the rate before."""
+READ_BY_GPUS = 8192
+"""Rows and columns: 256 MiB."""
+
 DRAWN = 65_521
 """Numbers that are drawn at random and repeated: which they are does not matter, and to draw more takes longer than to multiply them."""
 
@@ -32,25 +42,52 @@ CROSSING = CHANNELS * PIXELS * PIXELS
 
 
 def measure_peaks(device: str = "cpu", threads: int = 1) -> Peaks:
-    """Run small models of one operator each, a second in all. Raises UsageError for a device that is not there."""
-    product, convolution = ROWS * WIDTH * WIDTH, CHANNELS * CHANNELS * 9 * PIXELS * PIXELS
-    reached: dict[str, list[float]] = {"float32": [], "int8": [], "float16": []}
-    for precision, macs, (model, feed) in (
-        ("float32", product, _product(np.float32, ROWS, WIDTH)),
-        ("float32", convolution, _convolution()),
-        ("int8", product, _integer_product()),
-        ("int8", convolution, _integer_convolution()),
-        ("float16", product, _product(np.float16, ROWS, WIDTH)),
-    ):
-        try:
-            reached[precision].append(macs / _seconds(model, feed, device, threads))
-        except OptkitError:
-            if precision == "float32":
-                raise
-    streamed, cached = (4 * n * n / _seconds(*_product(np.float32, 1, n), device, threads) for n in (STREAMED, CACHED))
-    best = {precision: max(found, default=0.0) for precision, found in reached.items()}
+    """Run small models of one operator each, a second or two in all. Raises UsageError for a device that is not there."""
+    large = open_onnx(*chain_model(1)[:1], device, threads).provider.memory != "cpu"
+    products, images = ((ROWS, WIDTH), *(OF_GPUS if large else ())), ((1, CHANNELS), *(IMAGES_OF_GPUS if large else ()))
     overheads = _overheads(device, threads)
-    return Peaks(best["float32"], best["int8"] or best["float32"], best["float16"] or None, streamed, max(streamed, cached), *overheads)
+
+    def reached(sizes: Sequence[tuple[int, int]], *kinds: Callable[[int, int], Model], macs: Callable[[int, int], int]) -> float:
+        best = 0.0
+        for rows, width in sizes:
+            rates = [macs(rows, width) / seconds for kind in kinds if (seconds := _seconds_there(kind(rows, width), device, threads))]
+            before, best = best, max([best, *rates])
+            if best <= before * MORE:
+                break
+        return best
+
+    product = partial(reached, products, macs=lambda rows, width: rows * width * width)
+    convolution = partial(reached, images, macs=lambda count, channels: count * channels * channels * 9 * PIXELS * PIXELS)
+    float32 = max(product(partial(_product, np.float32)), convolution(_convolution))
+    if not float32:
+        raise ModelError(f"a matrix product does not run on {device}")
+    int8 = max(product(*(partial(_integer_product, each) for each in (np.uint8, np.int8))), convolution(_integer_convolution))
+    float16 = product(partial(_product, np.float16))
+    near, far = (size / seconds for size, seconds in (_read(width, device, threads) for width in (CACHED, STREAMED)))
+    streamed = _read_from_far(device, threads) if large else far
+    return Peaks(float32, int8 or float32, float16 or None, streamed, max(streamed, near), *overheads)
+
+
+def _read_from_far(device: str, threads: int) -> float:
+    """Bytes a second that a device reads from its own memory: of two matrices the difference, which is without the time to start."""
+    (many, long), (few, short) = (_read(width, device, threads) for width in (READ_BY_GPUS, READ_BY_GPUS // 2))
+    return (many - few) / (long - short) if long - short > long / 4 else many / long
+
+
+def _read(width: int, device: str, threads: int) -> tuple[int, float]:
+    """Bytes of a matrix that a vector is multiplied by, and seconds."""
+    return 4 * width * width, _seconds(*_product(np.float32, 1, width), device, threads)
+
+
+def _seconds_there(model: Model, device: str, threads: int) -> float | None:
+    """None where the device has no kernel for it: the CPU would compute it instead."""
+    try:
+        session = open_onnx(model[0], device, threads)
+        if set(session.placement()) != {session.provider.name}:
+            return None
+        return _shortest(session, model[1])
+    except OptkitError:
+        return None
 
 
 def _overheads(device: str, threads: int) -> tuple[float, float, float]:
@@ -66,8 +103,12 @@ def _overheads(device: str, threads: int) -> tuple[float, float, float]:
 
 
 def _seconds(model: bytes, feed: Mapping[str, Array], device: str, threads: int) -> float:
-    """The shortest of many runs: a peak is what is reached when nothing else happens."""
-    call = open_onnx(model, device, threads).bind(feed)
+    return _shortest(open_onnx(model, device, threads), feed)
+
+
+def _shortest(session: OnnxSession, feed: Mapping[str, Array]) -> float:
+    """Of many runs: a peak is what is reached when nothing else happens."""
+    call = session.bind(feed)
     call()
     return min(_runs(call))
 
@@ -81,32 +122,33 @@ def _runs(call: Callable[[], None]) -> Iterator[float]:
         done += 1
 
 
-def _product(dtype: Any, rows: int, width: int) -> tuple[bytes, dict[str, Array]]:
+def _product(dtype: Any, rows: int, width: int) -> Model:
     weight = _noise((width, width), dtype)
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     model = _model([helper.make_node("MatMul", ["x", "w"], ["y"])], kind, (rows, width), kind, {"w": weight})
     return model, {"x": _noise((rows, width), dtype)}
 
 
-def _integer_product() -> tuple[bytes, dict[str, Array]]:
-    weight = _integers((WIDTH, WIDTH), np.int8)
+def _integer_product(dtype: Any, rows: int, width: int) -> Model:
+    """Activations are unsigned on CPUs, and signed on GPUs, whose kernels know no others."""
+    weight = _integers((width, width), np.int8)
     nodes = [helper.make_node("MatMulInteger", ["x", "w"], ["y"])]
-    model = _model(nodes, TensorProto.UINT8, (ROWS, WIDTH), TensorProto.INT32, {"w": weight})
-    return model, {"x": _integers((ROWS, WIDTH), np.uint8)}
+    taken = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    return _model(nodes, taken, (rows, width), TensorProto.INT32, {"w": weight}), {"x": _integers((rows, width), dtype)}
 
 
-def _convolution() -> tuple[bytes, dict[str, Array]]:
-    shape = (1, CHANNELS, PIXELS, PIXELS)
+def _convolution(count: int, channels: int) -> Model:
+    shape = (count, channels, PIXELS, PIXELS)
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
-    model = _model(nodes, TensorProto.FLOAT, shape, TensorProto.FLOAT, {"w": _noise((CHANNELS, CHANNELS, 3, 3), np.float32)})
+    model = _model(nodes, TensorProto.FLOAT, shape, TensorProto.FLOAT, {"w": _noise((channels, channels, 3, 3), np.float32)})
     return model, {"x": _noise(shape, np.float32)}
 
 
-def _integer_convolution() -> tuple[bytes, dict[str, Array]]:
-    shape = (1, CHANNELS, PIXELS, PIXELS)
-    one, zero, scale = np.float32(0.02), np.uint8(128), np.full(CHANNELS, 0.01, np.float32)
-    constants = {"xs": one, "xz": zero, "w": _integers((CHANNELS, CHANNELS, 3, 3), np.int8), "ws": scale, "ys": np.float32(0.5)}
-    constants |= {"wz": np.zeros(CHANNELS, np.int8), "yz": zero}
+def _integer_convolution(count: int, channels: int) -> Model:
+    shape = (count, channels, PIXELS, PIXELS)
+    one, zero, scale = np.float32(0.02), np.uint8(128), np.full(channels, 0.01, np.float32)
+    constants = {"xs": one, "xz": zero, "w": _integers((channels, channels, 3, 3), np.int8), "ws": scale, "ys": np.float32(0.5)}
+    constants |= {"wz": np.zeros(channels, np.int8), "yz": zero}
     nodes = [helper.make_node("QLinearConv", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"], ["y"], pads=[1, 1, 1, 1])]
     return _model(nodes, TensorProto.UINT8, shape, TensorProto.UINT8, constants), {"x": _integers(shape, np.uint8)}
 

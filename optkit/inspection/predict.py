@@ -43,10 +43,11 @@ def predict(
     device: str,
     drafts: Sequence[Draft] | None = None,
     batched: float | None = None,
+    halved: float | None = None,
 ) -> tuple[Prediction, ...]:
-    """The gain of each change. INT8: what drafts gave; without any (None), kernels take what they were measured to take, and everything
-    else what it takes now.
+    """The gain of each change: what `drafts` in INT8, batches and FP16 (`halved`) gave where they were tried.
 
+    INT8 without drafts (None): kernels take what they were measured to take, and everything else what it takes now.
     The others: what a node does besides being called gets faster as its roof rises; it keeps the share of the roof that it reaches now.
     `whole` is the time of an inference, `overhead` what of it calls take.
     """
@@ -55,8 +56,10 @@ def predict(
     where = "" if device == "cpu" else f" --device {device}"
     sixteen = max(peaks.float16 or 0.0, peaks.float32)  # what has no fast 16-bit kernels the runtime computes in float32
     slow_half = f"{sixteen / peaks.float32:.1f}× the peak" if sixteen > peaks.float32 else "the runtime has no fast 16-bit kernels here"
+    half = f"optkit quantize {model} --fp16{where}"
     speedup, why = _integers(now) if drafts is None else of_drafts(drafts)
-    halved = now.without(_saved(now, _computes, (HALF * HALF, peaks.float32, HALF, HALF * HALF)))
+    narrower = now.without(_saved(now, _computes, (HALF * HALF, peaks.float32, HALF, HALF * HALF)))
+    by_peak = now.without(_saved(now, _computes, (1, sixteen, 0.5, 0.5)))
     found = (
         Prediction("INT8", speedup, why, f"optkit quantize {model} --int8 --data DATA{where}"),
         Prediction(
@@ -65,14 +68,12 @@ def predict(
             "only what waits for weights from memory gets faster",
             f"optkit quantize {model} --int4 --data DATA{where}",
         ),
-        Prediction(
-            "FP16", now.without(_saved(now, _computes, (1, sixteen, 0.5, 0.5))), slow_half, f"optkit quantize {model} --fp16{where}"
-        ),
+        Prediction("FP16", halved or by_peak, "tried here, one example at a time" if halved else slow_half, half),
         Prediction(
             "half the channels",
-            halved,
-            QUARTER if halved > 1 else "nothing that would become narrower takes time",
-            None if where or halved <= 1 else f"optkit prune {model} --sparsity 0.5 --data DATA",
+            narrower,
+            QUARTER if narrower > 1 else "nothing that would become narrower takes time",
+            None if where or narrower <= 1 else f"optkit prune {model} --sparsity 0.5 --data DATA",
             at_most=True,
         ),
         Prediction(

@@ -44,11 +44,13 @@ def roofline(
     timed: Timer = integer_seconds,
     drafts: Sequence[Draft] | None = None,
     batched: float | None = None,
+    halved: float | None = None,
 ) -> Roofline:
     """Place a model that was profiled. Its file is read again for shapes.
 
     INT8 is expected to give what `drafts` gave; where none could be tried (None), its kernels are timed in INT8, in turns with the
-    model itself on `feed` (else a made-up one). `batched` is how many times as fast examples were in batches, where that was tried.
+    model itself on `feed` (else a made-up one). `batched` is how many times as fast examples were in batches, where that was tried,
+    and `halved` how many times as fast the model was in FP16.
 
     Raises ValueError where it was not profiled.
     """
@@ -80,7 +82,7 @@ def roofline(
         bound=_bound(placed, overhead >= whole / 2),
         reached=sum(each.seconds * each.reached for each in placed) / spent if spent else 0.0,
         placed=tuple(placed[:PLACED]),
-        predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device, drafts, batched),
+        predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device, drafts, batched, halved),
         drafts=tuple(drafts or ()),
     )
 

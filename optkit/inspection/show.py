@@ -17,6 +17,8 @@ LABEL = 11
 BAR = 16
 """Columns of a bar that stands for everything."""
 MOST_ROWS, MOST_KINDS = 12, 30
+RETURN_BEFORE = frozenset({"CUDA", "Tensorrt", "NvTensorRTRTX", "Dml"})
+"""Providers whose kernels return before the device has computed."""
 
 
 def show_inspection(found: Inspection, console: Console) -> None:
@@ -116,7 +118,9 @@ def _profile(profile: Profile) -> RenderableType:
     head.add_column(overflow="fold")
     head.add_row("time", f"{_time(profile.seconds)} an inference while it is recorded, median of {profile.runs} runs")
     head.add_row("", Text(f"on {profile.device}, {threads}, with {profile.data}"))
-    return Padding(Group(head, Text(""), _operator_times(profile)), (1, 0, 0, 0))
+    beside = sorted({row.provider for row in profile.operators} & RETURN_BEFORE)
+    note = [Text(f"of {' and '.join(beside)}: the time to start the work, which the device does meanwhile", style="dim")] if beside else []
+    return Padding(Group(head, Text(""), _operator_times(profile), *note), (1, 0, 0, 0))
 
 
 def _operator_times(profile: Profile) -> Table:

@@ -12,12 +12,13 @@ import onnx
 from optkit.errors import NoHardware, OptkitError
 from optkit.installation import Device, Extra, Installation
 from optkit.installation.int8 import int8_features
-from optkit.installation.troubles import SAME_FILES, find_troubles
+from optkit.installation.troubles import find_troubles
 from optkit.measure import detect_machine
 from optkit.needs import EXTRAS, has
 from optkit.runtimes import available_devices
 from optkit.runtimes.onnxruntime import open_onnx
 from optkit.runtimes.unavailable import how_to_get
+from optkit.versions import RUNTIMES
 
 GIVES = {
     "torch": "PyTorch passes",
@@ -29,6 +30,8 @@ GIVES = {
 }
 """Extra → what it adds."""
 
+COMES_ALONG = ("tensorrt",)
+"""Devices that a package for another one offers too, whether what they need is there or not."""
 OFFERED = {"Linux": ("cuda", "openvino"), "Windows": ("cuda", "openvino", "dml"), "Darwin": ()}
 """System → devices that a package would add."""
 
@@ -38,7 +41,7 @@ def look_around() -> Installation:
     machine = detect_machine()
     devices = _devices()
     required = _requirements()
-    versions = {name: version for name in (*map(_package, required), *SAME_FILES) if (version := _version(name))}
+    versions = {name: version for name in (*map(_package, required), *RUNTIMES) if (version := _version(name))}
     troubles = find_troubles(
         versions,
         required,
@@ -64,7 +67,9 @@ def _try(word: str) -> Device:
     except NoHardware as error:  # on a machine as it is, nothing can be mended
         return Device(word, True, False, None, error.what)
     except OptkitError as error:
-        return Device(word, True, False, error.what, error.hint)
+        if word in COMES_ALONG:
+            return Device(word, False, False, None, how_to_get(word, installed=False))
+        return Device(word, True, False, error.what.removeprefix(f"device {word!r} is not working: "), error.hint)
     return Device(word, True, True, None, None)
 
 

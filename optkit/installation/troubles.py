@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from optkit.installation import Device, Trouble
-
-SAME_FILES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-migraphx", "onnxruntime-qnn")
-"""Packages that all install the module `onnxruntime`, one over the other."""
+from optkit.runtimes.unavailable import GPU_PACKAGE, how_to_get
+from optkit.versions import RUNTIMES
 
 
 def find_troubles(
@@ -21,15 +20,15 @@ def find_troubles(
     """Troubles out of installed versions (package → version), optkit's requirements (`numpy>=1.26`), devices and the machine."""
     found = [*_overwritten(versions), *_too_old(versions, required), *_not_working(devices)]
     if nvidia and not any(device.word == "cuda" for device in devices if device.works):
-        how = next((device.how for device in devices if device.word == "cuda" and device.how), "pip install 'optkit[cuda]'")
-        found.append(Trouble("there is an NVIDIA GPU, and ONNX Runtime cannot use it", how))
+        how = next((device.how for device in devices if device.word == "cuda" and device.how), how_to_get("cuda", installed=False))
+        found.append(Trouble("there is an NVIDIA GPU, and ONNX Runtime cannot use it", str(how)))
     if processor.startswith("Apple") and machine == "x86_64":
         found.append(Trouble("this Python is built for Intel and runs under Rosetta, which is slow", "install an arm64 build of Python"))
     return tuple(found)
 
 
 def _overwritten(versions: Mapping[str, str]) -> list[Trouble]:
-    present = [name for name in SAME_FILES if name in versions]
+    present = [name for name in RUNTIMES if name in versions]
     if len(present) < 2:
         return []
     listed = " and ".join(present)
@@ -37,13 +36,13 @@ def _overwritten(versions: Mapping[str, str]) -> list[Trouble]:
     return [
         Trouble(
             f"{listed} are installed together, and overwrite each other's files",
-            f"pip uninstall -y {' '.join(present)}, then pip install {keep}",
+            f"pip uninstall -y {' '.join(present)}, then pip install {GPU_PACKAGE if keep == 'onnxruntime-gpu' else keep}",
         )
     ]
 
 
 def _too_old(versions: Mapping[str, str], required: Sequence[str]) -> list[Trouble]:
-    runtimes = [name for name in SAME_FILES if name in versions]
+    runtimes = [name for name in RUNTIMES if name in versions]
     found = []
     for text in required:
         parsed = re.match(r"([A-Za-z0-9._-]+)>=([0-9.]+)", text)

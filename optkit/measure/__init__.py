@@ -27,7 +27,9 @@ class Machine:
     features: tuple[str, ...]
     """Instruction sets that decide INT8 speed: avx2, avx512_vnni, avx_vnni, amx_int8, neon_dotprod, …"""
     versions: Mapping[str, str]
-    """python, optkit, onnxruntime, numpy, …"""
+    """python, optkit, onnxruntime, numpy, …; where there is an NVIDIA driver, cuda: the newest that it runs."""
+    gpus: tuple[str, ...] = ()
+    """NVIDIA's, as their driver calls them."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from optkit.cores import usable_cores
 from optkit.measure import Machine
+from optkit.runtimes.cuda_driver import cuda_version, gpus
 from optkit.versions import versions_for
 
 FEATURES = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16", "amx_fp16")
@@ -29,6 +30,7 @@ def detect() -> Machine:
         cores=_cores(),
         features=_features(),
         versions={"python": platform.python_version(), **versions_for(), **_others()},
+        gpus=gpus(),
     )
 
 
@@ -87,4 +89,6 @@ def _others() -> dict[str, str]:
     for package in OTHERS:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
+    if driver := cuda_version():
+        found["cuda"] = driver
     return found

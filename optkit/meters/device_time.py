@@ -7,7 +7,7 @@ from optkit.samples import Samples
 
 
 class DeviceTime:
-    """Seconds of a CUDA device for an example, by events on the device, one value for each fresh process; nothing elsewhere.
+    """Seconds of a CUDA device for one inference, by events on the device, one value for each fresh process; nothing elsewhere.
 
     The latency is longer by what it takes to start the work and to hear that it is done.
     """
@@ -16,5 +16,5 @@ class DeviceTime:
     depends_on: ClassVar[Literal["batch"]] = "batch"
 
     def read(self, readings: Readings) -> Samples | None:
-        values = tuple(run.device_time / readings.batch for run in readings.fresh if run.device_time is not None)
+        values = tuple(run.device_time for run in readings.fresh if run.device_time is not None)
         return Samples("device_time", "s", "lower", values, "round", "median") if values else None

@@ -53,4 +53,4 @@ class MeasuredLatency:
 def timed(models: Sequence[Path], examples: Examples, job: Job) -> Interval:
     """Time of the second model as a share of the first one's, one example at a time."""
     feeds = [dict(feed) for feed in examples.spread(4).feeds(1)]
-    return race(models, feeds, seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)[1]
+    return race(models, feeds, seconds=SECONDS, threads=job.threads, device=job.device, seed=job.seed)[1]

@@ -71,7 +71,7 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     save_model(pruned.model, target)
     fidelity = reference.compare(open_session(target, "cpu", job.threads))
     _check(source, target, pruner, pruned, fidelity)
-    times = race([source.path, target], raced, seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)
+    times = race([source.path, target], raced, seconds=SECONDS, threads=job.threads, device=job.device, seed=job.seed)
     refuse_slower("pruned", source, times[1], "take more channels out, or leave layers whole with --exclude")
     _tell(job, pruner, pruned, fidelity, times[1])
     job.note("importance", importance)
@@ -110,7 +110,7 @@ def _size_for(share: float, pruner: Pruner, original: Path, raced: Typical, job:
         path = Path(folder) / "tried.onnx"
         for number in range(TRIES):
             save_model(pruner.cut(1 - left)[0], path)
-            tried[left] = race([original, path], raced, seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)[1].value
+            tried[left] = race([original, path], raced, seconds=SECONDS, threads=job.threads, device=job.device, seed=job.seed)[1].value
             job.progress("timing sizes", number + 1, TRIES)
             if share * (1 - NEAR) <= tried[left] <= share:
                 break

@@ -9,6 +9,7 @@ from pydantic import Field
 from optkit.artifact import Artifact
 from optkit.errors import NothingPaid
 from optkit.passes import Job, Pass
+from optkit.passes._parameters import AcceptSizeOnly
 
 if TYPE_CHECKING:
     from optkit.quantization.half.halving import Halved
@@ -17,18 +18,23 @@ if TYPE_CHECKING:
 LARGEST_SHARE = 0.98
 """Of the original's size: what shrinks less is not worth other numbers."""
 SLOW_ON = frozenset({"x86_64", "amd64", "i386", "i686"})
+SLOW = (
+    "smaller, but not faster on this CPU: ONNX Runtime converts float16 to float32 and computes with that; "
+    "--device cuda measures it on a GPU with float16 arithmetic"
+)
 
 
 class CastHalf(Pass):
     """Weights and arithmetic become float16; what float16 cannot hold or would blur stays float32, as do inputs and outputs.
 
     `bfloat16` has float32's range, so that nothing overflows: weights are stored in it, and become float32 when the model loads.
-    Calibration examples show which values leave float16's range; without them made-up inputs stand in.
+    Calibration examples show which values leave float16's range; without them made-up inputs stand in. On a device other than the CPU
+    the result is timed there beside the original.
     """
 
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
 
     type: Literal["float16", "bfloat16"] = Field("float16", description="Of weights and arithmetic; with bfloat16 of weights only.")
     io: Literal["float", "half"] = Field("float", description="Type of floating-point inputs and outputs: as they are, or float16 too.")
@@ -36,6 +42,7 @@ class CastHalf(Pass):
     least_sqnr: float = Field(
         20.0, ge=0, le=100, description="Signal-to-noise ratio in dB that every output must reach against the original."
     )
+    accept_size_only: AcceptSizeOnly = False
     examples: int = Field(32, ge=1, le=10_000, description="Number of calibration examples, evenly spread, that are looked at.")
 
     def run(self, source: Artifact, target: Path, job: Job) -> None:
@@ -63,6 +70,7 @@ class CastHalf(Pass):
         halved = halving.improve(halved, target)
         self._check_answers(halved.near, source)
         _tell(halved, halving.answers.asked, job)
+        self._check_speed(source, target, job)
 
     def _store(self, source: Artifact, target: Path, job: Job) -> None:
         from optkit.formats.onnx import load_model
@@ -80,6 +88,17 @@ class CastHalf(Pass):
             "smaller in the file only: ONNX Runtime computes next to nothing in bfloat16 on CPUs, so weights become float32 when it loads; "
             "speed and memory stay",
         )
+
+    def _check_speed(self, source: Artifact, target: Path, job: Job) -> None:
+        from optkit.passes._device_speed import device_speed, note_speed, refuse_slow
+
+        if job.device == "cpu":
+            if platform.machine().lower() in SLOW_ON:
+                job.note("speed", SLOW)
+        elif (speed := device_speed(source.path, target, job)) is not None:
+            if not self.accept_size_only:
+                refuse_slow(speed, source, self.type, job.device)
+            note_speed(speed, job)
 
     def _check_size(self, source: Artifact, target: Path) -> None:
         from optkit.formats.onnx import model_size
@@ -102,12 +121,6 @@ def _tell(halved: "Halved", tried_on: str, job: Job) -> None:
     if halved.plan.out_of_range:
         job.note("out of float16's range", sorted(halved.plan.out_of_range)[:20])
     _tell_near(halved.near, tried_on, job)
-    if job.device == "cpu" and platform.machine().lower() in SLOW_ON:
-        job.note(
-            "speed",
-            "smaller, but not faster on this CPU: ONNX Runtime converts float16 to float32 and computes with that; "
-            "on GPUs with float16 arithmetic it is faster",
-        )
 
 
 def _tell_near(near: "Nearness", tried_on: str, job: Job) -> None:

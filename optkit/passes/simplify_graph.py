@@ -62,7 +62,7 @@ class SimplifyGraph(Pass):
 
         feeds = trial_feeds(open_session(source.path, "cpu", job.threads), job.examples, RACED, job.seed)
         if feeds:
-            times = race([source.path, target], feeds, seconds=SECONDS, threads=job.threads, device="cpu", seed=job.seed)
+            times = race([source.path, target], feeds, seconds=SECONDS, threads=job.threads, device=job.device, seed=job.seed)
             refuse_slower("simplified", source, times[1], "use it as it is: leave simplify_graph out")
             if job.notes["nodes after"] >= job.notes["nodes before"] and times[1].high < FASTER:
                 job.note("measured time", [times[1].low, times[1].high])

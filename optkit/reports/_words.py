@@ -1,14 +1,16 @@
 """The words for metrics, values and differences, the same in every form of report."""
 
+from collections.abc import Iterable
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from optkit.samples import FALL_BACKS, kind_of
-from optkit.units import show_bytes, show_value
+from optkit.units import counted, show_bytes, show_value
 
 if TYPE_CHECKING:
     from optkit.compare import Delta
     from optkit.gate import Verdict
+    from optkit.measure import Machine
     from optkit.report import Report
 
 NAMES = {
@@ -27,6 +29,7 @@ NAMES = {
     "finite": "finite answers",
     "fall_back_nodes": "nodes on the CPU",
 }
+HEADING = 22
 ORDER = (
     "finite",
     "agreement",
@@ -236,3 +239,19 @@ def verdict_sentence(verdict: "Verdict") -> str:
         so = "and --strict takes that for broken" if verdict.outcome == "failed" else "so nothing is proven; --strict would fail it"
         return f"{verdict.outcome.upper()}: {undecided} of {len(outcomes)} limits undecided, {so}"
     return f"PASSED: {len(outcomes)} of {len(outcomes)} limits hold"
+
+
+def heading(name: str) -> str:
+    """A model's name over a column, in lines of HEADING letters that end where a part of the name does."""
+    if len(name) <= HEADING:
+        return name
+    end = max(name.rfind(mark, 1, HEADING + 1) for mark in "._-/")
+    end = end if end > 0 else HEADING
+    return f"{name[:end]}\n{heading(name[end:])}"
+
+
+def machine_line(machine: "Machine", devices: Iterable[str]) -> str:
+    """What was measured on: `AMD EPYC, 2 cores, onnxruntime 1.31.1`, with its GPUs where not all was measured on the CPU."""
+    gpus = [] if set(devices) <= {"cpu"} else machine.gpus
+    runtime = f"onnxruntime {machine.versions.get('onnxruntime', '?')}"
+    return ", ".join([machine.processor, counted(machine.cores, "core"), *gpus, runtime])

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from optkit.units import counted, show_bytes, show_count, show_percent, show_seconds
+from optkit.reports._words import heading, machine_line
+from optkit.units import show_bytes, show_count, show_percent, show_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,18 +43,15 @@ def draw(console: "Console", report: "BenchReport") -> None:
     for file in report.files:
         packed = "" if file.compressed is None else f", {show_bytes(file.compressed)} after gzip"
         console.print(Text(f"{file.model}: {show_bytes(file.size)}{packed}"))
-    machine = report.machine
     console.print(Text(f"queries from {report.data}; ranges are 95 % intervals", style="dim"))
-    console.print(
-        Text(f"{machine.processor}, {counted(machine.cores, 'core')}, onnxruntime {machine.versions.get('onnxruntime', '?')}", style="dim")
-    )
+    console.print(Text(machine_line(report.machine, [each.device for each in report.results]), style="dim"))
 
 
 def _table(results: Sequence["Benched"]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     table.add_column("", no_wrap=True)
     for each in results:
-        table.add_column(each.model, overflow="fold")
+        table.add_column(Text(heading(each.model)), overflow="fold")
     found = [{figure.name: figure for figure in each.outcome.figures} for each in results]
     for name in dict.fromkeys(name for figures in found for name in figures):
         cells = [shown(figures[name]) if name in figures else "" for figures in found]

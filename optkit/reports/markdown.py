@@ -10,8 +10,7 @@ from optkit.reports._layers import name_of as layer_name
 from optkit.reports._layers import rows_of as rows_of_layers
 from optkit.reports._places import Place, basis, places_of, rows_of
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
-from optkit.reports._words import after_of, before_of, name_of, sentence, verdict_sentence, warnings_of
-from optkit.units import counted
+from optkit.reports._words import after_of, before_of, machine_line, name_of, sentence, verdict_sentence, warnings_of
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison
@@ -98,8 +97,7 @@ def _foot(report: "Report") -> Iterator[str]:
     yield basis(report)
     yield from report.notes[1:]
     if report.measurements:
-        machine = report.measurements[0].machine
-        yield f"{machine.processor}, {counted(machine.cores, 'core')}, onnxruntime {machine.versions.get('onnxruntime', '?')}"
+        yield machine_line(report.measurements[0].machine, [each.device for each in report.measurements])
 
 
 def _safe(text: str) -> str:

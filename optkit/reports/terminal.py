@@ -12,8 +12,7 @@ from optkit.reports import _layers as _layers_words
 from optkit.reports import _providers as _providers_words
 from optkit.reports._places import Place, basis, places_of, rows_of, sections
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
-from optkit.reports._words import after_of, before_of, name_of, rank, sentence, short, verdict_sentence, warnings_of
-from optkit.units import counted
+from optkit.reports._words import after_of, before_of, heading, machine_line, name_of, rank, sentence, short, verdict_sentence, warnings_of
 
 if TYPE_CHECKING:
     from optkit.compare import Comparison, Delta
@@ -77,7 +76,7 @@ def _table(comparisons: "tuple[Comparison, ...]", place: Place) -> Table:
         table.add_column("after", justify="right", no_wrap=True)
         table.add_column("difference (95 % interval)")
     for each in () if alone else comparisons:
-        table.add_column(each.after, overflow="fold")
+        table.add_column(Text(heading(each.after)), overflow="fold")
     metrics = sorted({metric for row in rows for metric in row}, key=rank)
     for section, here in sections(metrics):
         table.add_row(Text(section, style="dim"))
@@ -176,6 +175,5 @@ def _foot(report: "Report") -> list[RenderableType]:
     machine = report.measurements[0].machine if report.measurements else None
     lines = [basis(report), *report.notes[1:]]
     if machine is not None:
-        ort = machine.versions.get("onnxruntime", "?")
-        lines.append(f"{machine.processor}, {counted(machine.cores, 'core')}, onnxruntime {ort}")
+        lines.append(machine_line(machine, [each.device for each in report.measurements]))
     return [Text(line, style="dim") for line in lines]

@@ -16,6 +16,7 @@ import onnxruntime as ort
 from optkit.errors import UsageError
 from optkit.registry import suggestion
 from optkit.runtimes._plugins import PluginDevice, find_plugin_device, plugin_words
+from optkit.runtimes.cuda_driver import gpus
 from optkit.runtimes.unavailable import how_to_get, missing_library
 
 SUFFIX = "ExecutionProvider"
@@ -58,6 +59,9 @@ class Provider:
         return session
 
     def _open_built_in(self, model: str | bytes, options: ort.SessionOptions) -> ort.InferenceSession:
+        if self.memory == "cuda" and 0 < len(there := gpus()) <= self.index:
+            listed = ", ".join(f"{self.word.partition(':')[0]}:{i} is {name}" for i, name in enumerate(there))
+            raise UsageError(f"there is no device {self.word!r}", hint=listed)
         with warnings.catch_warnings():  # it warns of providers that it leaves out; `open` raises instead
             warnings.simplefilter("ignore")
             try:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-_CUDA = "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'"
+GPU_PACKAGE = "'onnxruntime-gpu[cuda,cudnn]'"
+"""With CUDA's and cuDNN's libraries, for pip in a shell."""
+_CUDA = f"pip uninstall -y onnxruntime, then pip install {GPU_PACKAGE}"
 _PLUGIN = "pip install onnxruntime-ep-{}"
 _PACKAGES = {
     "cuda": _CUDA,
-    "tensorrt": _CUDA + " tensorrt",
+    "tensorrt": "pip install tensorrt, of the version that onnxruntime-gpu asks for",
     "nvtensorrtrtx": _PLUGIN.format("nv-tensorrt-rtx"),
     "openvino": "pip install 'optkit[openvino]'",
     "webgpu": _PLUGIN.format("webgpu"),
@@ -25,7 +27,7 @@ _PACKAGES = {
 def how_to_get(word: str, *, installed: bool) -> str | None:
     """What to install for a device; None where no package is known."""
     if installed and word in ("cuda", "tensorrt"):
-        return "check the driver with nvidia-smi, then pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        return f"check the driver with nvidia-smi, then pip install {GPU_PACKAGE}"
     return _PACKAGES.get(word)
 
 

@@ -19,8 +19,8 @@ from optkit.formats import format_of
 from optkit.formats.torch_origin import trusting
 from optkit.runtimes import open_session
 from optkit.runtimes.memory import forget_peak, nvidia_memory_used, peak, resident
-from optkit.runtimes.onnxruntime import open_onnx
-from optkit.timing.device_time import device_time
+from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
+from optkit.timing.device_time import device_time, stream_of
 from optkit.timing.processes import REFUSED, stored_feeds, told
 
 
@@ -29,22 +29,23 @@ def cold_start(model: Path, warm: Path, device: str, threads: int, feed: dict[st
     # the runtime and the provider load their libraries with the first model, whichever it is
     index = _load_torch(device) if format_of(model) == "torch" else _load_libraries(warm, device, threads)
     device_before = None if index is None else nvidia_memory_used(index)
-    forget_peak()
-    before, start = resident(), time.perf_counter()
-    session = open_session(model, device, threads)
-    opened = time.perf_counter()
-    session.run(feed)
-    answered = time.perf_counter()
-    device_after = None if index is None else nvidia_memory_used(index)
-    found: dict[str, float | int | None] = {
-        "load": opened - start,
-        "first": answered - opened,
-        "memory": max(0, peak() - before),
-        "device_memory": None if device_before is None or device_after is None else max(0, device_after - device_before),
-    }
-    if index is not None and format_of(model) == "onnx":
-        del session  # what it holds of the device
-        found["device_time"] = device_time(model, device, index, threads, feed)
+    with stream_of(index if format_of(model) == "onnx" else None) as stream:
+        forget_peak()
+        before, start = resident(), time.perf_counter()
+        session = open_session(model, device, threads) if stream is None else open_onnx(model, device, threads, stream=stream.address)
+        opened = time.perf_counter()
+        session.run(feed)
+        answered = time.perf_counter()
+        device_after = None if index is None else nvidia_memory_used(index)
+        found: dict[str, float | int | None] = {
+            "load": opened - start,
+            "first": answered - opened,
+            "memory": max(0, peak() - before),
+            "device_memory": None if device_before is None or device_after is None else max(0, device_after - device_before),
+        }
+        if stream is not None and isinstance(session, OnnxSession):
+            found["device_time"] = device_time(session, stream, feed)
+        del session  # before the stream that it works in
     return found
 
 

@@ -130,7 +130,7 @@ def test_an_unknown_metric_is_answered_with_the_nearest(command: str, room: Room
 
 @pytest.mark.parametrize("command", ["quantize", "compare", "gate", pytest.param("verify", marks=pytest.mark.slow), "inspect"])
 def test_an_absent_device_is_refused_and_never_replaced(command: str, room: Room, optkit: Optkit) -> None:
-    device = "cuda" if "CUDAExecutionProvider" not in onnxruntime.get_available_providers() else "rocm"
+    device = "cuda" if "CUDAExecutionProvider" not in onnxruntime.get_available_providers() else "migraphx"
     line = ["model.onnx", *READS_A_MODEL[command][1:], "--device", device, *(["--profile"] if command == "inspect" else [])]
     if command == "verify":
         assert optkit("quantize", "model.onnx", "--int8", "--data", "data.npz", "-o", "made.onnx").exit_code == 0

@@ -186,7 +186,7 @@ def test_what_takes_less_than_a_call_is_not_held_against_a_roof() -> None:
     short = Placed(Cost("short", "Conv", 100, 100, 100, False), 1.6e-8, "overhead", 1.0)
     under = Roofline(peaks, 0.01, 10**8, "compute", 0.5, (conv(0.008, 0.002), short, dataclasses.replace(short)), ())
     console = Console(file=StringIO(), width=80)
-    show_roofline(under, console)
+    show_roofline(under, "cpu", console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.startswith("\nthe machine's peak")
     (line,) = [line for line in text.splitlines() if "too short to tell" in line]
@@ -197,7 +197,7 @@ def test_commands_are_in_one_line_to_be_copied() -> None:
     command = f"optkit quantize {'folder/' * 20}m.onnx --int8 --data DATA"
     found = (Prediction("INT8", 2.0, "tried here", command), Prediction("FP16", 1.0, "no", "optkit quantize m.onnx --fp16"))
     console = Console(file=StringIO(), width=80)
-    show_roofline(Roofline(PEAKS, 0.01, 10**8, "compute", 0.5, (), found), console)
+    show_roofline(Roofline(PEAKS, 0.01, 10**8, "compute", 0.5, (), found), "cpu", console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert f"  {command}\n" in text
     assert "--fp16" not in text
@@ -230,7 +230,7 @@ def test_what_computes_in_integers_is_held_against_their_peak(tmp_path: Path) ->
 
 def test_where_nothing_multiplies_no_share_is_told() -> None:
     console = Console(file=StringIO(), width=80)
-    show_roofline(Roofline(PEAKS, 0.01, 0, "overhead", 0.0, (), ()), console)
+    show_roofline(Roofline(PEAKS, 0.01, 0, "overhead", 0.0, (), ()), "cpu", console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "is reached" not in text
     assert "slowest operators" not in text

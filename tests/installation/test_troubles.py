@@ -15,7 +15,7 @@ def test_nothing_is_wrong() -> None:
 def test_two_packages_with_the_same_files() -> None:
     (found,) = find_troubles({**FINE, "onnxruntime-gpu": "1.23.0"}, REQUIRED, [CPU])
     assert found.what == "onnxruntime and onnxruntime-gpu are installed together, and overwrite each other's files"
-    assert found.hint == "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu"
+    assert found.hint == "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'onnxruntime-gpu[cuda,cudnn]'"
 
 
 @pytest.mark.parametrize(("version", "old"), [("1.22.9", True), ("1.9", True), ("1.23", False), ("1.23.0rc1", False), ("2.0", False)])

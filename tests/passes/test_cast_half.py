@@ -14,7 +14,9 @@ from optkit.datasets import Examples
 from optkit.errors import NothingPaid
 from optkit.formats import read_artifact
 from optkit.passes import Job
+from optkit.passes._device_speed import Speed
 from optkit.passes.cast_half import CastHalf
+from optkit.stats.interval import Interval
 
 WEIGHT = (np.random.default_rng(0).normal(size=(40, 40)) / 6).astype("f")
 X = np.random.default_rng(1).normal(size=(6, 40)).astype("f")
@@ -49,11 +51,26 @@ def test_half_the_size_and_the_same_answers(tmp_path: Path) -> None:
 
 def test_a_cpu_is_told_that_it_gains_no_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = saved(tmp_path, PLAIN, w=WEIGHT)
+    monkeypatch.setattr("optkit.passes._device_speed.device_speed", lambda source, target, job: None)
     for machine, device, told in (("x86_64", "cpu", True), ("x86_64", "cuda", False), ("aarch64", "cpu", False)):
         monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
         job = Job(source, device=device)
         CastHalf().run(source, tmp_path / "half.onnx", job)
         assert ("not faster on this CPU" in job.notes.get("speed", "")) == told
+
+
+def test_elsewhere_its_speed_is_measured_and_what_is_slower_is_refused_unless_size_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = saved(tmp_path, PLAIN, w=WEIGHT), tmp_path / "half.onnx"
+    slow = Speed(Interval(1.4, 1.3, 1.5), None)
+    monkeypatch.setattr("optkit.passes._device_speed.device_speed", lambda source, target, job: slow)
+    with pytest.raises(NothingPaid, match=r"float16 does not pay on cuda: it takes 1\.40 times as long") as caught:
+        CastHalf().run(source, target, Job(source, device="cuda"))
+    assert "--accept-size-only" in str(caught.value.hint)
+    job = Job(source, device="cuda")
+    CastHalf(accept_size_only=True).run(source, target, job)
+    assert job.notes["measured_ratio"] == [1.4, 1.3, 1.5]
 
 
 def test_inputs_and_outputs_on_request(tmp_path: Path) -> None:

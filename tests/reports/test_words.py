@@ -2,9 +2,12 @@ from dataclasses import replace
 from math import inf
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from optkit.compare import Delta
-from optkit.reports._words import sentence, short
+from optkit.measure import Machine
+from optkit.reports._words import HEADING, heading, machine_line, sentence, short
 
 TIME = Delta("latency_median", "cpu", 1, "s", "lower", 2.0, 1.0, 0.5, 0.48, 0.52, "better", "block bootstrap over rounds", 30)
 SCORE = Delta("top1", "cpu", 1, "ratio", "higher", 0.8, 0.796, -0.005, -0.01, 0.002, "undecided", "Tango score interval", 1000)
@@ -54,3 +57,21 @@ def test_a_difference_is_a_sentence(delta: Delta, words: str) -> None:
 def test_short_forms_keep_the_interval() -> None:
     assert short(TIME) == "2.00× (1.92 to 2.08)"
     assert short(SCORE) == "−0.40 points (−0.80 to +0.16)\ntoo close to tell"
+
+
+@given(st.text(alphabet="abc._-/", min_size=1, max_size=80))
+def test_headings_are_the_name_in_short_lines(name: str) -> None:
+    lines = heading(name).split("\n")
+    assert "".join(lines) == name
+    assert all(0 < len(line) <= HEADING for line in lines)
+
+
+def test_headings_end_where_a_part_of_the_name_does() -> None:
+    assert heading("fashion_resnet8.fp16.onnx") == "fashion_resnet8.fp16\n.onnx"
+    assert heading("model.onnx") == "model.onnx"
+
+
+def test_a_machine_is_told_with_its_gpus_where_something_ran_there() -> None:
+    machine = Machine("Linux", "a CPU", 2, (), {"onnxruntime": "1.31.1"}, ("a GPU",))
+    assert machine_line(machine, ["cpu"]) == "a CPU, 2 cores, onnxruntime 1.31.1"
+    assert machine_line(machine, ["cpu", "cuda"]) == "a CPU, 2 cores, a GPU, onnxruntime 1.31.1"

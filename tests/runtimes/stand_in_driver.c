@@ -1,4 +1,5 @@
 /* Stands in for NVIDIA's driver library: writes down every call with its arguments and answers with known numbers. */
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +25,18 @@ static int note(const char *name, const char *format, ...) {
 }
 
 int cuInit(unsigned flags) { return note("cuInit", "%u", flags); }
+int cuDriverGetVersion(int *version) {
+    *version = 13020;
+    return note("version", "");
+}
+int cuDeviceGetCount(int *count) {
+    *count = 2;
+    return note("count", "");
+}
+int cuDeviceGetName(char *name, int length, int device) {
+    snprintf(name, (size_t)length, "Device %d", device);
+    return note("name", "%d", device);
+}
 int cuDeviceGet(int *device, int ordinal) {
     *device = ordinal + 40;
     return ordinal > 1 ? 101 : note("cuDeviceGet", "%d", ordinal);
@@ -48,13 +61,25 @@ int cuStreamCreate(void **stream, unsigned flags) {
 }
 int cuStreamSynchronize(void *stream) { return note("wait", "%s", stream == (void *)STREAM ? "stream" : "?"); }
 int cuStreamDestroy_v2(void *stream) { return note("end stream", "%s", stream == (void *)STREAM ? "stream" : "?"); }
+/* A function of the host that work in the stream waits for, in a thread of its own. */
+static struct { void (*function)(void *); void *data; pthread_t thread; int runs; } host;
+static void *call_host(void *nothing) { return host.function(host.data), nothing; }
+int cuLaunchHostFunc(void *stream, void (*function)(void *), void *data) {
+    int code = note("hold", "%s", stream == (void *)STREAM ? "stream" : "?");
+    host.function = function, host.data = data;
+    if (!code) host.runs = !pthread_create(&host.thread, 0, call_host, 0);
+    return code;
+}
 int cuEventCreate(void **event, unsigned flags) {
     *event = (void *)(EVENT + (uintptr_t)events++);
     return note("event", "%u", flags);
 }
 static int number(void *event) { return (int)((uintptr_t)event - EVENT); }
 int cuEventRecord(void *event, void *stream) { return note("record", "%d, %s", number(event), stream == (void *)STREAM ? "stream" : "?"); }
-int cuEventSynchronize(void *event) { return note("wait for", "%d", number(event)); }
+int cuEventSynchronize(void *event) {
+    if (host.runs) pthread_join(host.thread, 0), host.runs = 0;
+    return note("wait for", "%d", number(event));
+}
 int cuEventElapsedTime(float *milliseconds, void *start, void *end) {
     *milliseconds = 12.5f;
     return note("elapsed", "%d, %d", number(start), number(end));

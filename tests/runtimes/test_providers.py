@@ -1,5 +1,8 @@
 """From a device's word to the provider that really runs."""
 
+import re
+import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,11 @@ from optkit.needs import has
 from optkit.runtimes import _providers, available_devices
 from optkit.runtimes._bound import Bound
 from optkit.runtimes._providers import find_provider
+from optkit.runtimes.cuda_driver import cuda_version, gpus
 from optkit.runtimes.memory import nvidia_memory_used
 from optkit.runtimes.onnxruntime import open_onnx
 from optkit.runtimes.unavailable import missing_library
-from optkit.timing.device_time import device_time
+from optkit.timing.device_time import device_time, stream_of
 
 Builder = Callable[..., bytes]
 X = {"x": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)}
@@ -144,6 +148,11 @@ class TestOpenVino:
         assert "\n" not in caught.value.what
 
 
+def timed(model: Path, feed: dict[str, Any]) -> float | None:
+    with stream_of(0) as stream:
+        return None if stream is None else device_time(open_onnx(model, "cuda", stream=stream.address), stream, feed)
+
+
 @pytest.mark.cuda
 @needs_cuda
 class TestCuda:
@@ -163,14 +172,48 @@ class TestCuda:
             np.testing.assert_allclose(bound.answers()[name], array, rtol=1e-5, atol=1e-6)
 
     def test_a_device_that_is_not_there(self, classifier: bytes) -> None:
-        with pytest.raises((UsageError, ModelError)):
+        with pytest.raises(UsageError, match="there is no device 'cuda:99'") as caught:
             open_onnx(classifier, "cuda:99")
+        assert "cuda:0 is " in str(caught.value.hint)
 
     def test_the_device_says_how_long_it_computed(self, classifier: bytes, tmp_path: Path) -> None:
         (tmp_path / "model.onnx").write_bytes(classifier)
-        found = device_time(tmp_path / "model.onnx", "cuda", 0, 1, X)
+        found = timed(tmp_path / "model.onnx", X)
         assert found is not None
         assert 0 < found < 1
+
+    def test_devices_have_names(self) -> None:
+        assert all(gpus())
+        assert re.fullmatch(r"\d+\.\d+", cuda_version() or "")
+
+    def test_time_of_the_device_is_without_that_of_starting_its_work(self, build: Builder, tmp_path: Path) -> None:
+        """Small kernels one after the other: what starts them takes longer than they do."""
+        nodes = [helper.make_node("MatMul", [f"a{i}" if i else "x", "w"], [f"a{i + 1}" if i < 199 else "y"]) for i in range(200)]
+        ports = [("x", TensorProto.FLOAT, [1, 64])], [("y", TensorProto.FLOAT, [1, 64])]
+        (tmp_path / "model.onnx").write_bytes(build(nodes, *ports, {"w": np.eye(64, dtype=np.float32)}))
+        feed = {"x": np.ones((1, 64), np.float32)}
+        bound = open_onnx(tmp_path / "model.onnx", "cuda").bind(feed)
+        taken = []
+        for _ in range(50):
+            start = time.perf_counter()
+            bound()
+            taken.append(time.perf_counter() - start)
+        found = timed(tmp_path / "model.onnx", feed)
+        assert found is not None
+        assert 200 * 1e-7 < found < statistics.median(taken)
+
+    def test_work_that_waits_for_the_cpu_is_timed_too(self, build: Builder, tmp_path: Path) -> None:
+        nodes = [
+            helper.make_node("MatMul", ["x", "w"], ["a"]),
+            helper.make_node("Binarizer", ["a"], ["b"], domain="ai.onnx.ml", threshold=0.1),
+            helper.make_node("MatMul", ["b", "w"], ["y"]),
+        ]
+        ports = [("x", TensorProto.FLOAT, ["n", 4])], [("y", TensorProto.FLOAT, ["n", 4])]
+        (tmp_path / "model.onnx").write_bytes(build(nodes, *ports, {"w": np.eye(4, dtype=np.float32)}, ai_onnx_ml=3))
+        assert open_onnx(tmp_path / "model.onnx", "cuda").placement().get("CPUExecutionProvider") == 1
+        found = timed(tmp_path / "model.onnx", X)
+        assert found is not None
+        assert 0 < found < 0.1
 
     def test_memory_of_the_device_is_read(self, classifier: bytes) -> None:
         used = nvidia_memory_used(0)

@@ -238,3 +238,23 @@ def test_a_loss_with_parameters_of_its_own_trains_them() -> None:
     loss = Scaled()
     train(net(), loss, EXAMPLES, how(), Job())
     assert float(loss.scale.detach()) != 1.0
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no NVIDIA GPU")
+@pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
+def test_it_learns_on_a_gpu_in_each_format(precision: str) -> None:
+    module = net()
+    outcome = train(module, LOSS, EXAMPLES, how(mixed_precision=precision), Job(device="cuda"))
+    assert outcome.precision == precision
+    assert outcome.before is not None
+    assert outcome.after is not None
+    assert outcome.after > outcome.before + 0.2
+    assert all(torch.isfinite(value).all() for value in module.state_dict().values())
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no NVIDIA GPU")
+def test_a_gpu_chooses_bfloat16_by_itself_where_it_has_it() -> None:
+    outcome = train(net(), LOSS, EXAMPLES, how(), Job(device="cuda"))
+    assert outcome.precision == ("bf16" if torch.cuda.is_bf16_supported() else "fp16")

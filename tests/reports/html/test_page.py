@@ -18,7 +18,7 @@ from optkit.reports.html import render, render_notebook
 
 FullReport = Callable[..., Report]
 LIMITS = Limits(max_drop=0.003, min_speedup=1.3, max_size=0.2)
-VOID = {"meta", "link", "br", "img", "hr", "input"}
+VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
 
 
 class Page(HTMLParser):
