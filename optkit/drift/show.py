@@ -11,6 +11,7 @@ from optkit.drift import Drift, TensorDrift
 ROWS = 12
 WIDTH = 80
 NAME = 18
+EVERYWHERE = "_output_0"
 NEGLIGIBLE = 1e-4
 """Beside the other end of a range."""
 LEGEND = (
@@ -54,7 +55,8 @@ def _table(rows: tuple[TensorDrift, ...]) -> Table:
 
 
 def _short(name: str) -> str:
-    """Its end, which tells tensors apart."""
+    """Its end, which tells tensors apart, without what exporters hang on every name."""
+    name = name.removesuffix(EVERYWHERE)
     return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
 
 
