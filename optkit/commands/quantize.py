@@ -42,7 +42,7 @@ SHARED = ("max_memory", "samples", "exclude", "min_sqnr", "max_drop", "metric", 
 @click.argument("model", type=MODEL)
 @click.option("--int8", "precision", flag_value="int8", help="8-bit integers: smaller and, where it pays, faster.")
 @click.option("--int4", "precision", flag_value="int4", help="4-bit weights, 8 where they need it: for size and memory, seldom for speed.")
-@click.option("--fp16", "precision", flag_value="fp16", help="16-bit floats: half the size; faster on GPUs, not on CPUs.")
+@click.option("--fp16", "precision", flag_value="fp16", help="16-bit floats: half the size; faster on GPUs where there is much to do.")
 @click.option("--bf16", "precision", flag_value="bf16", help="16-bit weights of float32's range, computed in float32: half the size.")
 @data_option
 @click.option("--output", "-o", type=FILE, help="Where to write the model. Default: MODEL.int8.onnx (.int4, .fp16, .bf16) beside it.")

@@ -1,4 +1,4 @@
-"""Weights and arithmetic in float16: half the size, and faster on GPUs. Or weights in bfloat16: half the size."""
+"""Weights and arithmetic in float16: half the size, and faster where a GPU has much to multiply. Or weights in bfloat16: half the size."""
 
 import platform
 from pathlib import Path
