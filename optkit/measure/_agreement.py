@@ -23,34 +23,40 @@ def with_agreement(
     agreement was `asked` for by name it stays.
     """
     made: list[Metric] = []
+    roles = _roles(outputs, answers)
     for metric in metrics:
         if metric.name != "agreement":
             made.append(metric)
-        elif scores := scores_of(outputs, answers, output):
+        elif scores := _scores(roles, output):
             made.append(Finds(scores))
-        elif asked or not _says_nothing(outputs, answers, output, labelled=labelled):
+        elif asked or not _says_nothing(roles, outputs, answers, output, labelled=labelled):
             made.append(metric)
     return made
 
 
-def scores_of(outputs: Sequence[ir.Value], answers: Mapping[str, Array], output: str | None) -> dict[str, ScoreChannels]:
-    """Where scores for many places lie, in the output named or in all; nothing where another output says what was decided."""
+def _roles(outputs: Sequence[ir.Value], answers: Mapping[str, Array]) -> OutputRoles | None:
     known = {str(v.name): _plain(answers[str(v.name)]) for v in outputs if str(v.name) in answers}
     numbers = [v for v in outputs if str(v.name) in known and known[str(v.name)].dtype.kind in "fiub"]
-    if not numbers:
-        return {}
-    roles = OutputRoles(numbers, [{str(v.name): known[str(v.name)] for v in numbers}])
-    if output is None and roles.answer is not None:
+    return OutputRoles(numbers, [{str(v.name): known[str(v.name)] for v in numbers}]) if numbers else None
+
+
+def _scores(roles: OutputRoles | None, output: str | None) -> dict[str, ScoreChannels]:
+    """Where scores for many places lie, in the output named or in all; nothing where another output says what was decided."""
+    if roles is None or (output is None and roles.answer is not None):
         return {}
     return {name: scores for name, scores in roles.scores.items() if name in roles.finds and output in (None, name)}
 
 
-def _says_nothing(outputs: Sequence[ir.Value], answers: Mapping[str, Array], output: str | None, *, labelled: bool) -> bool:
+def _says_nothing(
+    roles: OutputRoles | None, outputs: Sequence[ir.Value], answers: Mapping[str, Array], output: str | None, *, labelled: bool
+) -> bool:
     """Whether the largest number of the answer is no decision: of features, coordinates, and of many scores none of which is high."""
     name = decision_name(answers, output)
     value = next((v for v in outputs if v.name == name), None)
     if value is not None and (holds_scores(value) or is_many_scores(value, answers[name].ndim)) and answers[name].dtype.kind == "f":
         return True
+    if roles is not None and roles.answer is None and not labelled and answers[name].dtype.kind == "f":
+        return True  # as `optkit quantize` sees it
     return gives_features(outputs, output) or (not labelled and are_numbers(answers[name]))
 
 

@@ -12,6 +12,7 @@ from ..quantization.fidelity.test_score_channels import HEAD, head
 from ..quantization.tiny import draw, read
 
 MAP = read("(float[N,60,3] x) => (float[N,60,3] y) { y = Sigmoid(x) }")
+FLOW = read("(float[N,3,8,8] x) => (float[N,2,8,8] y) { y = Conv(x, w) }", w=draw(2, 3, 1, 1))
 CLASSES = read("(float[N,3] x, float[N,60,3] m) => (float[N,3] y, float[N,60,3] z) { y = Softmax(x) z = Sigmoid(m) }")
 WORDS = read("(float[N,60,3] x) => (float[N,60,3] y) { y = Softmax(x) }")
 
@@ -43,6 +44,7 @@ def agreement(found: list[Metric]) -> Metric | None:
         (HEAD, {"y": np.concatenate([head(i) for i in range(5)])}, Finds),
         (HEAD, {"y": np.concatenate([head(i) for i in range(5)]) * np.where(np.arange(8) < 4, 1, 0.01)[:, None].astype(np.float32)}, None),
         (WORDS, {"y": softmax(3 * draw(5, 60, 3))}, Metric),
+        (FLOW, {"y": draw(5, 2, 8, 8)}, None),  # a map of numbers
         (CLASSES, {"y": softmax(3 * draw(5, 3)), "z": sparse(0.01)}, Metric),  # the answer is the class
     ],
 )
