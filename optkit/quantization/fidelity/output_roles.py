@@ -1,7 +1,7 @@
 """What the outputs of a model are, as far as its graph and its own answers to some feeds tell."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -9,13 +9,37 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.quantization.fidelity.answer_cost import margins_of
 from optkit.quantization.fidelity.boxes import reading_of
-from optkit.quantization.fidelity.output_forms import adds_up, are_amounts, class_axis, form_of, holds_scores, is_many_scores
-from optkit.quantization.fidelity.score_channels import FEWEST, ScoreChannels, are_gains, background_of, find_scores, only_scores
+from optkit.quantization.fidelity.output_forms import IMAGE, adds_up, are_amounts, class_axis, form_of, holds_scores, is_many_scores
+from optkit.quantization.fidelity.score_channels import FEWEST, HIGH, ScoreChannels, are_gains, background_of, find_scores, only_scores
 
 BOX = 4
 """Numbers."""
 LEAST_SURE = 0.01
 """By how much more likely the first class must be than the second, on average, by the model's own logits."""
+
+
+FEW_PLACES = 0.05
+"""Share of a map in which something is found at most, where its scores mark what to read of others: a mask covers more."""
+
+
+@dataclass(frozen=True)
+class ScoreMap:
+    """A map of scores, [examples, scores, height, width] or with the scores along the last axis."""
+
+    name: str
+    axis: int
+
+    def finds(self, answers: Mapping[str, Array]) -> Array:
+        """At which places a score is high."""
+        return np.asarray((answers[self.name] > HIGH).any(axis=self.axis))
+
+    def covers(self, values: Array, scores: Array) -> bool:
+        """Whether another output has numbers for the same places."""
+        return values.ndim == IMAGE and np.delete(values.shape, self.axis).tolist() == np.delete(scores.shape, self.axis).tolist()
+
+    def read(self, values: Array, answers: Mapping[str, Array]) -> Array:
+        """The numbers of another output that are read: [places, numbers]."""
+        return np.asarray(np.moveaxis(values, self.axis, -1)[self.finds(answers)])
 
 
 class OutputRoles:
@@ -41,6 +65,8 @@ class OutputRoles:
         """Outputs of boxes → those of their scores."""
         self.finds = {n for n, s in self.scores.items() if sum(int(s.finds(a[n]).sum()) for a in answers) >= FEWEST}
         """Of those with scores, outputs of which enough was found to judge the other numbers there alone."""
+        self.maps = self._maps()
+        """Those that hold numbers for every place of a picture, and the map of scores that says at which places somebody reads them."""
         self.answer = self._answer()
         """The output that says what the model decided."""
 
@@ -79,6 +105,19 @@ class OutputRoles:
                 found = [a[boxes[0]].reshape(-1, BOX)[scores.finds(a[name])] for a in self._answers]
                 self.scores[name] = replace(scores, boxes=boxes[0], reading=reading_of(np.concatenate(found)))
                 self.axes.pop(name, None)
+
+    def _maps(self) -> dict[str, ScoreMap]:
+        """As of detectors that mark centres: sizes, offsets and points of a face are maps too, read where a centre is, at few places."""
+        found: dict[str, ScoreMap] = {}
+        for scores in (n for n in self.finds if self._answers[0][n].ndim == IMAGE and n not in self.beside.values()):
+            for axis in (1, IMAGE - 1):
+                here = ScoreMap(scores, axis)
+                if np.mean([here.finds(a).mean() for a in self._answers]) > FEW_PLACES:
+                    continue
+                for name, answer in self._answers[0].items():
+                    if name not in self.scores and answer.dtype.kind == "f" and here.covers(answer, self._answers[0][scores]):
+                        found.setdefault(name, here)
+        return found
 
     def _answer(self) -> str | None:
         """The first output of floats if it may hold answers, or the probabilities beside it for the same places: boxes may come first."""

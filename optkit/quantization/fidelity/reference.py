@@ -68,7 +68,8 @@ class Reference:
         self.order = sorted(range(len(self.feeds)), key=lambda place: -found[place])
         """Places of the feeds, those first in which most is found: where nothing is, noise does not show."""
         numbers = [n for n, a in (self.answers[0] if self.answers else {}).items() if a.dtype.kind == "f" and n not in self.roles.scores]
-        self.varying = {n: varying_share([a[n] for a in self.answers if n in a]) for n in numbers if not self.roles.is_share(n)}
+        plain = [n for n in numbers if not self.roles.is_share(n) and n not in self.roles.maps]
+        self.varying = {n: varying_share([a[n] for a in self.answers if n in a]) for n in plain}
         """How much of an output's numbers tells examples apart."""
         self._signals: dict[tuple[int, str], Signal] = {}
         self._margins: dict[int, list[Margins]] = {}
@@ -129,6 +130,9 @@ class Reference:
             where = self.roles.scores[self.roles.beside[name]].finds(self.answers[place][self.roles.beside[name]])
             expected, found = (each.reshape(-1, each.shape[-1])[where] for each in (truth, got))
             held.add(name, expected, found)
+            return
+        if (read := self.roles.maps.get(name)) is not None and truth.shape == got.shape:
+            held.add(name, read.read(truth, self.answers[place]), read.read(got, self.answers[place]))
             return
         shares = self.roles.is_share(name)
         expected, found = self._logits(name, truth), self._logits(name, got)
