@@ -215,6 +215,9 @@ def test_doubts_are_told_with_what_to_do() -> None:
 def test_doubts_about_times() -> None:
     few = compare(measured(latency(0, 1, 5, 3)), measured(latency(1, 1, 5, 3), name="b"))
     assert "rest on 5 rounds only | give more with --time" in warned(few)
+    early = Conditions(5, 2.0, 0.0, 0.0, None, 5, settled=True)
+    few = compare(measured(latency(0, 1, 5, 3), conditions=early), measured(latency(1, 1, 5, 3), name="b", conditions=early))
+    assert "rounds only" not in warned(few), "what was wished is known"
     drifting = dataclasses.replace(latency(0, 1), values=tuple(np.linspace(1, 1.5, 200).tolist()))
     assert "became" in warned(compare(measured(drifting), measured(drifting, name="b")))
     restless = dataclasses.replace(latency(0, 1), values=tuple(np.tile(np.repeat([1.0, 2.0], 10), 10).tolist()))

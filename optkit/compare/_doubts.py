@@ -130,7 +130,7 @@ def timing_doubts(before: "Measurement", after: "Measurement") -> Iterator[Warne
         yield Warned(
             what, "the median is that of one of them; throughput is that of the data's own mix, and --min-speedup is held against it"
         )
-    if len(timed) < FEW_ROUNDS:
+    if len(timed) < FEW_ROUNDS and not (before.conditions is not None and before.conditions.settled):
         yield Warned(f"times {place} rest on {counted(len(timed), 'round')} only", "give more with --time")
         return
     firsts, seconds = ([samples for samples in one.samples if samples.metric == "latency"] for one in (before, after))
@@ -154,7 +154,11 @@ def _conditions(timed: "Measurement", place: str) -> Iterator[Warned]:
     if found.openings == 1:
         what = f"models take too long to open to be opened anew for every round {place}"
         yield Warned(what, f"chance alone may make one faster by {LUCK:.0%}, which the intervals allow for; a longer --time reopens them")
-    longer = "the intervals allow for it" if found.seconds >= LONG else f"the intervals allow for it; --time {LONG:.0f}s narrows them"
+    longer = (
+        "the intervals allow for it"
+        if found.settled or found.seconds >= LONG
+        else f"the intervals allow for it; --time {LONG:.0f}s narrows them"
+    )
     if found.others > MUCH_OTHERS:
         yield Warned(f"other programs used {found.others:.0%} of the machine while models were timed {place}", longer)
     if found.stolen > MUCH_STOLEN:

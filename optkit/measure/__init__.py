@@ -48,6 +48,8 @@ class Conditions:
     """How often each model was opened: once for every round, or once for all where opening takes too long. None in older reports."""
     interrupted: bool = False
     """Ctrl-C ended it: what was not reached is not there."""
+    settled: bool = False
+    """Timing ended before its time was over: what was wished to be known was known."""
     mixed: bool = False
     """The first model takes longer for some examples than for others, so that a mix of them was timed which is as theirs."""
 

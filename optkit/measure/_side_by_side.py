@@ -145,7 +145,9 @@ class _OnDevice:
             progress=cpu,
             interrupted=self._interrupt,
         )
-        return times, cpu.per_query(times), watch.found(len(times[0]), lanes[0].openings)
+        found = watch.found(len(times[0]), lanes[0].openings)
+        settled = stop is not None and not self.interrupted and found.seconds < settings.seconds
+        return times, cpu.per_query(times), replace(found, settled=settled)
 
     def _lane(self, number: int, timed: Typical, threads: int) -> Lane:
         """A model of its own process where others in this one would disturb it."""
