@@ -10,8 +10,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from optkit.runtimes.onnxruntime import open_onnx
+from optkit.timing import cold_start, device_time
 from optkit.timing.cold_start import main
 from optkit.timing.processes import REFUSED, store_feeds
+
+from ..runtimes.test_cuda_driver import StandIn, compiled, driver, needs_compiler
+
+__all__ = ["compiled", "driver"]
 
 
 def save(path: Path, operator: str, *shape: int | str) -> Path:
@@ -46,3 +52,35 @@ def test_an_error_of_the_user_is_handed_on(request_for: Callable[..., str], caps
     said = json.loads(capsys.readouterr().err)
     assert said["what"] == "input 'x' is missing; given: wrong"
     assert said["where"].endswith("classifier.onnx")
+
+
+@needs_compiler
+def test_a_device_is_timed_in_the_session_that_was_opened(
+    request_for: Callable[..., str], capsys: pytest.CaptureFixture[str], driver: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU stands for the device, and a library for its driver."""
+    streams: list[int] = []
+
+    def open_and_tell(model: Any, *where: Any, **how: Any) -> Any:
+        streams.append(how.get("stream", 0))
+        return open_onnx(model, *where, **how)
+
+    monkeypatch.setattr(device_time, "WARM_UP", 0.0)
+    monkeypatch.setattr(cold_start, "_load_libraries", lambda *_: 1)
+    monkeypatch.setattr(cold_start, "open_onnx", open_and_tell)
+    assert main(request_for(x=np.zeros((1, 4), np.float32))) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["device_time"], said["device_memory"]) == (0.0125, 0)
+    assert streams == [0x7F00000000002222], "once, in the stream in which it is timed"
+    assert driver.told.count("end stream(stream)") == 1
+
+
+def test_without_a_driver_there_is_no_device_time(
+    request_for: Callable[..., str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cold_start, "_load_libraries", lambda *_: 1)
+    monkeypatch.setattr("optkit.runtimes.cuda_driver.LIBRARY", "libthereisnone.so.1")
+    assert main(request_for(x=np.zeros((1, 4), np.float32))) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["load"] > 0
+    assert said.get("device_time") is None
