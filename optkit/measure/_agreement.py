@@ -55,7 +55,7 @@ def _says_nothing(
     value = next((v for v in outputs if v.name == name), None)
     if value is not None and (holds_scores(value) or is_many_scores(value, answers[name].ndim)) and answers[name].dtype.kind == "f":
         return True
-    if roles is not None and roles.answer is None and not labelled and answers[name].dtype.kind == "f":
+    if output is None and roles is not None and roles.answer is None and not labelled and answers[name].dtype.kind == "f":
         return True  # as `optkit quantize` sees it
     return gives_features(outputs, output) or (not labelled and are_numbers(answers[name]))
 

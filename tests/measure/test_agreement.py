@@ -54,6 +54,16 @@ def test_it_depends_on_the_answers(model: object, answers: dict[str, Array], kin
     assert found is None if kind is None else isinstance(found, kind) and isinstance(found, Finds) is (kind is Finds)
 
 
+def test_an_output_that_is_named_may_hold_answers_where_the_first_holds_none() -> None:
+    both = read(
+        "(float[N,3,8,8] x, float[N,5] m) => (float[N,2,8,8] y, float[N,5] z) { y = Conv(x, w) z = Identity(m) }", w=draw(2, 3, 1, 1)
+    )
+    answers = {"y": draw(5, 2, 8, 8), "z": 3 * draw(5, 5)}
+    for output, kept in ((None, False), ("z", True)):
+        found = agreement(with_agreement(fidelity_metrics(output), both.graph.outputs, answers, output, labelled=False, asked=False))
+        assert (found is not None) is kept
+
+
 def test_an_output_that_is_named_is_what_counts() -> None:
     answers = {"y": softmax(3 * draw(5, 3)), "z": sparse(0.01)}
     found = agreement(with_agreement(fidelity_metrics("z"), CLASSES.graph.outputs, answers, "z", labelled=False, asked=False))
