@@ -14,7 +14,7 @@ from optkit.passes import Job
 from optkit.passes._slower import SLOWER
 from optkit.quantization.fidelity.likeness import trial_feeds
 from optkit.quantization.variants.race import race
-from optkit.runtimes import fixed_batch, open_session
+from optkit.runtimes import fixed_batch, open_session, runs_on
 from optkit.stats.interval import Interval
 
 RACED = 4
@@ -40,7 +40,9 @@ class Speed:
 
 
 def device_speed(source: Path, target: Path, job: Job) -> Speed | None:
-    """Time both models in turns on the job's device; None where nothing is known that they could be fed."""
+    """Time both models in turns on the job's device; None where ONNX Runtime has none such, or nothing is known that they could be fed."""
+    if not runs_on(job.device):
+        return None
     session = open_session(source, job.device, job.threads)
     feeds = trial_feeds(session, job.examples, RACED, job.seed)
     if not feeds:

@@ -10,6 +10,7 @@ from optkit.errors import ModelError
 from optkit.formats.torch import TorchModel, save_torch
 from optkit.formats.torch_export import NEWEST, export
 from optkit.passes import Job
+from optkit.passes._slower import timed_on
 from optkit.quantization.variants.race import race
 from optkit.stats.interval import Interval
 
@@ -53,4 +54,4 @@ class MeasuredLatency:
 def timed(models: Sequence[Path], examples: Examples, job: Job) -> Interval:
     """Time of the second model as a share of the first one's, one example at a time."""
     feeds = [dict(feed) for feed in examples.spread(4).feeds(1)]
-    return race(models, feeds, seconds=SECONDS, threads=job.threads, device=job.device, seed=job.seed)[1]
+    return race(models, feeds, seconds=SECONDS, threads=job.threads, device=timed_on(job), seed=job.seed)[1]

@@ -13,7 +13,7 @@ from optkit.formats.onnx import load_model, model_size, save_model
 from optkit.formats.onnx_simplify import free_constant_inputs
 from optkit.passes import Job
 from optkit.passes._judging import JUDGED, split
-from optkit.passes._slower import refuse_slower
+from optkit.passes._slower import refuse_slower, timed_on
 from optkit.pruning.graph.prune import MOST, Measure, Pruned, Pruner, Wishes
 from optkit.pruning.graph.weigh import Limits
 from optkit.pruning.patterns import matched
@@ -58,7 +58,7 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     feeds = list(full_feeds(session, judged))
     prepared = _prepared(model, feeds, job.threads)
     reference = Reference(prepared.model, session, feeds)
-    raced = raced_feeds(session, feeds, "cpu", job.threads)
+    raced = raced_feeds(open_session(source.path, timed_on(job), job.threads), feeds, timed_on(job), job.threads)
     names = {str(n.name): n.op_type for n in prepared.model.graph if n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")}
     measure: Measure = "channels" if asked.target is None else "parameters" if asked.target[0] == "parameters" else "macs"
     ratio = asked.ratio or HALF if asked.target is None else 1 - asked.target[1]
@@ -71,7 +71,7 @@ def prune_onnx_channels(asked: "PruneChannels", source: Artifact, target: Path, 
     save_model(pruned.model, target)
     fidelity = reference.compare(open_session(target, "cpu", job.threads))
     _check(source, target, pruner, pruned, fidelity)
-    times = race([source.path, target], raced, seconds=SECONDS, threads=job.threads, device=job.device, seed=job.seed)
+    times = race([source.path, target], raced, seconds=SECONDS, threads=job.threads, device=timed_on(job), seed=job.seed)
     refuse_slower("pruned", source, times[1], "take more channels out, or leave layers whole with --exclude")
     _tell(job, pruner, pruned, fidelity, times[1])
     job.note("importance", importance)
@@ -110,7 +110,7 @@ def _size_for(share: float, pruner: Pruner, original: Path, raced: Typical, job:
         path = Path(folder) / "tried.onnx"
         for number in range(TRIES):
             save_model(pruner.cut(1 - left)[0], path)
-            tried[left] = race([original, path], raced, seconds=SECONDS, threads=job.threads, device=job.device, seed=job.seed)[1].value
+            tried[left] = race([original, path], raced, seconds=SECONDS, threads=job.threads, device=timed_on(job), seed=job.seed)[1].value
             job.progress("timing sizes", number + 1, TRIES)
             if share * (1 - NEAR) <= tried[left] <= share:
                 break

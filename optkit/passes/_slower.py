@@ -2,10 +2,17 @@
 
 from optkit.artifact import Artifact
 from optkit.errors import NothingPaid
+from optkit.passes import Job
+from optkit.runtimes import runs_on
 from optkit.stats.interval import Interval
 
 SLOWER = 1.2
 """Times the original's: two sessions of one file may differ by a tenth."""
+
+
+def timed_on(job: Job) -> str:
+    """The job's device; the CPU where that one is PyTorch's to train on, and ONNX Runtime does not know it."""
+    return job.device if runs_on(job.device) else "cpu"
 
 
 def refuse_slower(what: str, source: Artifact, time: Interval, hint: str) -> None:

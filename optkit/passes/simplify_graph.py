@@ -55,14 +55,14 @@ class SimplifyGraph(Pass):
 
     def _check_time(self, source: Artifact, target: Path, job: Job) -> None:
         """Sizes that are known let ONNX Runtime fuse what it had better left alone, such as a Pad into a convolution of one column."""
-        from optkit.passes._slower import refuse_slower
+        from optkit.passes._slower import refuse_slower, timed_on
         from optkit.quantization.fidelity.likeness import trial_feeds
         from optkit.quantization.variants.race import race
         from optkit.runtimes import open_session
 
         feeds = trial_feeds(open_session(source.path, "cpu", job.threads), job.examples, RACED, job.seed)
         if feeds:
-            times = race([source.path, target], feeds, seconds=SECONDS, threads=job.threads, device=job.device, seed=job.seed)
+            times = race([source.path, target], feeds, seconds=SECONDS, threads=job.threads, device=timed_on(job), seed=job.seed)
             refuse_slower("simplified", source, times[1], "use it as it is: leave simplify_graph out")
             if job.notes["nodes after"] >= job.notes["nodes before"] and times[1].high < FASTER:
                 job.note("measured time", [times[1].low, times[1].high])

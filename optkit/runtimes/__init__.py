@@ -94,6 +94,18 @@ def full_feeds(session: Takes, examples: Batches, batch: int | None = None) -> "
         yield {name: np.resize(array, (fixed, *array.shape[1:])) for name, array in feed.items()} if short else feed
 
 
+def runs_on(device: str) -> bool:
+    """Whether ONNX Runtime offers a device here; PyTorch may train on one that it does not."""
+    from optkit.errors import UsageError
+    from optkit.runtimes._providers import find_provider
+
+    try:
+        find_provider(device)
+    except UsageError:
+        return False
+    return True
+
+
 def available_devices() -> tuple[str, ...]:
     """Every word that names a device on this machine, `cpu` first."""
     from optkit.runtimes._providers import available_words
