@@ -63,9 +63,14 @@ def measure_peaks(device: str = "cpu", threads: int = 1) -> Peaks:
         raise ModelError(f"a matrix product does not run on {device}")
     int8 = max(product(*(partial(_integer_product, each) for each in (np.uint8, np.int8))), convolution(_integer_convolution))
     float16 = product(partial(_product, np.float16))
-    near, far = (size / seconds for size, seconds in (_read(width, device, threads) for width in (CACHED, STREAMED)))
-    streamed = _read_from_far(device, threads) if large else far
-    return Peaks(float32, int8 or float32, float16 or None, streamed, max(streamed, near), *overheads)
+    streamed = _read_from_far(device, threads) if large else _bandwidth(STREAMED, device, threads)
+    cached = max(streamed, _bandwidth(CACHED, device, threads))
+    return Peaks(float32, int8 or float32, float16 or None, streamed, cached, *overheads)
+
+
+def _bandwidth(width: int, device: str, threads: int) -> float:
+    size, seconds = _read(width, device, threads)
+    return size / seconds
 
 
 def _read_from_far(device: str, threads: int) -> float:

@@ -250,4 +250,6 @@ def test_it_fits_80_columns(golden: Callable[[str, str], None]) -> None:
     console = Console(width=80, highlight=False, color_system=None)
     with console.capture() as captured:
         draw(found, console)
-    golden("drift/terminal.txt", "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    assert max(map(len, lines)) <= 80
+    golden("drift/terminal.txt", "".join(f"{line}\n" for line in lines))
