@@ -37,7 +37,8 @@ def with_agreement(
 def _roles(outputs: Sequence[ir.Value], answers: Mapping[str, Array]) -> OutputRoles | None:
     known = {str(v.name): _plain(answers[str(v.name)]) for v in outputs if str(v.name) in answers}
     numbers = [v for v in outputs if str(v.name) in known and known[str(v.name)].dtype.kind in "fiub"]
-    return OutputRoles(numbers, [{str(v.name): known[str(v.name)] for v in numbers}]) if numbers else None
+    examples = range(min((len(known[str(v.name)]) for v in numbers), default=0))
+    return OutputRoles(numbers, [{str(v.name): known[str(v.name)][i : i + 1] for v in numbers} for i in examples]) if examples else None
 
 
 def _scores(roles: OutputRoles | None, output: str | None) -> dict[str, ScoreChannels]:
@@ -53,7 +54,7 @@ def _says_nothing(
     """Whether the largest number of the answer is no decision: of features, coordinates, and of many scores none of which is high."""
     name = decision_name(answers, output)
     value = next((v for v in outputs if v.name == name), None)
-    if value is not None and (holds_scores(value) or is_many_scores(value, answers[name].ndim)) and answers[name].dtype.kind == "f":
+    if value is not None and (holds_scores(value) or is_many_scores(value, answers[name][:1])) and answers[name].dtype.kind == "f":
         return True
     if output is None and roles is not None and roles.answer is None and not labelled and answers[name].dtype.kind == "f":
         return True  # as `optkit quantize` sees it

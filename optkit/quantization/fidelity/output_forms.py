@@ -18,6 +18,8 @@ NO_ANSWERS = frozenset({"GRU", "LSTM", "RNN", "Tanh", "LayerNormalization", "LpN
 """What ends in one of these is a vector of features or a state: its largest element says nothing."""
 ENOUGH = 16
 """Examples that tell what numbers an output never gives."""
+LIST = 3
+"""Axes of an output with numbers for a list of places, at least."""
 IMAGE = 4
 """Axes from which an output is a map of something: which axis holds classes, and whether any does, only a Softmax tells."""
 
@@ -53,9 +55,17 @@ def holds_scores(value: ir.Value) -> bool:
     return bool(ends & SQUASHING) and bool(ends - SQUASHING)
 
 
-def is_many_scores(value: ir.Value, rank: int) -> bool:
-    """Whether an output holds probabilities of their own for many places: a map, or the scores of a detector."""
-    return rank >= 3 and ends_of(value) <= YES_OR_NO
+def is_many_scores(value: ir.Value, answer: Array) -> bool:
+    """Whether an output, of which this is an example's answer, holds probabilities of their own for many places: a map, the scores of a
+    detector, or one for each piece of time.
+    """
+    many = answer.ndim >= LIST or (is_open(value) and answer.shape[-1:] > (1,))
+    return many and ends_of(value) <= YES_OR_NO
+
+
+def is_open(value: ir.Value) -> bool:
+    """Whether the last axis of an output may have any length: of classes there are as many every time."""
+    return value.shape is None or not len(value.shape) or not isinstance(value.shape[-1], int)
 
 
 def class_axis(value: ir.Value, rank: int) -> int | None:
@@ -63,7 +73,7 @@ def class_axis(value: ir.Value, rank: int) -> int | None:
 
     Maps of logits cannot be told from pictures and features, so of them only what a Softmax gives holds answers.
     """
-    if is_features(value) or rank == 0:
+    if is_features(value) or rank == 0 or (rank == 1 and is_open(value)):
         return None
     node = _maker(value, ("Identity", "Cast"))
     if node is not None and node.op_type == "Softmax" and "axis" in node.attributes:

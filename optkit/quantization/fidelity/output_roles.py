@@ -9,7 +9,7 @@ import onnx_ir as ir
 from optkit.arrays import Array
 from optkit.quantization.fidelity.answer_cost import margins_of
 from optkit.quantization.fidelity.boxes import reading_of
-from optkit.quantization.fidelity.output_forms import IMAGE, adds_up, are_amounts, class_axis, form_of, holds_scores, is_many_scores
+from optkit.quantization.fidelity.output_forms import IMAGE, LIST, adds_up, are_amounts, class_axis, form_of, holds_scores, is_many_scores
 from optkit.quantization.fidelity.score_channels import FEWEST, HIGH, ScoreChannels, are_gains, background_of, find_scores, only_scores
 
 BOX = 4
@@ -83,13 +83,14 @@ class OutputRoles:
         if len(answers) < len(self._answers) or not answers or answers[0].dtype.kind != "f":
             return
         rank = answers[0].ndim
-        if is_many_scores(value, rank) and are_gains(answers):
+        many = is_many_scores(value, answers[0])
+        if many and are_gains(answers):
             self.gains.add(name)
             return
-        found = find_scores(answers) if holds_scores(value) else only_scores(answers) if is_many_scores(value, rank) else None
+        found = find_scores(answers) if holds_scores(value) else only_scores(answers) if many else None
         if found is not None:
             self.scores[name] = found
-        elif (axis := class_axis(value, rank)) is not None:
+        elif not (many and rank < LIST) and (axis := class_axis(value, rank)) is not None:
             self.axes[name] = axis
 
     def _look_for_boxes(self) -> None:

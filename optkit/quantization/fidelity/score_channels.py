@@ -13,6 +13,7 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.quantization.fidelity.boxes import Reading, reading_of, same_boxes
+from optkit.quantization.fidelity.output_forms import LIST
 
 HIGH = 0.25
 """What detectors usually take for a find."""
@@ -21,8 +22,6 @@ FEWEST = 20
 TOGETHER = 0.5
 """Share of the first score's finds where another is high too, from which it says that there is anything: classes exclude each other."""
 
-LIST = 3
-"""Axes of an output with numbers for a list of places; with more it is a picture's map."""
 MOSTLY = 0.5
 """Share of the places that the background of a detector takes, or of the values of an output that are high where it is a gain."""
 

@@ -24,8 +24,25 @@ def test_what_shaped_it_and_what_it_is_put_together_from(graph: str, form: str, 
     assert form_of(value) == form
     assert ends_of(value) == ends
     assert holds_scores(value) is (ends == {"", "Sigmoid"})
-    assert is_many_scores(value, 3) is (ends == {"Sigmoid"})
-    assert not is_many_scores(value, 2)
+    assert is_many_scores(value, draw(1, 4, 5)) is (ends == {"Sigmoid"})
+    assert not is_many_scores(value, draw(1, 5))
+
+
+@pytest.mark.parametrize(
+    ("shape", "answer", "many"),
+    [("N,10", (1, 10), False), ("N,C", (1, 1), False), ("N", (1,), False), ("N,T", (1, 40), True), ("T", (40,), True)],
+)
+def test_yes_or_no_for_every_place_of_an_axis_of_any_length_but_not_for_every_class(
+    shape: str, answer: tuple[int, ...], many: bool
+) -> None:
+    value = read(f"(float[{shape}] x) => (float[{shape}] y) {{ y = Sigmoid(x) }}").graph.outputs[0]
+    assert is_many_scores(value, draw(*answer)) is many
+
+
+@pytest.mark.parametrize(("shape", "axis"), [("T", None), ("10", -1)])
+def test_a_vector_of_any_length_holds_no_classes(shape: str, axis: int | None) -> None:
+    value = read(f"(float[{shape}] x) => (float[{shape}] y) {{ y = Relu(x) }}").graph.outputs[0]
+    assert class_axis(value, 1) == axis
 
 
 def test_branches_that_agree_shape_it() -> None:

@@ -69,3 +69,20 @@ def test_noise_counts_where_somebody_reads_the_numbers(where: str, heard: bool) 
     found = Reference(CENTRES, Placed(*truth), feeds(EXAMPLES)).compare(Placed(*spoilt))
     assert (found.sqnr < 3) is heard
     assert found.high_scores == 1
+
+
+@pytest.mark.parametrize("shape", ["T", "N,T"])
+def test_one_probability_for_each_frame_is_no_class(shape: str) -> None:
+    model = read(f"(float[{shape}] x) => (float[{shape}] y) {{ y = Sigmoid(x) }}")
+    rows = (1, 40) if "," in shape else (40,)
+    answers = [{"y": np.random.default_rng(i).uniform(0, 1, rows).astype(np.float32)} for i in range(EXAMPLES)]
+    found = OutputRoles(model.graph.outputs, answers)
+    assert list(found.scores) == ["y"]
+    assert found.answer is None
+    assert found.scores["y"].matched(answers[0]["y"], answers[0]["y"]).both == (answers[0]["y"] > 0.25).sum()
+
+
+def test_a_yes_or_no_for_each_example_of_any_number_stays_one() -> None:
+    model = read("(float[N] x) => (float[N] y) { y = Sigmoid(x) }")
+    answers = [{"y": np.random.default_rng(i).uniform(0, 1, 1).astype(np.float32)} for i in range(EXAMPLES)]
+    assert not OutputRoles(model.graph.outputs, answers).scores
