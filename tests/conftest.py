@@ -58,7 +58,7 @@ def no_cold_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     from optkit.measure import measure
 
     def quicker(models: Any, examples: Any, settings: Any, progress: Any) -> Any:
-        return measure(models, examples, replace(settings, meters=("latency", "size")), progress)
+        return measure(models, examples, replace(settings, meters=("latency", "throughput", "size")), progress)
 
     monkeypatch.setattr("optkit.prove.measure", quicker)
 

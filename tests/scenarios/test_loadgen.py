@@ -66,7 +66,7 @@ def test_a_promise_that_cannot_be_kept_is_not_tried() -> None:
 def test_a_rate_that_does_not_hold_is_not_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "rate_to_start", lambda *_: 3 / TAKES)
     monkeypatch.setattr(module, "TRIES", 1)
-    outcome = run("server", candidate(), Traffic(seconds=0.2, slo=2 * TAKES))
+    outcome = run("server", candidate(), Traffic(seconds=0.2, slo=20 * TAKES))
     assert "queries_per_second" not in {each.name for each in outcome.figures}
     assert "LoadGen: INVALID (" in outcome.notes[0]
 

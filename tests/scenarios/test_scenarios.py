@@ -45,7 +45,7 @@ def figure(outcome: Outcome, name: str) -> float:
 
 @pytest.mark.slow
 def test_single_stream_shows_only_percentiles_that_it_knows() -> None:
-    (found,) = SingleStream().run([spinning(lambda _: 0.001)], Traffic(seconds=0.3), silent)
+    (found,) = SingleStream().run([spinning(lambda _: 0.001)], Traffic(seconds=2), silent)
     names = [each.name for each in found.figures]
     assert "latency_p50" in names
     assert "latency_p999" not in names
