@@ -72,7 +72,7 @@ FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 def disk_error(error: OSError, place: Path) -> OptkitError:
     """What an operating system error means for the user."""
     if error.errno in FULL:
-        return OptkitError("the disk is full, or the quota used up", where=str(place), hint="free some space, or write elsewhere with -o")
+        return OptkitError("the disk is full, or the quota used up", where=str(place), hint="free some space, or write to another disk")
     if error.errno in FORBIDDEN:
         return UsageError("no permission to write here", where=str(place), hint="name another place with -o")
     named = str(error.filename or place)

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,6 +66,8 @@ def compare_in_test(
     from optkit.measure import Settings
     from optkit.prove import prove
 
+    if unknown := settings.keys() - (known := {field.name for field in fields(Settings)}):
+        raise TypeError(f"optkit_compare() has no argument {min(unknown)!r}; settings of measuring are {', '.join(sorted(known))}")
     limits = Limits(
         max_drop=_ratio("max_drop", max_drop),
         min_speedup=min_speedup,

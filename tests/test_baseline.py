@@ -88,6 +88,8 @@ def test_alone_the_times_of_two_runs_are_compared_with_room_and_a_warning() -> N
     assert rows(found)["latency_median"].verdict == "undecided"
     assert "different runs" in found.comparisons[0].warnings[0].what
     assert "optkit gate BEFORE AFTER --baseline" in found.comparisons[0].warnings[0].hint
+    assert {"latency_median", "size"} <= set(rows(found))
+    assert not {"latency_p90", "latency_p99", "cpu_time", "load_time", "first_inference"} & set(rows(found)), "those are of the hour"
 
 
 def test_speeds_are_not_compared_across_machines_sizes_and_accuracy_are() -> None:

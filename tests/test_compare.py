@@ -233,7 +233,7 @@ def test_doubts_about_where_it_ran() -> None:
     assert "17 of 217 nodes of b run on the CPU, not on cuda" in warned(found)
     elsewhere = dataclasses.replace(MACHINE, processor="another CPU")
     assert "different machines" in warned(compare(measured(), measured(machine=elsewhere, name="b")))
-    assert "a had 1 threads, b 4" in warned(compare(measured(), measured(threads=4, name="b")))
+    assert "a had 1 thread, b 4" in warned(compare(measured(), measured(threads=4, name="b")))
 
 
 def test_broken_answers_are_told_of() -> None:
@@ -250,6 +250,25 @@ def test_a_mean_that_few_examples_make_is_told_of() -> None:
     found = [compare(first, measured(scores(after, "mean_absolute_error", "lower", unit=""), name="b")) for after in (some, few)]
     assert "make most of the difference" not in warned(found[0])
     assert "about 2 of 200 examples make most of the difference in mean_absolute_error of b" in warned(found[1])
+
+
+def test_a_function_that_says_right_or_wrong_has_bounds() -> None:
+    few = np.ones(200)
+    few[[3, 7]] = 0
+    found = compare(measured(scores(np.ones(200), "mine:right", unit="")), measured(scores(few, "mine:right", unit=""), name="b"))
+    assert "make most of the difference" not in warned(found)
+
+
+def test_nobody_gets_less_than_nothing_right() -> None:
+    found = compare(measured(scores([1] * 48 + [0] * 2)), measured(scores([0] * 50), name="b"))
+    (delta,) = found.deltas
+    assert (delta.low, delta.verdict) == (-1.0, "worse")
+
+
+def test_one_example_tells_nothing_of_how_many_would() -> None:
+    found = compare(measured(scores([1])), measured(scores([1]), name="b"))
+    assert "one example is too few" in warned(found)
+    assert "| give more of them" in warned(found)
 
 
 def test_a_small_difference_of_models_opened_once_is_undecided_and_said_to_be() -> None:

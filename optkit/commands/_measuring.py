@@ -18,6 +18,7 @@ from optkit.commands._options import (
     json_option,
     metrics_option,
     seed_option,
+    share_between,
     synthetic_option,
     talk_options,
     thread_counts_option,
@@ -41,7 +42,11 @@ time_option = click.option(
     help="Time for timing, for each device, batch size and number of threads.",
 )
 precision_option = click.option(
-    "--precision", type=RATIO, metavar="SHARE", help="Stop timing as soon as the ratio of times is known to this, such as 1%."
+    "--precision",
+    type=RATIO,
+    callback=share_between(0.0001, 0.99),
+    metavar="SHARE",
+    help="Stop timing as soon as the ratio of times is known to this, such as 1%.",
 )
 process_option = click.option(
     "--own-process/--one-process",

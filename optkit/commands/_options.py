@@ -49,6 +49,20 @@ RATIO = _Words("share", parse_ratio)
 INTS = _Words("counts", _parse_counts)
 THREADS = _Words("counts", _parse_threads)
 
+
+def share_between(least: float, most: float) -> Callable[[click.Context, click.Parameter, float | None], float | None]:
+    """Refuses what is no such share, above all percentages written without their sign."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+        if value is None or least <= value <= most:
+            return value
+        what = f"{value:g} is not between {least:g} and {most:g}"
+        hint = f"\nhint: for {value:g} percent write {value:g}%" if value > most else ""
+        raise click.BadParameter(f"{what}{hint}", ctx, param)
+
+    return check
+
+
 MODEL = click.Path(readable=False, path_type=Path)
 """A model to read: whether it is there, may be read and is a model is for `read_artifact` to say."""
 FILE = click.Path(dir_okay=False, path_type=Path)

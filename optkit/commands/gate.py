@@ -1,13 +1,12 @@
 """`optkit gate`: refuse a model that lost too much."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from optkit.commands._measuring import check_outputs, measure_report, measuring_options, write_reports
-from optkit.commands._options import FILE, MODEL, RATIO
+from optkit.commands._options import FILE, MODEL, RATIO, share_between
 from optkit.commands._screen import end_with_verdict, show_report
 from optkit.errors import UsageError
 
@@ -16,21 +15,9 @@ if TYPE_CHECKING:
     from optkit.report import Report
 
 
-def _share(least: float, most: float) -> Callable[[click.Context, click.Parameter, float | None], float | None]:
-    """Refuses what is no such share, above all percentages written without their sign."""
-
-    def check(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-        if value is None or least <= value <= most:
-            return value
-        what = f"{value:g} is not between {least:g} and {most:g}"
-        raise click.BadParameter(f"{what}\nhint: for {value:g} percent write {value:g}%", ctx, param)
-
-    return check
-
-
 @click.command(name="gate")
 @click.argument("models", type=MODEL, nargs=-1, metavar="[BEFORE AFTER...]")
-@click.option("--max-drop", type=RATIO, callback=_share(0, 0.99), help="Largest loss of accuracy, relative to the original's: 1%.")
+@click.option("--max-drop", type=RATIO, callback=share_between(0, 0.99), help="Largest loss of accuracy, relative to the original's: 1%.")
 @click.option(
     "--preset",
     type=click.Choice(["mlperf-99", "mlperf-99.9"]),
@@ -41,9 +28,12 @@ def _share(least: float, most: float) -> Callable[[click.Context, click.Paramete
     type=click.FloatRange(0, min_open=True),
     help="How many times as fast: 1.3. By median latency, or by throughput where some examples take longer than others.",
 )
-@click.option("--max-size", type=RATIO, callback=_share(0.001, 10), help="Largest file, relative to the original's: 0.5.")
+@click.option("--max-size", type=RATIO, callback=share_between(0.001, 10), help="Largest file, relative to the original's: 0.5.")
 @click.option(
-    "--min-agreement", type=RATIO, callback=_share(0, 1), help="Least share of examples with the original's answer: 99%. Needs no labels."
+    "--min-agreement",
+    type=RATIO,
+    callback=share_between(0, 1),
+    help="Least share of examples with the original's answer: 99%. Needs no labels.",
 )
 @click.option("--max-fallback-nodes", type=click.IntRange(0), help="Most nodes on the CPU, on other devices: 0.")
 @click.option("--strict", is_flag=True, help="Fail where the data does not decide.")

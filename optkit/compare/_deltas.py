@@ -115,7 +115,10 @@ def _scores(first: Samples, second: Samples, seed: int) -> _Found:
     equal = bool((x == y).all()) and first.parts == second.parts
     if equal and second.unit == "ratio" and second.metric not in FIDELITY and difference.low == difference.high:
         difference, method = _none_differed(n), f"{method}, none of which differed"
-    return _Found(second.metric, before, after, _gain(difference, before, second.better), method, n, equal, None if isnan(p) else p)
+    gain = _gain(difference, before, second.better)
+    if second.unit == "ratio" and second.better == "higher" and gain.low < -1:  # nobody gets less than nothing right
+        gain = Interval(gain.value, -1.0, gain.high)
+    return _Found(second.metric, before, after, gain, method, n, equal, None if isnan(p) else p)
 
 
 def _paired(x: Array, y: Array, first: Samples, second: Samples, groups: Array | None, seed: int) -> tuple[Interval, str, float | None]:

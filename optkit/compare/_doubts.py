@@ -50,14 +50,16 @@ def doubts_of(before: "Measurement", after: "Measurement", deltas: Sequence[Delt
 
 def _what_was_compared(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
     if before.conditions is not None and before.conditions.interrupted:
-        what = f"it was interrupted after {before.conditions.rounds} rounds on {before.device} at batch {before.batch}"
+        what = f"it was interrupted after {counted(before.conditions.rounds, 'round')} on {before.device} at batch {before.batch}"
         yield Warned(what, "what was not reached by then is left out")
     if before.model.digest == after.model.digest and is_compiled(before.model.path) == is_compiled(after.model.path):
         yield Warned(f"{before.name} and {after.name} are the same file", "any difference shown is noise; compare two different models")
     if before.machine != after.machine:
         yield Warned("the two were measured on different machines", "speeds are comparable only when measured in turns on one machine")
     if before.threads != after.threads:
-        yield Warned(f"{before.name} had {before.threads} threads, {after.name} {after.threads}", "measure both with the same --threads")
+        yield Warned(
+            f"{before.name} had {counted(before.threads, 'thread')}, {after.name} {after.threads}", "measure both with the same --threads"
+        )
 
 
 def _outputs(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
@@ -81,7 +83,8 @@ def _scores(name: str, deltas: Sequence[Delta]) -> Iterator[Warned]:
             yield Warned(f"the original's {delta.metric} is 0", "check that the labels and --output fit this model")
         half = (delta.high - delta.low) / 2
         if delta.before and not isnan(half) and half > WIDE:
-            enough = f"about {rounded_up(_wanted(delta, half)):,} {units} would give ±1%" if isfinite(half) else "give more of them"
+            told = isfinite(half) and delta.n > 1
+            enough = f"about {rounded_up(_wanted(delta, half)):,} {units} would give ±1%" if told else "give more of them"
             few = f"{delta.n:,} {units} are few" if delta.n > 1 else f"one {units.removesuffix('s')} is too few"
             yield Warned(f"{few}: {delta.metric} of {name} is known to {_plus_minus(half)} only", enough)
 
@@ -110,6 +113,8 @@ def _few_make_it(before: "Measurement", after: "Measurement") -> Iterator[Warned
     for second in after.samples:
         first = firsts.get(second.metric)
         if first is None or kind_of(second.metric) != "accuracy" or second.unit == "ratio" or second.summary != "mean":
+            continue
+        if np.isin([*first.values, *second.values], (0, 1)).all():  # right or wrong, which has bounds
             continue
         squares = (np.asarray(second.values) - np.asarray(first.values)) ** 2
         if len(squares) >= FEW_MAKE_IT and np.isfinite(squares).all() and squares.any():

@@ -4,10 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from optkit.drift.judging import MEAN_LOSS, TENSOR_LOSS, exceeds, mean_exceeds
 from optkit.drift.stored import Stored, stored_statistics
 from optkit.errors import DataError, ModelError
 from optkit.progress import Progress, silent
+from optkit.units import counted
 
 if TYPE_CHECKING:
     from optkit.datasets import Examples
@@ -84,12 +87,24 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
         hint = "name a model that was quantized with static ranges (QuantizeLinear)"
         raise ModelError("it has no quantized activations, so no range can be wrong", where=str(model), hint=hint)
     if len(examples) < FEWEST:
-        raise DataError(f"{len(examples)} examples say too little of ranges", where=examples.source, hint=f"give at least {FEWEST}")
+        what = f"{counted(len(examples), 'example')} cannot tell whether ranges fit"
+        raise DataError(what, where=examples.source, hint=f"give at least {FEWEST}")
+    _check_numbers(examples)
     found = fits(loaded, tensors, Watcher(examples, threads, progress=progress or silent))
     judged = _judged(model, examples, tensors, found, stored_statistics(model))
     inside = sum(node.op_type.startswith("QLinear") for graph in all_graphs(loaded) for node in graph)
     unseen = f"; {inside} operators hold their ranges inside (QLinearConv and the like) and were not looked at"
     return replace(judged, reason=judged.reason + unseen) if inside else judged
+
+
+def _check_numbers(examples: "Examples") -> None:
+    """Infinity may be meant, as in a mask; NaN goes through every layer, and of what it leaves behind no range can be judged."""
+    for name, array in examples.arrays.items():
+        broken = (row for row in range(len(array)) if array.dtype.kind == "f" and np.isnan(array[row]).any())
+        if (row := next(broken, None)) is not None:
+            raise DataError(
+                f"{name!r} is NaN in example {row}", where=examples.source, hint="leave such examples out, or mend what made them"
+            )
 
 
 def _judged(model: Path, examples: "Examples", tensors: "list[Ranged]", found: "dict[str, Fit]", stored: Stored | None) -> Drift:

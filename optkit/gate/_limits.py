@@ -161,7 +161,7 @@ def _value(delta: Delta, value: float) -> str:
 
 def _signed(ratio: float) -> str:
     """Two decimals, and more than a hyphen for what is below 0."""
-    return f"{ratio * 100:+.2f}%".replace("-", "−").replace(".00%", "%")
+    return f"{ratio * 100:+.2f}%".replace("-", "−").replace(".00%", "%").replace("−0%", "0%").replace("+0%", "0%")
 
 
 def _percent(ratio: float, decimals: int | None = None) -> str:

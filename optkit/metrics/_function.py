@@ -8,7 +8,7 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.errors import DataError, OptkitError, UsageError
 from optkit.metrics import Metric
-from optkit.metrics._answer import answer_name
+from optkit.metrics._answer import answer_name, describe
 
 
 class FunctionMetric(Metric):
@@ -44,7 +44,8 @@ class FunctionMetric(Metric):
             raise
         except Exception as error:  # the user's function may raise anything
             what = f"it raised {type(error).__name__}: {error}"
-            raise UsageError(what, where=self.name, hint="it is called as f(outputs, labels) with arrays") from error
+            hint = f"it is called as f(outputs, labels), outputs being a dict of arrays: {describe(given)}"
+            raise UsageError(what, where=self.name, hint=hint) from error
         if scores.shape != (len(labels),):
             what = f"it gave an array {list(scores.shape)} for {len(labels)} examples"
             raise UsageError(what, where=self.name, hint="return one number per example, such as (answers == labels)")

@@ -116,7 +116,8 @@ def _doubt(delta: "Delta") -> str:
 
 def _score(delta: "Delta") -> str:
     if delta.verdict == "same":
-        return f"the same on all {delta.n:,} {'groups' if 'groups' in delta.method else 'examples'}"
+        unit = "group" if "groups" in delta.method else "example"
+        return f"the same on the only {unit}" if delta.n == 1 else f"the same on all {counted(delta.n, unit)}"
     up = delta.after > delta.before
     change, low, high = change_of(delta)
     what = f"{change.lstrip('+−')} {'higher' if up else 'lower'}" if delta.after != delta.before else "no change"

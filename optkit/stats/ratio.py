@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from optkit.arrays import Array
-from optkit.stats.interval import Interval, of_draws
+from optkit.stats.interval import CONFIDENCE, Interval, of_draws
 
 Rounds = Array | Sequence[Array]
 """An array [rounds, k], or an array of any length for each round."""
@@ -13,6 +13,8 @@ Rounds = Array | Sequence[Array]
 DRAWS = 1000
 FEW = 9
 """Rounds. From here on the sign test's interval would leave the extremes out."""
+FEWEST = 6
+"""Rounds from which on the extremes are a 95 % interval."""
 LUCK = 0.07
 """How much two openings of one file may differ in speed, for as long as they last: where their memory happens to lie decides it. Of 38
 pairs of sessions of one 42 MB file, each timed for 5 s on a busy machine, half differed by over 1.4 % and one in twenty by over 6.7 %."""
@@ -67,7 +69,8 @@ def ratio_of_quantiles(before: Rounds, after: Rounds, share: float, seed: int = 
     (a block bootstrap; Davison & Hinkley 1997, "Bootstrap Methods and their Application", section 8.2.3).
     Fewer than `FEW` rounds hold too few values for that, so the interval then also spans the ratios of all single rounds, which the
     typical ratio lies between with a chance of 1 − 2^(1−n), whatever the distribution (the sign test's interval).
-    One round alone gives an interval without bounds. Raises ValueError when the numbers of rounds differ.
+    Of fewer than `FEWEST`, as after Ctrl-C, that is below 95 %, so the interval then also spans Student's of the logarithms of those
+    ratios. One round alone gives an interval without bounds. Raises ValueError when the numbers of rounds differ.
     """
     check_rounds(before, after)
     below, above = _Pooled(before), _Pooled(after)
@@ -82,8 +85,20 @@ def ratio_of_quantiles(before: Rounds, after: Rounds, share: float, seed: int = 
 
 def _single_rounds(below: "_Pooled", above: "_Pooled", share: float) -> list[float]:
     each = np.eye(below.rounds, dtype=np.int64)
-    ratios: list[float] = (above.quantiles(share, each) / below.quantiles(share, each)).tolist()
-    return ratios
+    ratios = above.quantiles(share, each) / below.quantiles(share, each)
+    ends = _students_ends(ratios) if len(ratios) < FEWEST else []
+    return [*ratios.tolist(), *ends]
+
+
+def _students_ends(ratios: Array) -> list[float]:
+    """Of the 95 % interval for their typical value."""
+    from scipy.special import stdtrit
+
+    if not ((ratios > 0) & (ratios < np.inf)).all():
+        return [0.0, np.inf]
+    logs = np.log(ratios)
+    half = float(stdtrit(len(logs) - 1, 0.5 + CONFIDENCE / 2)) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return [float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))]
 
 
 class _Pooled:

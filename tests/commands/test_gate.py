@@ -89,6 +89,7 @@ def test_on_github_limits_are_annotations(gate: Gate, monkeypatch: pytest.Monkey
         ([], "there is no limit"),
         (["--min-agreement", "99%"], "--min-agreement 99%: no agreement was measured"),
         (["--max-drop", "1"], "1 is not between 0 and 0.99\nhint: for 1 percent write 1%"),
+        (["--precision", "0"], "0 is not between 0.0001 and 0.99"),
         (["--max-drop", "5"], "for 5 percent write 5%"),
         (["--min-agreement", "99"], "for 99 percent write 99%"),
         (["--max-size", "50"], "for 50 percent write 50%"),

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,9 +111,34 @@ def test_rounds_that_do_not_pair_are_refused() -> None:
 
 
 def test_few_rounds_span_at_least_what_single_rounds_show() -> None:
-    before, after = np.ones((5, 3)), np.repeat([[0.5], [0.9], [0.9], [0.9], [1.3]], 3, axis=1)
+    before, after = np.ones((7, 3)), np.repeat([[0.5], [0.9], [0.9], [0.9], [0.9], [0.9], [1.3]], 3, axis=1)
     found = ratio_of_medians(before, after)
     assert (found.low, found.value, found.high) == (0.5, 0.9, 1.3)
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 4, 5])
+def test_fewer_rounds_than_the_sign_test_needs_span_students_interval(rounds: int) -> None:
+    after = times(5, rounds, 1)
+    found = ratio_of_medians(np.ones((rounds, 1)), after)
+    logs = np.log(after[:, 0])
+    low, high = np.exp(scipy.stats.t.interval(0.95, rounds - 1, logs.mean(), scipy.stats.sem(logs)))
+    assert found.low == pytest.approx(min(low, after.min()))
+    assert found.high == pytest.approx(max(high, after.max()))
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 4, 5, 6])
+def test_a_model_stopped_after_few_rounds_is_hardly_ever_told_from_itself(rounds: int) -> None:
+    apart = 0
+    for seed in range(200):
+        found = ratio_of_medians(times(2 * seed, rounds, 3), times(2 * seed + 1, rounds, 3), seed)
+        apart += not found.low <= 1 <= found.high
+    assert apart <= 20
+
+
+def test_rounds_of_no_time_at_all_bound_nothing() -> None:
+    with np.errstate(divide="ignore"):
+        found = ratio_of_quantiles(np.ones((3, 1)), np.array([[0.0], [1.0], [1.0]]), 0.5)
+    assert (found.low, found.high) == (0.0, np.inf)
 
 
 @pytest.mark.slow
