@@ -78,6 +78,23 @@ def test_other_work_that_makes_a_few_long_makes_no_mix(stopwatch: Stopwatch) -> 
     assert not typical(answer, feeds(*[0.03, 0.045] * 20), FEW).alike
 
 
+@pytest.mark.parametrize("seconds", [2e-5, 2e-3, 0.03])
+@pytest.mark.parametrize("busy", [0.3, 0.6])
+def test_a_machine_busy_most_of_the_time_makes_no_mix(stopwatch: Stopwatch, seconds: float, busy: float) -> None:
+    """Of 48 inputs some are slow whenever they are looked at, by chance; the slowest alone is asked again until that shows."""
+    alike, mixed = 0, 0
+    for seed in range(25):
+        dice = np.random.default_rng(seed)
+
+        def answer(feed: Feed, dice: np.random.Generator = dice) -> None:
+            stopwatch.now += float(feed["seconds"]) * (1 + dice.exponential(0.5) * (dice.random() < busy))
+
+        alike += typical(answer, feeds(*[seconds] * 48), FEW).alike
+        mixed += not typical(answer, feeds(*[seconds, 3 * seconds] * 24), FEW).alike
+    assert alike >= 24
+    assert mixed >= 24
+
+
 LONG_TAIL = np.repeat([1e-4, 2e-4, 4e-4, 16e-4, 30e-4], [12, 12, 12, 8, 4])
 
 
