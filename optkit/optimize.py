@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from optkit import records
@@ -211,7 +212,7 @@ class _Chain:
         except Exception as error:  # whatever a pass or a library under it raises
             if isinstance(error, OSError) and error.errno in FULL | FORBIDDEN:
                 raise
-            raise self._failed(i, f"{type(error).__name__}: {error}") from error
+            raise self._failed(i, f"{type(error).__name__}: {shorten(str(error), LONGEST_CAUSE, placeholder=' …')}") from error
         if any(name.startswith(MEASURED) for name in job.notes):
             job.note(CHOSEN_ON, list(detect_machine().features))  # what was measured depends on it
         made = Made(
@@ -284,6 +285,8 @@ class _Chain:
         return PassFailed(word_of(self.steps[i]), parameters, before, why, where=where, hint=_FAILED_HINT)
 
 
+LONGEST_CAUSE = 300
+"""Characters of what a library says of itself: some print whole graphs."""
 _FAILED_HINT = "leave this pass out, or set its parameters otherwise"
 
 

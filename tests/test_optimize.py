@@ -89,7 +89,7 @@ class Broken(Pass):
         target.write_bytes(source.path.read_bytes())
         match self.how:
             case "raises":
-                raise ValueError("no luck")
+                raise ValueError("no luck, in clone_graph with args Graph(\n" + "    %x<FLOAT,[1]>{...}\n" * 200)
             case "writes nothing":
                 target.unlink()
             case "writes rubbish":
@@ -223,6 +223,7 @@ def test_a_failure_is_told_and_leaves_nothing(source: Artifact, out: Path, how: 
     if kind is PassFailed:
         assert str(caught.value).startswith(f"r.yaml:4: pass broken({f'how={how!r}' if how != 'raises' else ''}) after scale failed: ")
         assert isinstance(caught.value.__cause__, ValueError) == (how == "raises")
+        assert len(str(caught.value)) < 600
     assert [file.name for file in out.iterdir()] == ["m.onnx"]
     assert kept.read_bytes() == b"what was there before"
 

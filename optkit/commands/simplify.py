@@ -12,6 +12,9 @@ from optkit.commands._options import FILE, MODEL, cached_options, data_option, t
 if TYPE_CHECKING:
     from optkit.artifact import Artifact
 
+SMALLER = 0.95
+"""Of its size, from which on a model of as many nodes is worth writing: exporters' notes on every node can be half of it."""
+
 
 @click.command(name="simplify")
 @click.argument("model", type=MODEL)
@@ -35,14 +38,15 @@ def _simplify(model: Path, output: Path, given: dict[str, Any]) -> "Artifact":
 
     from optkit.draft import check_output, disk_error, draft_folder, publish
     from optkit.errors import NothingPaid
-    from optkit.formats.onnx import model_files
+    from optkit.formats.onnx import model_files, model_size
     from optkit.passes.simplify_graph import SimplifyGraph
 
     check_output(output, model, force=given["force"])
     with draft_folder(output.parent) as folder:
         made = apply_pass(SimplifyGraph(opset=given["opset"]), model, folder / output.name, given)
         notes = made.lineage[-1].notes
-        if notes["nodes after"] >= notes["nodes before"] and not {"opset", "measured time"} & notes.keys():
+        same = notes["nodes after"] >= notes["nodes before"] and not {"opset", "measured time"} & notes.keys()
+        if same and model_size(made.path) > SMALLER * model_size(model):
             raise NothingPaid("there is nothing to leave out or to fold", where=str(model), hint="use it as it is")
         try:
             publish(made.path, model_files(made.path)[1:], output)

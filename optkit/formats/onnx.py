@@ -29,6 +29,7 @@ def load_model(path: Path) -> ir.Model:
     try:
         make_dense(proto.graph)
         model = ir.from_proto(proto)
+        model.graph.sort()  # ONNX Runtime takes nodes in any order, which the libraries do not
     except Exception as error:  # whatever the graph made it do
         raise _with_maps(proto, path) or _unreadable(path) from error
     ir.external_data.set_base_dir(model.graph, path.parent)

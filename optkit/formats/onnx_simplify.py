@@ -30,6 +30,8 @@ MATTERS_OF_SPEED = ("fold_known_sizes", "lay_in_rows", "keep_pads_apart", "witho
 LARGEST_GROWTH = 4096
 """Bytes that folding one node may add to the file: a folded Expand or Range must not blow it up."""
 MOST_ROUNDS = 5
+HISTORY = ("namespace", "pkg.torch.", "pkg.onnxscript.")
+"""Starts of what exporters and libraries call their notes."""
 NOT_CONSTANT = frozenset({"Bernoulli", "DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
 """Random draws, and quantization that must stay visible."""
 RANDOM = frozenset({"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
@@ -231,11 +233,15 @@ def _name_all(model: ir.Model) -> None:
 
 
 def _forget_history(model: ir.Model) -> None:
-    """The libraries note on every value what it was folded from; that is of no use in the file."""
+    """Exporters write on every node from which lines of source code it comes, which can be more than half of a file, and the libraries
+    what it was folded from. Of the model itself all notes stay.
+    """
     for graph in model.graphs():
+        for node in graph:
+            node.doc_string = None
         values = [*graph.initializers.values(), *(v for node in graph for v in node.outputs)]
         for holder in (*graph, *values):
-            for key in [k for k in holder.metadata_props if k.startswith(("pkg.onnxscript.optimizer", "pkg.onnxscript.rewriter"))]:
+            for key in [k for k in holder.metadata_props if k.startswith(HISTORY)]:
                 del holder.metadata_props[key]
 
 

@@ -9,7 +9,8 @@ from optkit.arrays import Array
 from optkit.measure._features import are_numbers, gives_features
 from optkit.metrics import Metric, decision_name
 from optkit.metrics._finds import Finds
-from optkit.quantization.fidelity.output_forms import holds_scores, is_many_scores
+from optkit.metrics.agreement import Agreement
+from optkit.quantization.fidelity.output_forms import holds_scores, is_many_scores, is_open
 from optkit.quantization.fidelity.output_roles import OutputRoles
 from optkit.quantization.fidelity.score_channels import ScoreChannels
 
@@ -30,15 +31,28 @@ def with_agreement(
         elif scores := _scores(roles, output):
             made.append(Finds(scores))
         elif asked or not _says_nothing(roles, outputs, answers, output, labelled=labelled):
-            made.append(metric)
+            one_each = any(_is_vector(v, answers[str(v.name)]) for v in outputs if v.name == decision_name(answers, output))
+            made.append(Agreement(output, one_each=True) if one_each else metric)
     return made
 
 
 def _roles(outputs: Sequence[ir.Value], answers: Mapping[str, Array]) -> OutputRoles | None:
     known = {str(v.name): _plain(answers[str(v.name)]) for v in outputs if str(v.name) in answers}
     numbers = [v for v in outputs if str(v.name) in known and known[str(v.name)].dtype.kind in "fiub"]
-    examples = range(min((len(known[str(v.name)]) for v in numbers), default=0))
-    return OutputRoles(numbers, [{str(v.name): known[str(v.name)][i : i + 1] for v in numbers} for i in examples]) if examples else None
+    count = min((len(known[str(v.name)]) for v in numbers), default=0)
+    return (
+        OutputRoles(numbers, [{str(v.name): _example(v, known[str(v.name)], i) for v in numbers} for i in range(count)]) if count else None
+    )
+
+
+def _example(value: ir.Value, answers: Array, number: int) -> Array:
+    """One example's answer; a vector as the model gave it, where whole feeds have such: putting them together gave it an axis."""
+    return np.asarray(answers[number] if _is_vector(value, answers) else answers[number : number + 1])
+
+
+def _is_vector(value: ir.Value, answers: Array) -> bool:
+    """Whether each example is a vector of any length, as one number for each character of a text: none of them is a class."""
+    return value.shape is not None and len(value.shape) == 1 and is_open(value) and answers.ndim == 2
 
 
 def _scores(roles: OutputRoles | None, output: str | None) -> dict[str, ScoreChannels]:

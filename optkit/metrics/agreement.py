@@ -17,8 +17,9 @@ class Agreement(Metric):
 
     Where a position has scores of several classes, the answer is the class with the highest score (the first of equals). Where it
     has a single value, two values within 0 and 1 agree on the same side of one half (both are taken for probabilities), other
-    values within 5 %. Integers, truth values and text agree when they are equal; integers beside numbers of the same shape, such as
-    the ids that a reader of text decided for and how sure it was, are the answer. NaN agrees with NaN only.
+    values within 5 %; `one_each` says that of a vector every number is a position. Integers, truth values and text agree when they
+    are equal; integers beside numbers of the same shape, such as the ids that a reader of text decided for and how sure it was, are
+    the answer. NaN agrees with NaN only.
     """
 
     name = "agreement"
@@ -26,12 +27,16 @@ class Agreement(Metric):
     better = "higher"
     needs = "reference"
 
+    def __init__(self, output: str | None = None, *, one_each: bool = False) -> None:
+        super().__init__(output)
+        self.one_each = one_each
+
     def score(self, outputs: Mapping[str, Array], labels: Array | None = None, reference: Mapping[str, Array] | None = None) -> Array:
         answer, original = pair(outputs, reference, decision_name(reference, self.output) if reference else self.output)
         if not is_float(original):
             alike = (answer == original).reshape(len(answer), -1)
         else:
-            a, b = positions(answer), positions(original)
+            a, b = (each[:, :, None] if self.one_each else positions(each) for each in (answer, original))
             alike = _same_class(a, b) if a.shape[2] > 1 else _same_value(a[:, :, 0], b[:, :, 0])
         return np.asarray(alike.mean(axis=1, dtype=np.float64))
 

@@ -20,7 +20,7 @@ class SimplifyGraph(Pass):
 
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
-    revision: ClassVar[int] = 7
+    revision: ClassVar[int] = 8
 
     opset: int | None = Field(
         None, ge=13, le=21, description="Convert a model of an earlier opset to this one first; by default it keeps its own."

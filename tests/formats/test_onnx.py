@@ -134,3 +134,14 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         load_model(tmp_path / "none.onnx")
     with pytest.raises(ModelError, match="a folder"):
         load_model(tmp_path)
+
+
+def test_nodes_in_any_order_are_read_in_one_that_works(tmp_path: Path, weight: Array) -> None:
+    proto = proto_with(weight)
+    nodes = list(proto.graph.node)[::-1]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    onnx.save(proto, tmp_path / "a.onnx")
+    assert [node.op_type for node in load_model(tmp_path / "a.onnx").graph] == ["MatMul", "Constant", "Add"]
+    save_model(load_model(tmp_path / "a.onnx").clone(), tmp_path / "b.onnx")
+    np.testing.assert_array_equal(answer(tmp_path / "b.onnx"), answer(tmp_path / "a.onnx"))

@@ -187,3 +187,21 @@ def test_functions_are_inlined_and_unknown_operators_kept() -> None:
     result = ir.to_proto(simplify(ir.from_proto(proto)))
     assert ops(result) == ["Add", "Magic"]
     assert not result.functions
+
+
+def test_what_exporters_note_on_every_node_goes_and_what_the_model_says_of_itself_stays() -> None:
+    proto = read(
+        """<ir_version: 10, opset_import: ["" : 15]> g (float[N,4] x) => (float[N,4] y) { h = MatMul(x, w) y = Relu(h) }""",
+        w=np.eye(4, dtype=np.float32),
+    )
+    proto.doc_string, proto.graph.doc_string = "a model", "its graph"
+    helper.set_model_props(proto, {"author": "somebody", "pkg.torch.version": "2"})
+    for node in proto.graph.node:
+        node.doc_string = "/home/somebody/model.py(12): forward"
+        for key in ("namespace", "pkg.torch.onnx.stack_trace", "author"):
+            node.metadata_props.add(key=key, value="what it says")
+    result = simplified(proto)
+    assert (result.doc_string, result.graph.doc_string) == ("a model", "its graph")
+    assert {entry.key for entry in result.metadata_props} == {"author", "pkg.torch.version"}
+    assert all(node.doc_string == "" for node in result.graph.node)
+    assert {entry.key for node in result.graph.node for entry in node.metadata_props} == {"author"}

@@ -7,6 +7,7 @@ from optkit.arrays import Array
 from optkit.measure._agreement import with_agreement
 from optkit.metrics import Metric, fidelity_metrics
 from optkit.metrics._finds import Finds
+from optkit.metrics.agreement import Agreement
 
 from ..quantization.fidelity.test_score_channels import HEAD, head
 from ..quantization.tiny import draw, read
@@ -80,3 +81,23 @@ def test_what_was_asked_for_stays() -> None:
 def test_without_a_graph_it_is_what_the_numbers_say() -> None:
     found = with_agreement(fidelity_metrics(), (), {"y": sparse(0.01)}, None, labelled=False, asked=False)
     assert not isinstance(agreement(found), Finds | None)
+
+
+def test_a_number_for_each_of_any_number_of_places_is_no_class() -> None:
+    cuts = read("(float[T] x) => (float[T] y) { y = Neg(x) }")
+    truth = 3 * draw(6, 40)
+    found = agreement(with_agreement(fidelity_metrics(), cuts.graph.outputs, {"y": truth}, None, labelled=False, asked=False))
+    assert found is None
+    (asked,) = with_agreement([Agreement()], cuts.graph.outputs, {"y": truth}, None, labelled=False, asked=True)
+    got = truth + np.where(np.arange(40) < 10, 1, 0.01).astype(np.float32)
+    np.testing.assert_allclose(
+        asked.score({"y": got}, None, {"y": truth}),
+        [np.mean(np.abs(a - b) <= 0.05 * np.maximum(1, np.abs(b))) for a, b in zip(got, truth, strict=True)],
+    )
+
+
+def test_one_number_an_example_is_a_yes_or_no() -> None:
+    model = read("(float[N] x) => (float[N] y) { y = Sigmoid(x) }")
+    found = agreement(with_agreement(fidelity_metrics(), model.graph.outputs, {"y": sigmoid(draw(40))}, None, labelled=True, asked=False))
+    assert isinstance(found, Agreement)
+    assert not found.one_each

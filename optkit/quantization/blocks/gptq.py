@@ -11,9 +11,8 @@ import numpy as np
 from optkit.arrays import Array
 from optkit.quantization.blocks.blocked import Blocked, Scheme, grouped, spread
 from optkit.quantization.blocks.round_to_nearest import covering_grid, on_grid
+from optkit.quantization.rounding.inverse_factor import inverse_factor
 
-DAMPING = 0.01
-"""Of H's mean diagonal, added to it, so that directions seldom seen do not take all the error."""
 BLOCK = 128
 """Inputs whose errors are spread together."""
 SHRINKS = tuple(np.linspace(1.0, 0.6, 9))
@@ -64,7 +63,7 @@ def _in_order(rows: Array, moments: Array, scales: Array, zeros: Array, scheme: 
     work = rows[:, order].astype(np.float64)
     steps = spread(scales, scheme.size, count)[:, order].astype(np.float64)
     offsets = spread(zeros, scheme.size, count)[:, order].astype(np.float64)
-    factor = _factor(moments[np.ix_(order, order)])
+    factor = inverse_factor(moments[np.ix_(order, order)][None])[0]
     integers = np.zeros(rows.shape, np.uint8)
     for start in range(0, count, BLOCK):
         end = min(start + BLOCK, count)
@@ -76,10 +75,3 @@ def _in_order(rows: Array, moments: Array, scales: Array, zeros: Array, scheme: 
             work[:, k + 1 : end] -= np.outer(errors[:, k - start], factor[k, k + 1 : end])
         work[:, end:] -= errors @ factor[start:end, end:]
     return integers
-
-
-def _factor(moments: Array) -> Array:
-    """The upper Cholesky factor of the damped H⁻¹."""
-    held = moments.astype(np.float64)
-    damped = held + (DAMPING * float(np.trace(held)) / len(held) + 1e-12) * np.eye(len(held))
-    return np.asarray(np.linalg.cholesky(np.linalg.inv(damped)).T)

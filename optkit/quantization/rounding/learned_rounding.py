@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
-from scipy.linalg.lapack import dtrtri
 
 from optkit.arrays import Array
 from optkit.quantization.affine import Grid, quantize_weight
@@ -23,11 +22,10 @@ from optkit.quantization.graphs import constant_array
 from optkit.quantization.integer_graph.saturation import LARGEST_PAIR, fit_pairs, has_pairs
 from optkit.quantization.operators import attribute, channel_axis
 from optkit.quantization.rounding.bias import can_shift
+from optkit.quantization.rounding.inverse_factor import inverse_factor
 
 LARGEST_INPUT = 4096
 """Weights per output: H has that many squared elements. Layers with more are left to nearest rounding."""
-DAMPING = 0.01
-"""Of H's mean diagonal, added to it, so that directions seldom seen do not take all the error."""
 BLOCK = 128
 """Columns whose errors are spread together."""
 BYTES_AT_ONCE = 256 << 20
@@ -145,7 +143,7 @@ def round_in_order(rows: Array, moments: Array, paired: bool, near: Array | None
     """
     work = np.ascontiguousarray(rows)
     count = work.shape[2]
-    spread = _spread(moments)
+    spread = inverse_factor(moments)
     integers = np.zeros(work.shape, np.int16)
     low, high = np.array(-127), np.array(127)
     for start in range(0, count, BLOCK):
@@ -180,17 +178,6 @@ def _beside(wanted: Array, first: Array) -> Array:
     high = np.where(first > 0, np.minimum(127, LARGEST_PAIR - first), 127)
     low = np.where(first < 0, np.maximum(-127, -LARGEST_PAIR - first), -127)
     return np.asarray(np.clip(np.rint(wanted), low, high))
-
-
-def _spread(moments: Array) -> Array:
-    """The upper Cholesky factor of the damped H⁻¹, for each group: of H turned round it is the inverse of the factor, turned back."""
-    held = moments.astype(np.float64)
-    mean = np.trace(held, axis1=1, axis2=2) / held.shape[1]
-    damped = held + (DAMPING * mean + 1e-12)[:, None, None] * np.eye(held.shape[1])
-    if len(damped) > 1:  # many small ones
-        return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
-    lower = np.linalg.cholesky(damped[0, ::-1, ::-1])
-    return np.asarray(dtrtri(lower, lower=1)[0][::-1, ::-1])[None]
 
 
 def _moment_bytes(node: ir.Node) -> int:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from optkit.errors import DataError
 from optkit.quantization.affine import grid_for
 from optkit.quantization.calibration.contract import calibration_remarks, range_remarks
+from optkit.quantization.calibration.fed import fed_by_inputs
 from optkit.quantization.calibration.gates import gates, range_before
 from optkit.quantization.calibration.means import channel_means
 from optkit.quantization.calibration.observe import Observed, observe
@@ -41,7 +42,9 @@ def calibrate(model: ir.Model, treatments: Sequence[Treatment], watcher: Watcher
     few = watcher.spread(EXAMPLES_FOR_MEANS)
     means = channel_means(model, weighted_nodes(model), grids, few)
     smoothing = LaterFound(lambda: find_smoothing(model, few)) if any(t.smooth for t in treatments) else {}
-    return Learned(grids, means, smoothing, tuple(calibration_remarks(seen.histograms)), tuple(range_remarks(len(watcher.examples))))
+    fed = fed_by_inputs(model)
+    told = calibration_remarks({name: each for name, each in seen.histograms.items() if name in fed})
+    return Learned(grids, means, smoothing, tuple(told), tuple(range_remarks(len(watcher.examples))))
 
 
 def find_outliers(model: ir.Model, treatments: Sequence[Treatment], watcher: Watcher) -> Learned:

@@ -10,6 +10,7 @@ from optkit.errors import DataError
 from optkit.passes import Job
 from optkit.passes.quantize_static import QuantizeStatic
 from optkit.quantization.calibration.contract import ENOUGH, calibration_remarks, range_remarks
+from optkit.quantization.calibration.fed import fed_by_inputs
 from optkit.quantization.histogram import Histogram
 from optkit.quantization.variants.calibrate import calibrate
 from optkit.quantization.variants.candidates import candidates
@@ -63,3 +64,22 @@ def test_made_up_inputs_give_no_ranges() -> None:
     for given in (None, made_up):
         with pytest.raises(DataError, match="need real examples"):
             QuantizeStatic().edit(model, Job(Artifact.__new__(Artifact), given))
+
+
+def test_a_first_state_of_zeros_is_nobodys_doing() -> None:
+    model = read(
+        """(float[N,4] x) => (float[N,4] y) {
+            n = Shape(x) zeros = ConstantOfShape(n) start = MatMul(zeros, w) now = MatMul(x, w) y = Add(start, now) }""",
+        w=draw(4, 4),
+    )
+    assert fed_by_inputs(model) == {"x", "now", "y"}
+    learned = calibrate(model, candidates(model, "static", calibrated=True), watcher(x=draw(40, 4)), "min_max")
+    assert learned.remarks == ()
+
+
+def test_what_branches_compute_counts_as_fed() -> None:
+    model = read(
+        """(bool c, float[4] x) => (float[4] y) {
+            y = If(c) <then_branch = yes () => (float[4] p) { p = Neg(x) }, else_branch = no () => (float[4] q) { q = Abs(x) }> }"""
+    )
+    assert fed_by_inputs(model) == {"c", "x", "y", "p", "q"}
