@@ -8,6 +8,7 @@ from optkit.quantization.fidelity.room import shortfall
 from optkit.quantization.integer_graph.unfused import told
 from optkit.quantization.variants.candidates import STORED
 from optkit.quantization.variants.load_memory import loading_remark
+from optkit.quantization.variants.load_time import seconds_to_open, waiting_remark
 from optkit.quantization.variants.trial import Bench, Trial
 from optkit.quantization.variants.wishes import Wishes
 
@@ -28,7 +29,12 @@ def of_result(bench: Bench, best: Trial, wishes: Wishes, *, calibrated: bool) ->
 def of_measuring(bench: Bench, best: Trial, trials: Sequence[Trial], target: Path, wishes: Wishes, *, widened: bool = False) -> list[str]:
     """Sentences with seconds or bytes in them, which come out otherwise each time."""
     loading = None if best.treatment.ways else loading_remark(bench.original, target, bench.size, bench.device, bench.threads)
-    return [*([loading] if loading else []), *of_storing(best, trials, wishes), *of_simplifying(best, trials, widened=widened)]
+    waiting = waiting_remark(bench.original, target, seconds_to_open(bench.device, bench.threads))
+    return [
+        *(said for said in (loading, waiting) if said),
+        *of_storing(best, trials, wishes),
+        *of_simplifying(best, trials, widened=widened),
+    ]
 
 
 def of_storing(best: Trial, trials: Sequence[Trial], wishes: Wishes) -> list[str]:
@@ -53,7 +59,7 @@ def of_simplifying(best: Trial, trials: Sequence[Trial], *, widened: bool = Fals
     So does computing in float32, where the original was `widened` to it.
     """
     plain = next((t for t in trials if t.treatment == STORED), None)
-    if plain is None or time_ratio(plain) >= FASTER or 1 - time_ratio(plain) < (1 - time_ratio(best)) / 2:
+    if plain is None or max(time_ratio(plain), time_ratio(best)) >= FASTER or 1 - time_ratio(plain) < (1 - time_ratio(best)) / 2:
         return []
     share = "all" if not best.treatment.ways else "most"
     cause = "computing in float32, not float16, and from simplifying the graph" if widened else "simplifying the graph"

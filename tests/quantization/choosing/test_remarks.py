@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from optkit.quantization.choosing.remarks import of_storing
+import pytest
+
+from optkit.quantization.choosing.remarks import of_simplifying, of_storing
+from optkit.quantization.variants.candidates import STORED as TREATMENT
 from optkit.quantization.variants.treatment import Way
 from optkit.quantization.variants.trial import Trial
 from optkit.quantization.variants.wishes import Wishes
@@ -47,3 +50,9 @@ def test_where_the_score_decides_it_is_the_score_that_is_lost() -> None:
     wishes = Wishes(max_drop=0.01, drop_of=lambda _: 0.0)
     (alone,) = of_storing(STORED, [computing("static", 0.6, good=False), STORED], wishes)
     assert alone.endswith("static would take 0.60 of the time but loses too much of the score")
+
+
+@pytest.mark.parametrize(("plain", "best", "said"), [(0.8, 0.7, True), (0.95, 0.5, False), (0.95, 1.04, False), (1.0, 0.9, False)])
+def test_where_speed_comes_from_is_said_where_there_is_any(plain: float, best: float, said: bool) -> None:
+    stored = replace(trial("stored", plain), treatment=TREATMENT)
+    assert bool(of_simplifying(computing("static", best), [stored])) is said
