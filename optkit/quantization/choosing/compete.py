@@ -56,9 +56,13 @@ def _smoothed_for_nothing(bench: Bench, treatment: Treatment, built: Sequence[Tr
 
 
 def _mended(bench: Bench, trials: Sequence[Trial], wishes: Wishes, progress: Progress) -> list[Trial]:
-    """Where nothing is good: 8-bit storage without the layers to blame, those first that give most for their bytes."""
+    """Where nothing is both good and faster: 8-bit storage without the layers to blame, those first that give most for their bytes.
+
+    What computes in integers for no speed is larger than that, and takes longer to open.
+    """
     stored = next((t for t in trials if not t.treatment.ways), None)
-    if stored is None or wishes.scored or any(t.good for t in trials) or bench.size > LARGE:
+    pays = any(t.good and time_ratio(t) < FASTER for t in trials)
+    if stored is None or stored.good or wishes.scored or pays or bench.size > LARGE:
         return []
     sizes = {str(n.name): float(weight_of(n).size) for n in weighted_nodes(bench.model)}  # type: ignore[union-attr]
     return bench.time([t for t in refine(bench, stored, wishes.floor, sizes, progress) if t.good], wishes.seconds)

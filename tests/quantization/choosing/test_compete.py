@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from optkit.progress import silent
+from optkit.quantization.choosing import compete
 from optkit.quantization.choosing.compete import _most_faithful_of_the_fastest, _smoothed_for_nothing
 from optkit.quantization.fidelity.reference import Fidelity
 from optkit.quantization.variants.treatment import Treatment, Way
@@ -48,3 +50,25 @@ def test_among_the_fastest_the_most_faithful_is_what_is_improved() -> None:
     fast, gave_back, slower = trial("fast", 0.50, sqnr=6), trial("gave back", 0.52, sqnr=14), trial("slower", 0.60, sqnr=30)
     assert _most_faithful_of_the_fastest([fast, gave_back, slower], Wishes()) is gave_back
     assert _most_faithful_of_the_fastest([fast, slower], Wishes()) is fast
+
+
+@pytest.mark.parametrize(
+    ("others", "stored_is_good", "tries"),
+    [
+        ([trial("a", 0.6)], False, False),
+        ([trial("a", 1.02)], False, True),  # good, and no faster
+        ([trial("a", 0.6, good=False)], False, True),
+        ([trial("a", 1.02)], True, False),
+        ([], False, True),
+    ],
+)
+def test_storage_is_mended_where_nothing_good_is_faster(
+    monkeypatch: pytest.MonkeyPatch, others: list[Trial], stored_is_good: bool, tries: bool
+) -> None:
+    better = trial("mended", 1.0)
+    monkeypatch.setattr(compete, "refine", lambda *_: [better])
+    monkeypatch.setattr(compete, "weighted_nodes", lambda _: [])
+    held: Any = SimpleNamespace(model=None, size=1000, time=lambda trials, seconds: trials)
+    stored = trial("stored", 1.0, good=stored_is_good)
+    computing = [replace(each, treatment=PLAIN) for each in others]
+    assert compete._mended(held, [*computing, stored], Wishes(), silent) == ([better] if tries else [])
