@@ -86,7 +86,7 @@ def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Compa
 
     Scores are paired by example, times by round. Latency gives three deltas, `latency_median`, `latency_p90` and `latency_p99`, the
     latter two only when there are enough runs (`stats.order.runs_needed`: 100 and 1000) and they show the models and not queries that
-    waited for a busy machine (`_waiting`). Throughput, load time and memory are compared by their medians, file sizes exactly, and so are
+    waited for a busy machine (`waiting`). Throughput, load time and memory are compared by their medians, file sizes exactly, and so are
     nodes that fall back to the CPU, on other devices. Median times and throughput are those at the machine's typical speed: what slowed
     both models down in a round is taken out (`stats.ratio.at_typical_speed`). Relative bounds of scores take the score before as given.
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.compare import Delta, Says
-from optkit.compare._waiting import is_busy, waited
 from optkit.compare.fall_backs import fall_back_delta
+from optkit.compare.waiting import TAILS, is_busy, quantile_name, waited
 from optkit.samples import FIDELITY, Better, Samples
 from optkit.stats.interval import Interval, Z, chance_of
 from optkit.stats.order import runs_needed
@@ -87,6 +87,13 @@ def rounds_of(samples: Samples) -> list[Array]:
     numbers, counts = np.unique(np.asarray(samples.groups), return_counts=True)
     by_round = values[np.argsort(np.asarray(samples.groups), kind="stable")]
     return np.split(by_round, np.cumsum(counts)[:-1]) if len(numbers) else []
+
+
+def tails_of_waiting(first: Samples, second: Samples, busy: bool) -> tuple[str, ...]:
+    """`p90` and `p99` where both have runs enough for them and they show queries that waited for a busy machine."""
+    runs = min(len(first.values), len(second.values))
+    known = [at for at in TAILS if runs >= runs_needed(at)]
+    return tuple(quantile_name(at) for at in waited([rounds_of(first), rounds_of(second)], busy, known))
 
 
 def _differences(first: Samples, second: Samples, seed: int, busy: bool, openings: int | None) -> Iterator[_Found]:
@@ -166,7 +173,7 @@ def _rounds(first: Samples, second: Samples, seed: int, busy: bool, openings: in
         yield _quantile(second.metric, 0.5, first, second, seed, openings if second.metric in SAME_QUERIES else None)
         return
     runs = min(len(first.values), len(second.values))
-    hit = waited(first, second, busy)
+    hit = tails_of_waiting(first, second, busy)
     for name, at in QUANTILES:
         if at == 0.5 or (runs >= runs_needed(at) and name.removeprefix("latency_") not in hit):
             yield _quantile(name, at, first, second, seed, openings)

@@ -6,34 +6,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optkit.arrays import Array
 from optkit.compare import Delta, Warned, is_mixed
-from optkit.compare._deltas import rounds_of
-from optkit.compare._waiting import MUCH_OTHERS, MUCH_STOLEN, is_busy, waited
+from optkit.compare._deltas import rounds_of, tails_of_waiting
 from optkit.compare.fall_backs import fall_backs
+from optkit.compare.timing_doubts import FEW_ROUNDS, LONG, few_rounds, meanwhile, opened_once, slowest_waited, unsteady
+from optkit.compare.waiting import is_busy
 from optkit.formats.torch_compiled import is_compiled
 from optkit.samples import Samples, kind_of
-from optkit.stats.drift import spread, trend, wander
 from optkit.stats.power import more_needed_alike, rounded_up
-from optkit.stats.ratio import LUCK
-from optkit.units import counted
 
 if TYPE_CHECKING:
-    from optkit.measure import Measurement
+    from optkit.measure import Conditions, Measurement
 
 WIDE = 0.02
 """Half an interval of a score, relative: twice the drop that people usually allow."""
 WISHED = 0.01
-FEW_ROUNDS = 10
 FEW_MAKE_IT = 12
 """Examples. Simulated with errors of lognormal examples, intervals miss the truth above them in 5 % to 9 % of cases instead of 2.5 %."""
-MUCH_WANDERING = 0.25
-"""The machine's speed changed by a quarter between usual rounds: something else was running."""
-MUCH_SPREAD = 0.5
-MUCH_TREND = 0.1
-LONG = 30.0
-"""Seconds of timing; more hardly narrows an interval, as rounds do not get more."""
-QUIETER = "measure on a quieter machine"
 
 
 def doubts_of(before: "Measurement", after: "Measurement", deltas: Sequence[Delta]) -> tuple[Warned, ...]:
@@ -136,47 +125,27 @@ def timing_doubts(before: "Measurement", after: "Measurement") -> Iterator[Warne
             what, "the median is that of one of them; throughput is that of the data's own mix, and --min-speedup is held against it"
         )
     if len(timed) < FEW_ROUNDS and not (before.conditions is not None and before.conditions.settled):
-        yield Warned(f"times {place} rest on {counted(len(timed), 'round')} only", "give more with --time")
+        yield few_rounds(len(timed), place)
         return
     firsts, seconds = ([samples for samples in one.samples if samples.metric == "latency"] for one in (before, after))
-    if firsts and seconds and (hit := waited(firsts[0], seconds[0], is_busy(before.conditions))):
-        yield Warned(f"the slowest queries {place} waited for a busy machine, so there is no {' and no '.join(hit)}", QUIETER)
-    yield from _conditions(before, place)
-    quieter = "models run in turns, so all suffer alike; on a quieter machine the intervals get narrower"
-    if abs(trend(timed)) > MUCH_TREND:
-        yield Warned(f"{before.name} became {abs(trend(timed)):.0%} {_direction(timed)} while it was timed {place}", quieter)
-    elif wander(timed) > MUCH_WANDERING:
-        yield Warned(f"times of {before.name} {place} vary by {wander(timed):.0%} from round to round", quieter)
-    elif (within := float(np.median([spread(row) for row in timed]))) > MUCH_SPREAD:
-        yield Warned(f"times of {before.name} {place} vary by {within:.0%} within a round", quieter)
+    if firsts and seconds and (hit := tails_of_waiting(firsts[0], seconds[0], is_busy(before.conditions))):
+        yield slowest_waited(hit, place)
+    if before.conditions is not None:
+        yield from opened_once(before.conditions.openings, place)
+        yield from _meanwhile(before.conditions, place)
+    yield from unsteady(
+        before.name, timed, place, "models run in turns, so all suffer alike; on a quieter machine the intervals get narrower"
+    )
 
 
-def _conditions(timed: "Measurement", place: str) -> Iterator[Warned]:
+def _meanwhile(found: "Conditions", place: str) -> Iterator[Warned]:
     """What else went on. The hint depends on what was tried: who measured for long already is not told to measure longer."""
-    found = timed.conditions
-    if found is None:
-        return
-    if found.openings == 1:
-        what = f"models take too long to open to be opened anew for every round {place}"
-        yield Warned(what, f"chance alone may make one faster by {LUCK:.0%}, which the intervals allow for; a longer --time reopens them")
     longer = (
         "the intervals allow for it"
         if found.settled or found.seconds >= LONG
         else f"the intervals allow for it; --time {LONG:.0f}s narrows them"
     )
-    if found.others > MUCH_OTHERS:
-        yield Warned(f"other programs used {found.others:.0%} of the machine while models were timed {place}", longer)
-    if found.stolen > MUCH_STOLEN:
-        yield Warned(f"the host of this virtual machine took {found.stolen:.0%} of its time while models were timed {place}", longer)
-    if found.slowest_clock is not None and found.slowest_clock < 1 - MUCH_TREND:
-        yield Warned(
-            f"the processor's clock fell to {found.slowest_clock:.0%} of its fastest while models were timed {place}",
-            "models run in turns, so all suffer alike; mains power, cooling or a fixed clock make it steady",
-        )
-
-
-def _direction(rounds: Sequence[Array]) -> str:
-    return "slower" if trend(rounds) > 0 else "faster"
+    yield from meanwhile(found, place, longer, "models run in turns, so all suffer alike")
 
 
 def _fall_backs(before: "Measurement", after: "Measurement") -> Iterator[Warned]:

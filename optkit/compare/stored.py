@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optkit.compare import Comparison, Delta, Warned, is_mixed
-from optkit.compare._deltas import QUANTILES, deltas_of, ratio_delta, rounds_of
+from optkit.compare._deltas import QUANTILES, deltas_of, ratio_delta, rounds_of, tails_of_waiting
 from optkit.compare._doubts import timing_doubts
-from optkit.compare._waiting import is_busy, waited
 from optkit.compare.fall_backs import once_on_each_device
+from optkit.compare.waiting import is_busy
 from optkit.samples import FIDELITY, Samples, kind_of
 from optkit.stats.apart import ratio_of_intervals, ratio_of_runs
 from optkit.stats.interval import Interval
@@ -110,7 +110,7 @@ def _times(first: Samples, second: Samples, then: Pair, now: Pair, seed: int) ->
     runs = min(len(first.values), len(second.values))
     timed = second.unit in ("s", "1/s")
     busy = is_busy(then.model.conditions) or is_busy(now.model.conditions)
-    hit = waited(first, second, busy) if second.metric == "latency" else ()
+    hit = tails_of_waiting(first, second, busy) if second.metric == "latency" else ()
     original_then, original_now = (_of(pair.original, second.metric) for pair in (then, now))
     for name, at in QUANTILES if second.metric == "latency" else ((second.metric, 0.5),):
         if at > 0.5 and (runs < runs_needed(at) or name.removeprefix("latency_") in hit):

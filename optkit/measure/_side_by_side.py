@@ -12,11 +12,11 @@ from optkit.formats import compressed_size, model_size
 from optkit.formats.onnx import load_model
 from optkit.measure import Conditions, Measurement, Settings, detect_machine, metrics_of, was_interrupted
 from optkit.measure._answers import score_all
-from optkit.measure._conditions import Watch
 from optkit.measure._enough import Wish, enough
 from optkit.measure._fresh import cold_starts
 from optkit.measure.feeds import check_batch, fitted, typical_feeds
 from optkit.measure.names import distinguishing_names
+from optkit.measure.watch import Watch
 from optkit.meters import Fresh, Meter, Readings
 from optkit.metrics import Metric
 from optkit.progress import Progress

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from optkit.measure._conditions import Watch
+from optkit.measure.watch import Watch
 
 
 @pytest.mark.slow

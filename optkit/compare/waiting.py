@@ -1,18 +1,18 @@
 """Which quantiles of latency show the machine being busy, and not the models."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optkit.arrays import Array
-from optkit.samples import Samples
 from optkit.stats.order import runs_needed
 
 if TYPE_CHECKING:
     from optkit.measure import Conditions
 
 
-TAILS = (("p90", 0.9), ("p99", 0.99))
+TAILS = (0.9, 0.99)
 LONGEST_SPREAD = 8.0
 """A quantile over the median of a model's own times. Beyond it the process was not running: a scheduler's slice is milliseconds."""
 BEYOND_QUIET = 2.0
@@ -35,33 +35,38 @@ def is_busy(conditions: "Conditions | None") -> bool:
     return conditions is not None and (conditions.others > MUCH_OTHERS or conditions.stolen > MUCH_STOLEN)
 
 
-def waited(first: Samples, second: Samples, busy: bool) -> tuple[str, ...]:
-    """The quantiles that waiting decides, `p90` and `p99`, of what the runs suffice for; where p90 is among them, so is p99."""
-    runs = min(len(first.values), len(second.values))
-    hit = [name for name, at in TAILS if runs >= runs_needed(at) and _is_hit(first, second, at, busy)]
-    return tuple(name for name, at in TAILS if runs >= runs_needed(at)) if "p90" in hit else tuple(hit)
+def waited(models: Sequence[Sequence[Array]], busy: bool, shares: Sequence[float] = TAILS) -> tuple[float, ...]:
+    """The quantiles of models timed in turns that waiting decides, of those in `shares` that some model's runs suffice for.
+
+    `models` are the times of each by round. Where a quantile is among them, so are those above it.
+    """
+    relative = [_relative(rounds) for rounds in models]
+    known = {at: able for at in shares if (able := [each for each in relative if len(each) >= runs_needed(at)])}
+    first = min((at for at, able in known.items() if _is_hit(able, at, busy)), default=1.0)
+    return tuple(at for at in known if at >= first)
 
 
-def _is_hit(first: Samples, second: Samples, at: float, busy: bool) -> bool:
-    tails = [float(np.quantile(_relative(each), at)) for each in (first, second)]
-    if max(tails) > LONGEST_SPREAD or any(_beyond_quiet(each, at) for each in (first, second)):
+def quantile_name(share: float) -> str:
+    """`p90`, `p999`."""
+    return f"p{share * 100:g}".replace(".", "")
+
+
+def _is_hit(models: Sequence[Array], at: float, busy: bool) -> bool:
+    tails = [float(np.quantile(each, at)) for each in models]
+    if max(tails) > LONGEST_SPREAD or any(_beyond_quiet(each, at) for each in models):
         return True
     return busy and max(tails) > APART * min(tails)
 
 
-def _beyond_quiet(latency: Samples, at: float) -> bool:
-    relative = _relative(latency)
+def _beyond_quiet(relative: Array, at: float) -> bool:
     parts = int(len(relative) * (1 - at) / VALUES_BEYOND + 1e-9)
     tails = [np.quantile(part, at) for part in np.array_split(relative, parts)]
     return bool(np.quantile(relative, at) > BEYOND_QUIET * np.quantile(tails, QUIET))
 
 
-def _relative(latency: Samples) -> Array:
+def _relative(rounds: Sequence[Array]) -> Array:
     """Times over the median of their round, in the order of rounds: a machine that slows down for a while is no tail."""
-    values = np.asarray(latency.values, dtype=np.float64)
-    if not latency.groups or len(set(latency.groups)) == len(values):
+    if all(len(each) == 1 for each in rounds):
+        values = np.concatenate(rounds)
         return values / np.median(values)
-    numbers, places = np.unique(np.asarray(latency.groups), return_inverse=True)
-    order = np.argsort(places, kind="stable")
-    rounds = np.split(values[order], np.searchsorted(places[order], np.arange(1, len(numbers))))
     return np.concatenate([each / np.median(each) for each in rounds])
