@@ -5,7 +5,8 @@ from math import exp, inf, isfinite, log, sqrt
 import numpy as np
 
 from optkit.stats.interval import Interval
-from optkit.stats.ratio import Rounds, ratio_of_quantiles
+from optkit.stats.pooled import Rounds
+from optkit.stats.ratio import ratio_of_quantiles
 
 BETWEEN_RUNS = 0.05
 """How far apart the same file may be when it is timed twice on one machine, in two runs: clocks, caches and neighbours differ."""

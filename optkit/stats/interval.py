@@ -54,3 +54,16 @@ def chance_of(found: Interval, n: int) -> float:
     if found.error == 0:
         return 1.0 if found.value == 0 else 0.0
     return float(2 * stdtr(n - 1, -abs(found.value) / found.error))
+
+
+def ends_of_few(values: Array) -> tuple[float, float]:
+    """The bounds of Student's 95 % interval for the typical one of a few times or ratios, on the scale of logarithms; none where one of
+    them is 0 or infinite.
+    """
+    from scipy.special import stdtrit
+
+    if not ((values > 0) & (values < inf)).all():
+        return 0.0, inf
+    logs = np.log(values)
+    half = float(stdtrit(len(logs) - 1, 0.5 + CONFIDENCE / 2)) * logs.std(ddof=1) / sqrt(len(logs))
+    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))

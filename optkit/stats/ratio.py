@@ -1,14 +1,10 @@
 """How many times as long one model takes as another, from times measured in turns."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from optkit.arrays import Array
-from optkit.stats.interval import CONFIDENCE, Interval, of_draws
-
-Rounds = Array | Sequence[Array]
-"""An array [rounds, k], or an array of any length for each round."""
+from optkit.stats.interval import Interval, ends_of_few, of_draws
+from optkit.stats.pooled import Pooled, Rounds
 
 DRAWS = 1000
 FEW = 9
@@ -18,8 +14,6 @@ FEWEST = 6
 LUCK = 0.07
 """How much two openings of one file may differ in speed, for as long as they last: where their memory happens to lie decides it. Of 38
 pairs of sessions of one 42 MB file, each timed for 5 s on a busy machine, half differed by over 1.4 % and one in twenty by over 6.7 %."""
-MOST_VALUES = 20_000
-"""More are thinned within their round: evenly spaced order statistics stand for the rest."""
 
 
 def ratio_of_medians(before: Rounds, after: Rounds, seed: int = 0) -> Interval:
@@ -73,7 +67,7 @@ def ratio_of_quantiles(before: Rounds, after: Rounds, share: float, seed: int = 
     ratios. One round alone gives an interval without bounds. Raises ValueError when the numbers of rounds differ.
     """
     check_rounds(before, after)
-    below, above = _Pooled(before), _Pooled(after)
+    below, above = Pooled(before), Pooled(after)
     count = len(before)
     every = np.ones((1, count), dtype=np.int64)
     value = float(above.quantiles(share, every)[0] / below.quantiles(share, every)[0])
@@ -83,61 +77,7 @@ def ratio_of_quantiles(before: Rounds, after: Rounds, share: float, seed: int = 
     return Interval(value, max(min(found.low, *single, value), 0.0), max(found.high, *single, value))
 
 
-def _single_rounds(below: "_Pooled", above: "_Pooled", share: float) -> list[float]:
+def _single_rounds(below: Pooled, above: Pooled, share: float) -> list[float]:
     each = np.eye(below.rounds, dtype=np.int64)
     ratios = above.quantiles(share, each) / below.quantiles(share, each)
-    ends = _students_ends(ratios) if len(ratios) < FEWEST else []
-    return [*ratios.tolist(), *ends]
-
-
-def _students_ends(ratios: Array) -> list[float]:
-    """Of the 95 % interval for their typical value."""
-    from scipy.special import stdtrit
-
-    if not ((ratios > 0) & (ratios < np.inf)).all():
-        return [0.0, np.inf]
-    logs = np.log(ratios)
-    half = float(stdtrit(len(logs) - 1, 0.5 + CONFIDENCE / 2)) * logs.std(ddof=1) / np.sqrt(len(logs))
-    return [float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))]
-
-
-class _Pooled:
-    """The values of all rounds in ascending order; a round that is drawn twice counts twice."""
-
-    def __init__(self, rounds: Rounds) -> None:
-        self.rounds = len(rounds)
-        most = max(1, MOST_VALUES // self.rounds)
-        kept = [_thinned(np.sort(np.asarray(row, dtype=np.float64).ravel()), most) for row in rounds]
-        # a value of a thinned round stands for several
-        stands_for = np.concatenate([np.full(len(k), np.size(row) / max(1, len(k))) for k, row in zip(kept, rounds, strict=True)])
-        values, numbers = np.concatenate(kept), np.repeat(np.arange(len(kept)), [len(k) for k in kept])
-        order = np.argsort(values, kind="stable")
-        self.values = values[order]
-        self.upto = np.zeros((len(values), self.rounds))
-        """How many of the values up to each belong to each round."""
-        self.upto[np.arange(len(values)), numbers[order]] = stands_for[order]
-        np.cumsum(self.upto, axis=0, out=self.upto)
-
-    def quantiles(self, share: float, drawn: Array) -> Array:
-        """One for each row of `drawn`, which says how often each round counts. Definition 2 of Hyndman & Fan (1996), as np.median."""
-        total = drawn @ self.upto[-1]
-        # rounding of the sums must not move a step: half an observation is far more than they lose
-        slack = 1e-9 * total
-        at, past = self._first(drawn, share * total - slack), self._first(drawn, share * total + slack)
-        found: Array = (self.values[at] + self.values[past]) / 2
-        return found
-
-    def _first(self, drawn: Array, wanted: Array) -> Array:
-        """For each row, the first value up to which there are as many as wanted; all rows are halved at once."""
-        low, high = np.zeros(len(drawn), dtype=np.int64), np.full(len(drawn), len(self.values) - 1)
-        while (low < high).any():
-            middle = (low + high) // 2
-            short = np.einsum("dr,dr->d", drawn, self.upto[middle]) < wanted
-            low, high = np.where(short, middle + 1, low), np.where(short, high, middle)
-        return low
-
-
-def _thinned(ascending: Array, most: int) -> Array:
-    if len(ascending) <= most:
-        return ascending
-    return ascending[((np.arange(most) + 0.5) * len(ascending) / most).astype(np.int64)]
+    return [*ratios.tolist(), *(ends_of_few(ratios) if len(ratios) < FEWEST else ())]

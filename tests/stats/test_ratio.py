@@ -4,7 +4,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optkit.stats import ratio
+from optkit.stats import pooled
 from optkit.stats.interval import Interval
 from optkit.stats.ratio import allowing_for_luck, at_typical_speed, ratio_of_medians, ratio_of_quantiles
 
@@ -32,7 +32,7 @@ def test_a_round_drawn_twice_counts_twice() -> None:
     rows = times(3, 4, 7)
     drawn = np.array([[2, 0, 1, 1], [0, 4, 0, 0]])
     expected = [np.median(np.repeat(rows, counts, axis=0)) for counts in drawn]
-    assert ratio._Pooled(rows).quantiles(0.5, drawn) == pytest.approx(expected, rel=1e-12)
+    assert pooled.Pooled(rows).quantiles(0.5, drawn) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_slow_machine_in_some_rounds_hits_both_and_cancels() -> None:
@@ -100,7 +100,7 @@ def test_one_round_bounds_nothing() -> None:
 def test_thinning_hardly_moves_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = times(0, 10, 300), times(1, 10, 211, 0.6)
     full = ratio_of_medians(before, after)
-    monkeypatch.setattr(ratio, "MOST_VALUES", 1000)
+    monkeypatch.setattr(pooled, "MOST_VALUES", 1000)
     thin = ratio_of_medians(before, after)
     assert (thin.value, thin.low, thin.high) == pytest.approx((full.value, full.low, full.high), rel=3e-3)
 
