@@ -19,10 +19,14 @@ from optkit.errors import UsageError
 from optkit.needs import need
 from optkit.progress import Progress
 from optkit.scenarios import Candidate, Figure, Outcome, Traffic
-from optkit.scenarios.server import IN_TIME, LONGEST, LOWER, TIMINGS, TRIES, Queue, rate_to_start, runner
+from optkit.scenarios._played import IN_TIME, rate_to_start
+from optkit.scenarios._queue import Queue, runner
+from optkit.scenarios.server import LONGEST, TIMINGS, single_takes_too_long, too_slow
 from optkit.stats.order import runs_needed
 from optkit.timing.lanes import Calls, warm_up
 
+TRIES, LOWER = 6, 0.93
+"""Rates tried, each so much lower than the last."""
 OFFICIAL = ("single_stream", "offline", "server")
 LIBRARY = 64
 """Samples that queries draw from; feeds repeat."""
@@ -98,11 +102,9 @@ class LoadGenerator:
         rate = rate_to_start(times, line, traffic.slo, np.random.default_rng(traffic.seed))
         log: Log = {}
         if float(np.median(times[line.sizes[0]])) > traffic.slo:
-            return Outcome((), (f"a single query takes longer than {traffic.slo * 1e3:g} ms, so no rate can hold",))
+            return Outcome((), (single_takes_too_long(traffic.slo),))
         if runs_needed(IN_TIME) / rate > LONGEST:
-            return Outcome(
-                (), (f"it is too slow for {runs_needed(IN_TIME):,} queries in {LONGEST:.0f} s, which the 99th percentile needs",)
-            )
+            return Outcome((), (too_slow(runs_needed(IN_TIME)),))
         for _ in range(TRIES):
             settings = self._settings("Server", traffic)
             settings.server_target_qps, settings.server_target_latency_ns = rate, round(traffic.slo * 1e9)

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from optkit.errors import UsageError
-from optkit.scenarios import Candidate, Outcome, Traffic, server
+from optkit.scenarios import Candidate, Figure, Outcome, Traffic, server
+from optkit.scenarios._played import rate_to_start, simulated
+from optkit.scenarios._queue import Queue, next_batch, runner, serve
 from optkit.scenarios.offline import Offline
-from optkit.scenarios.server import Queue, Server, _next, _serve, _simulated
+from optkit.scenarios.server import Server
 from optkit.scenarios.single_stream import SingleStream
 from optkit.scenarios.streaming import Streaming
 from optkit.timing.lanes import Calls, Opener
@@ -68,7 +70,7 @@ def test_offline_prefers_the_smallest_batch_of_those_that_are_as_fast() -> None:
 def test_no_rate_holds_where_one_query_takes_too_long() -> None:
     (found,) = Server().run([spinning(lambda _: 0.01)], Traffic(seconds=0.1, slo=0.005), silent)
     assert found.figures == ()
-    assert "a single query takes longer than 5 ms" in found.notes[0]
+    assert "a single query takes longer than 5.00 ms" in found.notes[0]
 
 
 def test_the_server_wants_to_know_what_is_in_time() -> None:
@@ -82,17 +84,17 @@ def test_the_server_wants_to_know_what_is_in_time() -> None:
 def test_every_query_is_answered_once_and_never_before_it_came() -> None:
     asked: list[int] = []
     arrivals = np.cumsum(np.random.default_rng(0).exponential(0.001, 300))
-    waits = _serve(lambda batch: asked.append(batch) or 0.0, Queue((1, 2, 4), 0.0), arrivals)  # type: ignore[func-returns-value]
+    waits = serve(lambda batch: asked.append(batch) or 0.0, Queue((1, 2, 4), 0.0), arrivals).waits  # type: ignore[func-returns-value]
     assert (waits >= 0).all()
     assert sum(asked) >= len(arrivals)
 
 
 def test_queries_wait_for_others_no_longer_than_allowed() -> None:
     queue, arrivals = Queue((1, 4), 0.01), [0.0, 0.002, 0.5]
-    assert _next(queue, arrivals, 0, 0.0) == (0, 0.002)
-    assert _next(queue, arrivals, 0, 0.005) == (0, 0.01)
-    assert _next(queue, arrivals, 0, 0.01)[0] == 1
-    assert _next(queue, arrivals, 2, 0.5)[0] == 1, "nobody comes after the last"
+    assert next_batch(queue, arrivals, 0, 0.0) == (0, 0.002)
+    assert next_batch(queue, arrivals, 0, 0.005) == (0, 0.01)
+    assert next_batch(queue, arrivals, 0, 0.01)[0] == 1
+    assert next_batch(queue, arrivals, 2, 0.5)[0] == 1, "nobody comes after the last"
     assert Queue((4, 8), 0.0).size_for(3) == 4
 
 
@@ -100,7 +102,7 @@ def test_playing_the_queue_through_agrees_with_queueing_theory() -> None:
     """One worker, Poisson arrivals, constant service: the mean wait is that of Pollaczek and Khinchine."""
     dice, service, load = np.random.default_rng(3), 0.01, 0.7
     arrivals = np.cumsum(dice.exponential(service / load, 60_000))
-    waits = _simulated({1: np.array([service])}, Queue((1,), 0.0), arrivals, dice)
+    waits = simulated({1: np.array([service])}, Queue((1,), 0.0), arrivals, dice)
     expected = service + load * service / (2 * (1 - load))
     assert abs(waits.mean() / expected - 1) < 0.05
 
@@ -152,8 +154,8 @@ def counting(name: str, fake: FakeTime, service: float, asked: list[str] | None 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
     clock = FakeTime()
-    monkeypatch.setattr("optkit.scenarios.server.time", clock)
-    monkeypatch.setattr("optkit.scenarios.server.SIMULATED", (200, 2_000))  # a rough start: where it ends is judged elsewhere
+    monkeypatch.setattr("optkit.scenarios._queue.time", clock)
+    monkeypatch.setattr("optkit.scenarios._played.SIMULATED", (200, 2_000))  # a rough start: where it ends is judged elsewhere
     return clock
 
 
@@ -170,7 +172,7 @@ def test_models_of_a_server_take_turns_try_by_try(fake: FakeTime) -> None:
 
 def test_a_rate_is_found_for_a_model_that_takes_less_than_asking_it(fake: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_to_ask = 2e-4
-    served = server.runner
+    served = runner
 
     def run_slowly(opened: Mapping[int, Calls]) -> Callable[[int], float]:
         run = served(opened)
@@ -187,13 +189,96 @@ def test_a_rate_is_found_for_a_model_that_takes_less_than_asking_it(fake: FakeTi
     assert 0.8 / slow_to_ask < figure(found, "queries_per_second") < 1 / slow_to_ask
 
 
+def whole(outcome: Outcome, name: str) -> Figure:
+    return next(each for each in outcome.figures if each.name == name)
+
+
+@pytest.mark.parametrize("off", [0.3, 3.0])
+def test_a_start_far_off_ends_between_a_rate_that_holds_and_a_near_one_that_does_not(
+    off: float, fake: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the machine was busy, or quiet, only while batches were timed at first."""
+    first = [off * rate_that_holds(0.001, 0.02)]
+    monkeypatch.setattr(server, "rate_to_start", lambda *given: first.pop() if first else rate_to_start(*given))
+    (found,) = Server().run([counting("fake", fake, 0.001)], Traffic(seconds=2, slo=0.02), silent)
+    rate = whole(found, "queries_per_second")
+    assert rate.low == rate.value
+    assert rate.high is not None
+    assert rate.value < rate.high <= 1.06 * rate.value
+    assert rate.high > 0.85 * rate_that_holds(0.001, 0.02)
+    assert rate.value < 1.1 * rate_that_holds(0.001, 0.02)
+    assert "the lowest that did not" in found.notes[0]
+
+
+def test_a_search_that_ends_while_rates_still_hold_says_so(fake: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_TRIES", 1)
+    monkeypatch.setattr(server, "rate_to_start", lambda *_: 100.0)
+    (found,) = Server().run([counting("fake", fake, 0.001)], Traffic(seconds=1, slo=0.02), silent)
+    rate = whole(found, "queries_per_second")
+    assert (rate.value, rate.low, rate.high) == (100.0, None, None)
+    assert "no rate had failed: the highest may be higher" in found.notes[0]
+
+
+def test_a_stall_while_batches_are_timed_does_not_end_the_search(fake: FakeTime) -> None:
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        fake.now += 0.5 if len(calls) == 10 else 0.001
+
+    (found,) = Server().run([Candidate("fake", lambda _: lambda: [call], (1,))], Traffic(seconds=1, slo=0.02), silent)
+    assert figure(found, "queries_per_second") > 0.8 * rate_that_holds(0.001, 0.02)
+
+
+def test_a_limit_is_told_in_the_unit_that_suits_it(fake: FakeTime) -> None:
+    (found,) = Server().run([counting("fake", fake, 0.001)], Traffic(seconds=1, slo=1e-5), silent)
+    assert found.notes == ("a single query takes longer than 10.0 µs, so no rate can hold",)
+
+
+def interrupting(fake: FakeTime, at: int) -> Candidate:
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        fake.now += 0.001
+
+    return Candidate("fake", lambda _: lambda: [call], (1,))
+
+
+@pytest.mark.parametrize("at", [1_500, 3_000, 12_000])
+def test_ctrl_c_leaves_the_best_rate_that_had_held(at: int, fake: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the first try, which is long enough by then; just after it; and much later."""
+    low = 0.8 * rate_that_holds(0.001, 0.02)
+    monkeypatch.setattr(server, "rate_to_start", lambda *_: low)
+    told: list[str] = []
+    (found,) = Server().run([interrupting(fake, at)], Traffic(seconds=20, slo=0.02), silent, lambda: told.append("stopped"))
+    assert told == ["stopped"]
+    assert low <= figure(found, "queries_per_second") < 1.1 * rate_that_holds(0.001, 0.02)
+    assert any("interrupted" in note for note in found.notes)
+
+
+def test_ctrl_c_before_any_rate_held_ends_it(fake: FakeTime) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Server().run([interrupting(fake, 500)], Traffic(seconds=20, slo=0.02), silent, lambda: None)
+    with pytest.raises(KeyboardInterrupt):  # and where nobody hears of it
+        Server().run([interrupting(fake, 12_000)], Traffic(seconds=20, slo=0.02), silent)
+
+
+def test_serving_ends_as_soon_as_too_many_are_late(fake: FakeTime) -> None:
+    served = serve(lambda _: setattr(fake, "now", fake.now + 0.01) or 0.0, Queue((1,), 0.0), np.full(1000, 0.001), 0.05, 20)  # type: ignore[func-returns-value]
+    assert (served.waits > 0.05).sum() == 21
+    assert len(served.waits) < 30
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("service", "slo"), [(0.005, 0.05), (0.005, 0.015)])
 def test_the_rate_found_is_that_of_queueing_theory(service: float, slo: float, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for seed in range(2):
         fake = FakeTime()
-        monkeypatch.setattr("optkit.scenarios.server.time", fake)
+        monkeypatch.setattr("optkit.scenarios._queue.time", fake)
         (outcome,) = Server().run([counting("fake", fake, service)], Traffic(seconds=4, slo=slo, seed=seed), silent)
         found.append(figure(outcome, "queries_per_second"))
     assert max(found) < 1.05 * rate_that_holds(service, slo)
