@@ -68,5 +68,6 @@ def _relative(rounds: Sequence[Array]) -> Array:
     """Times over the median of their round, in the order of rounds: a machine that slows down for a while is no tail."""
     if all(len(each) == 1 for each in rounds):
         values = np.concatenate(rounds)
-        return values / np.median(values)
+        found: Array = values / np.median(values)
+        return found
     return np.concatenate([each / np.median(each) for each in rounds])

@@ -37,6 +37,7 @@ class Conditions:
     """What else went on while the models of one device and batch size were timed. Shares are of the machine's whole computing time."""
 
     rounds: int
+    """0 where nothing was timed in rounds, as queries of a server."""
     seconds: float
     others: float
     """Share that other programs computed."""
@@ -45,7 +46,8 @@ class Conditions:
     slowest_clock: float | None
     """The processors' slowest clock relative to the fastest; None where the system does not tell."""
     openings: int | None = None
-    """How often each model was opened: once for every round, or once for all where opening takes too long. None in older reports."""
+    """How often each model was opened: once for every round, or once for all where opening takes too long. None in older reports, and
+    where nothing was timed in rounds."""
     interrupted: bool = False
     """Ctrl-C ended it: what was not reached is not there."""
     settled: bool = False

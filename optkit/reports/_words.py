@@ -8,7 +8,7 @@ from optkit.samples import FALL_BACKS, kind_of
 from optkit.units import counted, show_bytes, show_value
 
 if TYPE_CHECKING:
-    from optkit.compare import Delta
+    from optkit.compare import Delta, Warned
     from optkit.gate import Verdict
     from optkit.measure import Machine
     from optkit.report import Report
@@ -224,8 +224,13 @@ def _signed(number: float) -> str:
 
 def warnings_of(report: "Report") -> dict[str, list[str]]:
     """Hints, each with everything that is to be said before it."""
+    return by_hint(warned for comparison in report.comparisons for warned in comparison.warnings)
+
+
+def by_hint(warnings: "Iterable[Warned]") -> dict[str, list[str]]:
+    """The same of warnings, each once."""
     found: dict[str, list[str]] = {}
-    for warned in dict.fromkeys(warned for comparison in report.comparisons for warned in comparison.warnings):
+    for warned in dict.fromkeys(warnings):
         found.setdefault(warned.hint, []).append(warned.what)
     return found
 

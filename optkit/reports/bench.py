@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from optkit.reports._words import heading, machine_line
+from optkit.reports._warning import warning
+from optkit.reports._words import by_hint, heading, machine_line
 from optkit.units import show_bytes, show_count, show_percent, show_seconds
 
 if TYPE_CHECKING:
@@ -35,10 +36,15 @@ def draw(console: "Console", report: "BenchReport") -> None:
         here = [each for each in report.results if (each.scenario, each.device, each.threads) == (scenario, device, threads)]
         by = ", by MLPerf LoadGen" if report.loadgen else ""
         console.print(Text(f"{scenario.replace('_', ' ')} on {device}, {threads} thread{'s' * (threads != 1)}{by}", style="bold"))
-        console.print(_table(here))
+        if any(each.outcome.figures for each in here):
+            console.print(_table(here))
         for each in here:
             for note in each.outcome.notes:
                 console.print(Text(f"{each.model}: {note}" if len(here) > 1 else note, style="dim"))
+        for seen in report.watched:
+            if (seen.scenario, seen.device, seen.threads) == (scenario, device, threads):
+                for hint, whats in by_hint(seen.warnings).items():
+                    console.print(warning(whats, hint))
         console.print()
     for file in report.files:
         packed = "" if file.compressed is None else f", {show_bytes(file.compressed)} after gzip"

@@ -12,6 +12,7 @@ from optkit.reports import _layers as _layers_words
 from optkit.reports import _providers as _providers_words
 from optkit.reports._places import Place, basis, places_of, rows_of, sections
 from optkit.reports._slices import SliceTable, change, mark, slice_tables
+from optkit.reports._warning import warning
 from optkit.reports._words import after_of, before_of, heading, machine_line, name_of, rank, sentence, short, verdict_sentence, warnings_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _parts(report: "Report", width: int) -> list[RenderableType]:
     if report.verdict is not None:
         parts += [_checks(report.verdict), Text(verdict_sentence(report.verdict), style=STYLES[report.verdict.outcome]), Text("")]
     warnings = warnings_of(report)
-    parts += [_warning(whats, hint) for hint, whats in warnings.items()]
+    parts += [warning(whats, hint) for hint, whats in warnings.items()]
     parts += [Text("")] if warnings else []
     return [*parts, *_foot(report)]
 
@@ -164,11 +165,6 @@ def _layers(found: "LayerComparison", width: int) -> list[RenderableType]:
     what, *commands = _layers_words.advice(found) or [""]
     hint = [Text.assemble(("hint: ", "dim"), what), *(Text(line, no_wrap=True) for line in commands)] if what else []
     return [title, legend, table, Text(""), *says, *hint, Text("")]
-
-
-def _warning(whats: list[str], hint: str) -> RenderableType:
-    said = [part for what in whats for part in (("warning: ", "yellow"), f"{what}\n")]
-    return Text.assemble(*said, ("hint: ", "dim"), hint)
 
 
 def _foot(report: "Report") -> list[RenderableType]:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 from optkit.progress import Progress
 
 if TYPE_CHECKING:
+    from optkit.arrays import Array
     from optkit.timing.lanes import Opener
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number that a model came to, with its 95 % interval; without bounds where it is exact or was only tried."""
+    """One number that a model came to, with its 95 % interval; without bounds where it is exact or was only tried.
+
+    The bounds of `queries_per_second` in `server` are rates that were tried: the highest that held and the lowest that did not.
+    """
 
     name: str
     """`latency_p99`, `throughput_batch_8`, `best_batch`, `queries_per_second`, `real_time_factor`, `cost_per_million`, …"""
@@ -32,6 +36,16 @@ class Outcome:
     figures: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
     """What a reader must know: such as percentiles that too few queries were sent for."""
+
+
+@dataclass(frozen=True)
+class Timed(Outcome):
+    """An outcome with the times that it was read off."""
+
+    rounds: "Mapping[int, Sequence[Array]]" = field(default_factory=dict)
+    """Batch size → by round, the seconds of every query."""
+    openings: int | None = None
+    """How often the model was opened for them, at the batch size where that was the least."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,7 @@ class Scenario(Protocol):
 
     def run(
         self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
-    ) -> list[Outcome]:
+    ) -> Sequence[Outcome]:
         """One outcome for each model. Raises UsageError where something is not said that it needs.
 
         Where somebody wants to hear of Ctrl-C by `interrupted`, what was measured by then is returned, if it says something by itself.

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.scenarios import Candidate, Figure, Outcome, Traffic
+from optkit.scenarios import Candidate, Figure, Timed, Traffic
+from optkit.scenarios._figures import figure_of
 from optkit.stats.interval import Interval
 from optkit.stats.order import median_interval
+from optkit.stats.ratio import allowing_for_luck
 from optkit.timing.cpu_time import CpuTime
 from optkit.timing.lanes import Here
 from optkit.timing.rounds import time_rounds
@@ -25,7 +28,7 @@ class Offline:
 
     def run(
         self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
-    ) -> list[Outcome]:
+    ) -> list[Timed]:
         found: list[dict[int, _Batch]] = [{} for _ in models]
         stopped: list[bool] = []
         stop = None if interrupted is None else lambda: stopped.append(True)
@@ -43,9 +46,10 @@ class Offline:
                     raise
                 stop()
                 break
-            for i, rounds, spent in zip(taking, times, cpu.per_query(times), strict=True):
+            for i, rounds, spent, lane in zip(taking, times, cpu.per_query(times), lanes, strict=True):
                 rates = np.array([batch * len(each) / each.sum() for each in rounds])
-                found[i][batch] = _Batch(median_interval(rates), median_interval(np.array(spent) / batch), len(rates))
+                rate, used = (allowing_for_luck(median_interval(each), lane.openings) for each in (rates, np.array(spent) / batch))
+                found[i][batch] = _Batch(rate, used, rounds, lane.openings)
             if stopped:
                 break
         if stopped and interrupted is not None:
@@ -61,21 +65,21 @@ class _Batch:
     """Examples a second."""
     cpu: Interval
     """CPU seconds of an example."""
-    rounds: int
+    rounds: Sequence[Array]
+    openings: int
 
 
-def _outcome(found: dict[int, _Batch], wanted: Sequence[int]) -> Outcome:
-    figures = [_figure(f"throughput_batch_{batch}", "1/s", each.rate, each.rounds) for batch, each in found.items()]
+def _outcome(found: dict[int, _Batch], wanted: Sequence[int]) -> Timed:
+    figures = [figure_of(f"throughput_batch_{batch}", "1/s", each.rate, len(each.rounds)) for batch, each in found.items()]
     most = max((each.rate.value for each in found.values()), default=0.0)
     best = min((batch for batch, each in found.items() if each.rate.value >= most * (1 - WITHIN)), default=0)
     if len(found) > 1:
         figures.append(Figure("best_batch", "", best, None, None, len(found)))
     if best:
         at = found[best]
-        figures += [_figure("throughput", "1/s", at.rate, at.rounds), _figure("cpu_time", "s", at.cpu, at.rounds)]
+        n = len(at.rounds)
+        figures += [figure_of("throughput", "1/s", at.rate, n), figure_of("cpu_time", "s", at.cpu, n)]
     missing = [str(batch) for batch in wanted if batch not in found]
-    return Outcome(tuple(figures), (f"it does not take batches of {', '.join(missing)}",) if missing else ())
-
-
-def _figure(name: str, unit: str, found: Interval, n: int) -> Figure:
-    return Figure(name, unit, found.value, found.low, found.high, n)
+    notes = (f"it does not take batches of {', '.join(missing)}",) if missing else ()
+    openings = min((each.openings for each in found.values()), default=None)
+    return Timed(tuple(figures), notes, {batch: each.rounds for batch, each in found.items()}, openings)

@@ -4,9 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.scenarios import Candidate, Figure, Outcome, Traffic
-from optkit.stats.order import median_interval, quantile_interval, runs_needed
+from optkit.scenarios import Candidate, Figure, Timed, Traffic
+from optkit.scenarios._figures import figure_of
+from optkit.stats.in_rounds import quantile_in_rounds
+from optkit.stats.order import median_interval, runs_needed
+from optkit.stats.ratio import allowing_for_luck
 from optkit.timing.cpu_time import CpuTime
 from optkit.timing.lanes import Here
 from optkit.timing.rounds import time_rounds
@@ -17,31 +21,35 @@ SHARES = (0.5, 0.9, 0.95, 0.99, 0.999)
 class SingleStream:
     """The next query is sent when the last is answered; the final result is latency percentiles, those that enough queries were sent for.
 
-    All models are timed in turns. Intervals lie between order statistics.
+    All models are timed in turns. Intervals are taken over rounds, since queries of one round depend on each other (`stats.in_rounds`).
     """
 
     def run(
         self, models: Sequence[Candidate], traffic: Traffic, progress: Progress, interrupted: Callable[[], None] | None = None
-    ) -> list[Outcome]:
+    ) -> list[Timed]:
         batch = min(traffic.batches)
         lanes = [Here(model.opener(batch)) for model in models]
         cpu = CpuTime(lanes, progress)
         times = time_rounds(lanes, seconds=traffic.seconds * len(models), seed=traffic.seed, progress=cpu, interrupted=interrupted)
-        return [_outcome(np.concatenate(each), spent, batch) for each, spent in zip(times, cpu.per_query(times), strict=True)]
+        return [
+            _outcome(each, spent, batch, lane.openings, traffic.seed)
+            for each, spent, lane in zip(times, cpu.per_query(times), lanes, strict=True)
+        ]
 
 
-def _outcome(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", cpu: Sequence[float], batch: int) -> Outcome:
-    figures = []
+def _outcome(rounds: Sequence[Array], cpu: Sequence[float], batch: int, openings: int, seed: int) -> Timed:
+    values, figures = np.concatenate(rounds), []
     left_out = []
     for share in SHARES:
-        name = f"latency_p{share * 100:g}".replace(".", "")
-        found = quantile_interval(values, share)
+        found = quantile_in_rounds(rounds, share, seed)
         if found is None:
             left_out.append(f"p{share * 100:g} (needs {runs_needed(share):,} queries)")
         else:
-            figures.append(Figure(name, "s", found.value, found.low, found.high, len(values)))
+            name = f"latency_p{share * 100:g}".replace(".", "")
+            figures.append(figure_of(name, "s", allowing_for_luck(found, openings), len(values)))
     mean = float(values.mean())
     figures.append(Figure("queries_per_second", "1/s", batch / mean, None, None, len(values)))
-    spent = median_interval(np.array(cpu) / batch)
-    figures.append(Figure("cpu_time", "s", spent.value, spent.low, spent.high, len(cpu)))
-    return Outcome(tuple(figures), (f"{len(values):,} queries: too few for {', '.join(left_out)}",) if left_out else ())
+    spent = allowing_for_luck(median_interval(np.array(cpu) / batch), openings)
+    figures.append(figure_of("cpu_time", "s", spent, len(cpu)))
+    notes = (f"{len(values):,} queries: too few for {', '.join(left_out)}",) if left_out else ()
+    return Timed(tuple(figures), notes, {batch: rounds}, openings)

@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from optkit.bench import Benched, BenchReport, Stored
+from optkit.bench import Benched, BenchReport, Stored, Watched
 from optkit.compare import Comparison, Delta, Slice, Warned
 from optkit.drift import Drift, TensorDrift
 from optkit.gate import Check, Verdict
@@ -36,7 +36,7 @@ def test_every_metric_is_described() -> None:
 def test_every_field_is_described() -> None:
     described = names(Report, Comparison, Delta, Slice, Check, Samples, DataUsed, Drift, TensorDrift)
     described |= names(Measurement, Machine, Conditions, Verdict, Warned, ProviderAudit, ProviderUse, Layer, LayerComparison)
-    described |= names(BenchReport, Benched, Stored, Outcome, Figure, Traffic)
+    described |= names(BenchReport, Benched, Watched, Stored, Outcome, Figure, Traffic)
     described |= names(Inspection, Weights, Operator, Work, Part, Profile, OperatorTime, NodeTime, Advice)
     described |= names(Roofline, Peaks, Placed, Draft, Prediction)
     assert described - words("report-json.md") == set()
