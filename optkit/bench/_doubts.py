@@ -25,7 +25,7 @@ def judged(
     hint = AS_BUSY if seconds >= LONG else f"{AS_BUSY}, or longer: --time {LONG:.0f}s"
     warnings = (
         *([slowest_waited(left_out, place)] if left_out else []),
-        *opened_once(conditions.openings, place),
+        *(() if conditions.interrupted else opened_once(conditions.openings, place)),  # then there was no time to open them again
         *meanwhile(conditions, place, hint, AS_BUSY),
         *_of_rounds(timed, place, hint),
     )

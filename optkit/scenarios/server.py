@@ -23,6 +23,8 @@ FULL_TRIES = 6
 """Tries that last as long as they should, whose time a search may take; those that fail end sooner."""
 ROUGHLY = 1 / 3
 """Of that time, for short tries at most."""
+UNTIL_ONE_HOLDS = 2
+"""Times as long, where no rate has held by then."""
 MOST_TRIES = 40
 VAGUE = 3
 """Times as many queries late as are allowed, that the interval reaches to, from which on it is worth a word."""
@@ -106,7 +108,7 @@ class _Search:
 
     @property
     def is_over(self) -> bool:
-        if self.hopeless or self.spent >= self.budget or self.tries >= MOST_TRIES:
+        if self.hopeless or self.tries >= MOST_TRIES or self.spent >= self.budget * (1 if self.rates.held else UNTIL_ONE_HOLDS):
             return True
         return self.rates.is_found and self.seconds >= self.full
 

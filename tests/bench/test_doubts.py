@@ -1,5 +1,6 @@
 """What is said, and left out, of scenarios on a busy machine."""
 
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -67,6 +68,7 @@ def test_rounds_and_openings_are_those_of_the_outcomes() -> None:
     assert (found.rounds, found.openings) == (30, 1)
     (said,) = (each.what for each in judged("a", [outcome(rounds_of(0), 1)], found, "on cpu", 5.0)[1])
     assert "too long to open" in said
+    assert judged("a", [outcome(rounds_of(0), 1)], replace(found, interrupted=True), "on cpu", 5.0)[1] == ()
     assert watched(found, [Outcome(())]).openings is None
 
 
