@@ -60,7 +60,7 @@ class Server:
                 for each in going:
                     each.try_once()
         except KeyboardInterrupt:
-            if interrupted is None or not any(each.has_held for each in searches):
+            if interrupted is None or not any(each.knows_a_rate for each in searches):
                 raise
             interrupted()
             return [each.outcome(interrupted=not each.is_over) for each in searches] + [NOT_REACHED] * (len(models) - len(searches))
@@ -103,8 +103,9 @@ class _Search:
         self._find_rhythm()
 
     @property
-    def has_held(self) -> bool:
-        return not self.hopeless and max(self.rates.held, self.rough.held) > 0
+    def knows_a_rate(self) -> bool:
+        """That held, or that did not."""
+        return not self.hopeless and (self.rates.held > 0 or self.rough.held > 0 or isfinite(self.rates.failed))
 
     @property
     def is_over(self) -> bool:
@@ -150,7 +151,8 @@ class _Search:
             high = rates.failed if isfinite(rates.failed) else None
             return Outcome(_figures(rates.held, high, self.waits, self.slo), tuple(self._notes(rates, interrupted)))
         if interrupted:
-            return NOT_REACHED
+            lowest = f"; {shown(rates.failed)} a second did not hold" if isfinite(rates.failed) else ""
+            return Outcome((), (f"it was interrupted before a rate held{lowest}",))
         return Outcome((), (f"no rate that was tried held, down to {shown(rates.failed)} a second: the machine may be busy",))
 
     def _notes(self, rates: Rates, interrupted: bool) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Scenarios on fake models whose every time is known."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
@@ -257,6 +258,13 @@ def test_ctrl_c_leaves_the_best_rate_that_had_held(at: int, fake: FakeTime, monk
     assert told == ["stopped"]
     assert low <= figure(found, "queries_per_second") < 1.1 * rate_that_holds(0.001, 0.02)
     assert any("interrupted" in note for note in found.notes)
+
+
+def test_ctrl_c_before_any_rate_held_tells_of_one_that_did_not(fake: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "rate_to_start", lambda *_: 10_000.0)
+    (found,) = Server().run([interrupting(fake, 2_200)], Traffic(seconds=5, slo=0.02), silent, lambda: None)
+    assert found.figures == ()
+    assert re.fullmatch(r"it was interrupted before a rate held; [0-9,]+ a second did not hold", found.notes[0])
 
 
 def test_ctrl_c_before_any_rate_held_ends_it(fake: FakeTime) -> None:
