@@ -14,6 +14,7 @@ from optkit.compare.waiting import is_busy
 from optkit.formats.torch_compiled import is_compiled
 from optkit.samples import Samples, kind_of
 from optkit.stats.power import more_needed_alike, rounded_up
+from optkit.units import counted
 
 if TYPE_CHECKING:
     from optkit.measure import Conditions, Measurement
