@@ -1,6 +1,5 @@
 """What ONNX Runtime leaves in float although it is quantized around: it costs roundings and conversions, and gains nothing."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -10,7 +9,8 @@ import onnx_ir as ir
 
 from optkit.quantization.graphs import all_graphs
 from optkit.quantization.integer_graph.insert_static import outputs_of
-from optkit.runtimes.onnxruntime import OnnxSession, open_onnx
+from optkit.runtimes.onnxruntime import OnnxSession
+from optkit.runtimes.rewritten import open_rewritten
 
 NAMED = 3
 QUANTIZED = "_quantized"
@@ -25,10 +25,8 @@ def left_in_float(
     A node that computes in integers has taken the QuantizeLinear behind it in. `opened` is given the session of that file, which took a
     while to open. Raises ModelError when the file does not load.
     """
-    with tempfile.TemporaryDirectory(prefix="optkit-") as folder:
-        rewritten = Path(folder) / "rewritten.onnx"
-        session = open_onnx(made, "cpu", threads, optimized_to=rewritten)
-        still = _made_from_floats(onnx.load(rewritten, load_external_data=False).graph)
+    session, rewritten = open_rewritten(made, threads=threads)
+    still = _made_from_floats(rewritten)
     if opened is not None:
         opened(session)
     nodes = [n for g in all_graphs(model) for n in g if str(n.name) in names]
