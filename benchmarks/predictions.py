@@ -78,7 +78,7 @@ def predicted(path: Path, examples: Examples) -> dict[str, float]:
     found = inspect_model(path, feed=feed)
     drafts = try_drafts(path, examples, "cpu", 1, lambda what, done, total: None)
     batched = try_batch(path, examples, "cpu", 1)
-    profiled = replace(found, profile=profile_model(path, examples, fastest=True))
+    profiled = replace(found, profile=profile_model(path, examples, fastest=True, named=None))
     under = roofline(profiled, measure_peaks(), feed, drafts=drafts, batched=batched)
     return {each.change: each.speedup for each in under.predictions}
 

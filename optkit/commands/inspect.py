@@ -42,7 +42,7 @@ def command(
     from optkit.inspection.sizes import parse_sizes
     from optkit.records import write_record
 
-    found, feed = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None, fastest=roofline)
+    found, feed = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None, to_place=roofline)
     if roofline:
         placed = _place(model, found, data, feed)
         found = replace(found, roofline=placed, advice=as_estimated(found.advice, placed.predictions))
@@ -79,7 +79,7 @@ def _place(model: Path, found: "Inspection", data: str | None, feed: "Mapping[st
 
 
 def _inspect(
-    model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, run_on: tuple[str, int] | None, *, fastest: bool
+    model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, run_on: tuple[str, int] | None, *, to_place: bool
 ) -> "tuple[Inspection, Mapping[str, Any] | None]":
     from dataclasses import replace
 
@@ -88,7 +88,7 @@ def _inspect(
     from optkit.errors import ModelError, UsageError
     from optkit.formats import format_of
     from optkit.inspection.inspect_model import inputs_of, inspect_model
-    from optkit.inspection.profile import made_up_examples, profile_model
+    from optkit.inspection.profile import SLOWEST, made_up_examples, profile_model
 
     if format_of(model) != "onnx":
         raise UsageError("this is a PyTorch model, and ONNX models are inspected", where=str(model), hint="optkit export makes one of it")
@@ -97,15 +97,14 @@ def _inspect(
     found = inspect_model(model, sizes, feed)
     if run_on is None:
         return found, feed
-    if examples is not None:
-        with progress_display() as progress:
-            progress("a profile of the model", 0, 0)
-            return replace(found, profile=profile_model(model, examples, *run_on, fastest=fastest)), feed
-    made_up = made_up_examples(found.inputs, found.work.sizes)
+    given = made_up_examples(found.inputs, found.work.sizes) if examples is None else examples
     try:
         with progress_display() as progress:
             progress("a profile of the model", 0, 0)
-            return replace(found, profile=profile_model(model, made_up, *run_on, fastest=fastest)), feed
+            named = None if to_place else SLOWEST
+            return replace(found, profile=profile_model(model, given, *run_on, fastest=to_place, named=named)), feed
     except ModelError as error:
+        if examples is not None:
+            raise
         hint = "its inputs were made up; give real ones with --data, or other sizes with --shape"
         raise ModelError(error.what, where=error.where, hint=hint) from error

@@ -26,16 +26,24 @@ ENOUGH_SECONDS, FEWEST, MOST = 2.0, 5, 200
 WARM_UP = 2
 """First runs allocate memory and are slower."""
 SLOWEST = 40
-"""Nodes that a profile names."""
+"""Nodes that a profile names, where not all of them are asked for."""
 KERNEL = "_kernel_time"
 
 
 def profile_model(
-    path: Path, examples: Examples, device: str = "cpu", threads: int = 1, most: float = inf, *, fastest: bool = False
+    path: Path,
+    examples: Examples,
+    device: str = "cpu",
+    threads: int = 1,
+    most: float = inf,
+    *,
+    fastest: bool = False,
+    named: int | None = SLOWEST,
 ) -> Profile:
     """Run `examples` one at a time, over and over, for two seconds or `most`, and add up the time of each operator.
 
-    With `fastest` only the fastest quarter of the runs counts, which nothing else on the machine disturbed.
+    With `fastest` only the fastest quarter of the runs counts, which nothing else on the machine disturbed. `named` is how many nodes
+    are named, the slowest of them (None: all).
 
     Raises ModelError and UsageError as opening a model does, DataError when the examples do not fit.
     """
@@ -50,7 +58,8 @@ def profile_model(
             shares.append(unrecorded / recorded)
             count += 1
         events = json.loads(session.end_profile().read_text(encoding="utf-8"))
-    found = read_profile(events, device, threads, "made-up inputs" if examples.synthetic else examples.source, fastest=fastest)
+    data = "made-up inputs" if examples.synthetic else examples.source
+    found = read_profile(events, device, threads, data, fastest=fastest, named=named)
     return replace(found, unrecorded=found.seconds * min(1.0, statistics.median(shares[WARM_UP:])))
 
 
@@ -65,7 +74,9 @@ def made_up_examples(inputs: Sequence[Port], sizes: Mapping[str, tuple[int, ...]
     return synthetic([Port(port.name, port.dtype, sizes[port.name]) for port in inputs], count)
 
 
-def read_profile(events: Sequence[Event], device: str, threads: int, data: str, *, fastest: bool = False) -> Profile:
+def read_profile(
+    events: Sequence[Event], device: str, threads: int, data: str, *, fastest: bool = False, named: int | None = SLOWEST
+) -> Profile:
     """A profile out of ONNX Runtime's events (Chrome trace format, times in microseconds)."""
     runs = sorted((_Span.of(e) for e in events if e.get("cat") == "Session" and e.get("name") == "model_run"), key=lambda s: s.start)
     runs = runs[WARM_UP:] or runs
@@ -98,7 +109,7 @@ def read_profile(events: Sequence[Event], device: str, threads: int, data: str, 
         seconds=whole / 1e6,
         operators=tuple(sorted(rows, key=lambda row: (-row.seconds, row.operator))),
         between=max(0.0, statistics.median(between) if between else 0.0) / 1e6,
-        slowest=tuple(sorted(nodes, key=lambda node: (-node.seconds, node.node))[:SLOWEST]),
+        slowest=tuple(sorted(nodes, key=lambda node: (-node.seconds, node.node))[:named]),
     )
 
 

@@ -5,24 +5,30 @@ CACM 52:65): the time of an operator is at least that of its multiplications at 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import onnx
+
 from optkit.arrays import Array
-from optkit.inspection import Inspection, Profile, Work
+from optkit.errors import OptkitError
+from optkit.inspection import Inspection, Profile
+from optkit.inspection.fused import Fused, first_tensor, fused_nodes
 from optkit.inspection.inspect_model import walk_model
 from optkit.inspection.integers import Beside, integer_seconds
 from optkit.inspection.kernels import crossings, kernel_of
 from optkit.inspection.parts import INTEGER
-from optkit.inspection.predict import predict, roof_seconds
+from optkit.inspection.predict import predict
 from optkit.inspection.profile import made_up_examples
+from optkit.inspection.spent import Spent, time_spent
 from optkit.inspection.under_roof import Bound, Cost, Draft, Kernel, Peaks, Placed, Roofline
 from optkit.inspection.values import Value, element_type, known_product
 from optkit.inspection.walk import Visit
 from optkit.runtimes.onnxruntime import open_onnx
+from optkit.runtimes.rewritten import open_rewritten
 
 CACHES = 16_000_000
 """Bytes of weights that servers' caches hold; of larger models they are read from memory for each inference."""
-KINDS = {"convolution": ("Conv",), "product": ("MatMul", "Gemm"), "attention": ("Attention",)}
 OUTER = ("If", "Loop", "Scan")
 MOST_RECORDING = 5e-6
 LEAST = 0.25
@@ -46,7 +52,7 @@ def roofline(
     batched: float | None = None,
     halved: float | None = None,
 ) -> Roofline:
-    """Place a model that was profiled. Its file is read again for shapes.
+    """Place a model that was profiled, every node by its name. Its file is read again for shapes, and opened for what the runtime fuses.
 
     INT8 is expected to give what `drafts` gave; where none could be tried (None), its kernels are timed in INT8, in turns with the
     model itself on `feed` (else a made-up one). `batched` is how many times as fast examples were in batches, where that was tried,
@@ -57,30 +63,32 @@ def roofline(
     profile = found.profile
     if profile is None:
         raise ValueError("the model was not profiled")
-    costs = [cost for cost in costs_of(Path(found.path), found.work) if cost.macs]
+    path = Path(found.path)
+    walk = walk_model(path, found.work.sizes)
+    costs = [(tensor, cost) for tensor, cost in costs_of(walk.visits) if cost.macs]
     bandwidth = peaks.cached if sum(w.bytes for w in found.weights) <= CACHES else peaks.bandwidth
     busy = sum(row.seconds for row in profile.operators)
     # on a busy machine a whole inference is disturbed nearly always, and an operator seldom: their medians add up to less
     undisturbed = min(1.0, (busy + profile.between) / profile.seconds) if profile.seconds else 1.0
     whole = (profile.unrecorded or profile.seconds) * undisturbed
-    shared, (recording, scale) = shared_out(costs, profile, peaks.float32, bandwidth), unrecorded_of(profile, whole)
-    times = [max(seconds - recording * cost.times, seconds * LEAST) * scale for cost, seconds in zip(costs, shared, strict=True)]
-    slowest = sorted(zip(costs, times, strict=True), key=lambda each: -each[1])
+    nodes = _as_run(path, profile, walk.model.graph, [tensor for tensor, _ in costs])
+    spent = time_spent(costs, profile, nodes, peaks.float32, bandwidth)
+    slowest = sorted(_unrecorded(costs, spent, profile, whole), key=lambda each: -each[1].seconds)
     kernels = [cost.kernel for cost, _ in slowest if cost.kernel is not None]
     integers: Mapping[Kernel, float] = {}
     if kernels and drafts is None and profile.device == "cpu":
         example = feed or next(made_up_examples(found.inputs, found.work.sizes).feeds(1))
-        beside = Beside(open_onnx(Path(found.path), profile.device, profile.threads).bind(example), whole)
+        beside = Beside(open_onnx(path, profile.device, profile.threads).bind(example), whole)
         integers = timed(kernels, peaks, beside, profile.device, profile.threads)
-    placed = [_placed(cost, seconds, peaks, bandwidth, integers) for cost, seconds in slowest]
-    spent = sum(each.seconds for each in placed)
+    placed = [_placed(cost, each, peaks, bandwidth, integers) for cost, each in slowest]
+    multiplying = sum(each.seconds for each in placed)
     overhead = peaks.run + peaks.call * sum(row.calls for row in profile.operators)
     return Roofline(
         peaks=peaks,
         seconds=whole,
         macs=found.work.macs,
         bound=_bound(placed, overhead >= whole / 2),
-        reached=sum(each.seconds * each.reached for each in placed) / spent if spent else 0.0,
+        reached=sum(each.seconds * each.reached for each in placed) / multiplying if multiplying else 0.0,
         placed=tuple(placed[:PLACED]),
         predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device, drafts, batched, halved),
         drafts=tuple(drafts or ()),
@@ -107,35 +115,31 @@ def unrecorded_of(profile: Profile, whole: float) -> tuple[float, float]:
     return cost, min(1.0, whole / left) if left > 0 else 1.0
 
 
-def costs_of(path: Path, work: Work) -> Iterator[Cost]:
-    """What every node has to do, at the sizes that the work was counted with."""
-    visits = [visit for visit in walk_model(path, work.sizes).visits if visit.times and visit.node.op_type != "Constant"]
-    crossed = crossings(visits)
-    for place, visit in enumerate(visits):
-        yield _cost(visit, crossed.get(place, 0))
+def _as_run(path: Path, profile: Profile, graph: onnx.GraphProto, heavy: Sequence[str]) -> Sequence[Fused]:
+    """The nodes that the runtime makes of heavy operators; none where it does not tell, as of what a device compiles."""
+    try:
+        _, rewritten = open_rewritten(path, profile.device, profile.threads)
+    except OptkitError:
+        return ()
+    return fused_nodes(graph, rewritten, heavy)
 
 
-def shared_out(costs: Sequence[Cost], profile: Profile, peak: float, bandwidth: float) -> list[float]:
-    """Seconds of each node. The runtime fuses nodes and renames them, so the time of a kind that no name claims is shared out by roof."""
-    by_name = {node.node: node.seconds for node in profile.slowest}
-    found = [by_name.get(cost.node) for cost in costs]
-    for kind in dict.fromkeys(_kind(cost.operator) for cost in costs):
-        here = [i for i, cost in enumerate(costs) if _kind(cost.operator) == kind]
-        whole = sum(row.seconds for row in profile.operators if _kind(row.operator) == kind)
-        unclaimed = [i for i in here if found[i] is None]
-        left = max(0.0, whole - sum(found[i] or 0.0 for i in here))
-        roofs = [roof_seconds(costs[i].macs, costs[i].moved + costs[i].weights, peak, bandwidth) for i in unclaimed]
-        for i, roof in zip(unclaimed, roofs, strict=True):
-            found[i] = left * roof / sum(roofs)
-    return [seconds or 0.0 for seconds in found]
+def _unrecorded(costs: Sequence[tuple[str, Cost]], spent: Sequence[Spent], profile: Profile, whole: float) -> Iterator[tuple[Cost, Spent]]:
+    """Every operator with its time while nothing is recorded."""
+    recording, scale = unrecorded_of(profile, whole)
+    for (_, cost), each in zip(costs, spent, strict=True):
+        yield cost, replace(each, seconds=max(each.seconds - recording * cost.times, each.seconds * LEAST) * scale)
 
 
-def _kind(operator: str) -> str:
-    """What the runtime may turn into each other: a product with an addition becomes a Gemm."""
-    return next((kind for kind, names in KINDS.items() if any(name in operator for name in names)), operator)
+def costs_of(visits: Sequence[Visit]) -> Iterator[tuple[str, Cost]]:
+    """What every operator that runs has to do, by the first tensor that it gives."""
+    running = [visit for visit in visits if visit.times and visit.node.op_type != "Constant"]
+    crossed = crossings(running)
+    for place, visit in enumerate(running):
+        yield first_tensor(visit.node), _cost(visit, crossed.get(place, 0))
 
 
-def _placed(cost: Cost, seconds: float, peaks: Peaks, bandwidth: float, integers: Mapping[Kernel, float]) -> Placed:
+def _placed(cost: Cost, spent: Spent, peaks: Peaks, bandwidth: float, integers: Mapping[Kernel, float]) -> Placed:
     least: dict[Bound, float] = {
         "compute": cost.macs / (peaks.int8 if cost.integers else peaks.float32),
         "memory": (cost.moved + cost.weights) / bandwidth,
@@ -143,7 +147,15 @@ def _placed(cost: Cost, seconds: float, peaks: Peaks, bandwidth: float, integers
     }
     bound = max(least, key=lambda each: least[each])
     integer = None if cost.kernel is None else integers.get(cost.kernel)
-    return Placed(cost, seconds, bound, min(1.0, least[bound] / max(seconds, 1e-9)), None if integer is None else integer * cost.times)
+    return Placed(
+        cost,
+        spent.seconds,
+        bound,
+        min(1.0, least[bound] / max(spent.seconds, 1e-9)),
+        None if integer is None else integer * cost.times,
+        spent.run_as,
+        spent.estimated,
+    )
 
 
 def _cost(visit: Visit, crossing: int) -> Cost:

@@ -18,6 +18,8 @@ RECORD = (
 )
 """As benchmarks/README.md has it."""
 UNPUBLISHED = "how far predictions are off was measured on CPUs only; what was tried here, one example at a time, needs none"
+ESTIMATED = "≈ estimated: a share, by its work, of the time that several operators take together"
+FASTER = "≥ faster than the models that the machine's peak was measured with"
 BOUNDS = {"compute": "computing", "memory": "memory", "overhead": "calls"}
 LIMITS = {
     "compute": "the model is bound by computing",
@@ -44,6 +46,10 @@ def show_roofline(found: Roofline, device: str, console: Console) -> None:
     if found.placed:
         console.print()
         console.print(_operators(found))
+        shown = [each for each in found.placed if not _is_too_short(each, peaks)]
+        notes = {ESTIMATED: any(each.estimated for each in shown), FASTER: any(each.reached >= 1 for each in shown)}
+        for note in (note for note, applies in notes.items() if applies):
+            console.print(Text(textwrap.fill(note, 80), style="dim"))
     console.print()
     console.print(_predictions(found))
     for each in found.predictions:
@@ -61,7 +67,8 @@ def _operators(found: Roofline) -> Table:
         if each in short:
             continue
         name = each.cost.node if len(each.cost.node) <= NAME else f"…{each.cost.node[1 - NAME :]}"
-        table.add_row(Text(name), show_seconds(each.seconds), BOUNDS[each.bound], show_share(each.reached))
+        seconds, reached = f"{'≈ ' * each.estimated}{show_seconds(each.seconds)}", f"{'≥ ' * (each.reached >= 1)}{show_share(each.reached)}"
+        table.add_row(Text(name), seconds, BOUNDS[each.bound], reached)
     if short:
         seconds = show_seconds(sum(each.seconds for each in short))
         table.add_row(Text(f"{len(short)} too short to tell", style="dim"), seconds, BOUNDS["overhead"], "")

@@ -66,15 +66,20 @@ class Cost:
 
 @dataclass(frozen=True)
 class Placed:
-    """An operator as the runtime runs it, under the roof."""
+    """An operator under the roof."""
 
     cost: Cost
     seconds: float
+    """In one inference while nothing is recorded: of the node that computes it, and of what is fused into that."""
     bound: Bound
     reached: float
-    """Share of what the machine could do at best: roof time / time."""
+    """Share of what the machine could do at best: roof time / time. 1 as well where it is faster than the models that peaks are of."""
     integer: float | None = None
     """Seconds in INT8, measured by itself with these shapes through the same runtime; None where that was not measured."""
+    run_as: str | None = None
+    """The node of the profile that computes it; None where that cannot be told."""
+    estimated: bool = False
+    """Its time is a share of one that was measured: of the node's where that computes several operators, else of its kind's."""
 
 
 @dataclass(frozen=True)

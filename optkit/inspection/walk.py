@@ -103,7 +103,7 @@ class Walk:
             visit.outputs = outputs = BODIES[node.op_type](self, node, inputs, scope, place, times)
         else:
             visit.macs = macs_of(node, inputs, outputs)
-            for name, body in _bodies(node):
+            for name, body in bodies_of(node):
                 self._graph(body, ChainMap({}, scope), f"{place}{name}/", times)
         return list(outputs)
 
@@ -156,7 +156,7 @@ class Walk:
         condition = inputs[0] if inputs else None
         taken = None if condition is None or condition.data is None else bool(condition.data.any())
         results, costs, spans = [], [], []
-        for name, body in sorted(_bodies(node), reverse=True):  # then before else
+        for name, body in sorted(bodies_of(node), reverse=True):  # then before else
             runs = times if taken is None or taken == (name == "then_branch") else 0
             first = len(self.visits)
             results.append(self._graph(body, ChainMap({}, scope), f"{place}{name}/", runs))
@@ -171,7 +171,7 @@ class Walk:
         return [either(a, b) for a, b in zip(*results, strict=True)]
 
     def _loop(self, node: onnx.NodeProto, inputs: Sequence[Value | None], scope: Scope, place: str, times: int) -> list[Value]:
-        (_, body), *_ = _bodies(node)
+        (_, body), *_ = bodies_of(node)
         most = inputs[0].data if inputs and inputs[0] is not None else None
         trips = int(most.flat[0]) if most is not None and most.size and most.flat[0] <= LONGEST_LOOP else None
         if trips is None:
@@ -184,7 +184,7 @@ class Walk:
         return ([either(a, b) for a, b in zip(carried, results, strict=False)] + rest + [UNKNOWN] * len(node.output))[: len(node.output)]
 
     def _scan(self, node: onnx.NodeProto, inputs: Sequence[Value | None], scope: Scope, place: str, times: int) -> list[Value]:
-        (_, body), *_ = _bodies(node)
+        (_, body), *_ = bodies_of(node)
         inputs = inputs[1:] if self.opsets.get("", 1) < 9 else inputs
         count = next(a.i for a in node.attribute if a.name == "num_scan_inputs")
         axes = next((list(a.ints) for a in node.attribute if a.name == "scan_input_axes"), [0] * count)
@@ -203,7 +203,7 @@ class Walk:
 BODIES = {"If": Walk._if, "Loop": Walk._loop, "Scan": Walk._scan}
 
 
-def _bodies(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
+def bodies_of(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
     for a in node.attribute:
         if a.type == onnx.AttributeProto.GRAPH:
             yield a.name, a.g

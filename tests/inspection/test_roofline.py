@@ -10,15 +10,19 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
+from optkit.datasets import Examples
 from optkit.inspection import NodeTime, OperatorTime, Profile
-from optkit.inspection.inspect_model import inspect_model
+from optkit.inspection.fused import nodes_within
+from optkit.inspection.inspect_model import inspect_model, walk_model
 from optkit.inspection.integers import Beside, integer_seconds
 from optkit.inspection.peaks import measure_peaks
 from optkit.inspection.predict import predict, roof_seconds
 from optkit.inspection.profile import made_up_examples, profile_model
-from optkit.inspection.roofline import costs_of, roofline, shared_out, unrecorded_of
+from optkit.inspection.roofline import costs_of, roofline, unrecorded_of
 from optkit.inspection.show_roofline import show_roofline
 from optkit.inspection.under_roof import Cost, Kernel, Peaks, Placed, Prediction, Roofline
+
+from .tiny_models import floats, parse
 
 PEAKS = Peaks(float32=1e10, int8=4e10, float16=None, bandwidth=1e9, cached=1e11)
 
@@ -41,8 +45,13 @@ def network(tmp_path: Path) -> Path:
     return tmp_path / "n.onnx"
 
 
+def costs_by_name(path: Path) -> dict[str, Cost]:
+    visits = walk_model(path, inspect_model(path).work.sizes).visits
+    return {cost.node: cost for _, cost in costs_of(visits)}
+
+
 def test_what_operators_have_to_do_is_counted(network: Path) -> None:
-    costs = {cost.node: cost for cost in costs_of(network, inspect_model(network).work)}
+    costs = costs_by_name(network)
     kernel = Kernel("Conv", (1, 8, 8, 8), ((16, 8, 3, 3),), (("pads", (1, 1, 1, 1)),))
     assert costs["conv"] == Cost("conv", "Conv", 16 * 8 * 9 * 64, 4 * (8 * 64 + 16 * 64), 4 * 16 * 8 * 9, False, kernel)
     assert costs["depthwise"].depthwise
@@ -64,14 +73,71 @@ def test_a_model_is_placed_under_its_roof(network: Path) -> None:
         roofline(found, PEAKS)
 
 
-def test_time_that_no_name_claims_is_shared_out_and_none_is_lost(network: Path) -> None:
-    costs = list(costs_of(network, inspect_model(network).work))
-    operators = (OperatorTime("FusedConv", "CPU", 2, 3e-4, 0.75), OperatorTime("FusedGemm", "CPU", 1, 1e-4, 0.25))
-    profile = Profile("cpu", 1, 5, "made-up inputs", 5e-4, operators, 1e-4, (NodeTime("conv", "Conv", 2e-4),))
-    times = dict(zip((cost.node for cost in costs), shared_out(costs, profile, 1e10, 1e10), strict=True))
-    assert times["conv"] == 2e-4
-    assert times["depthwise"] == pytest.approx(1e-4)
-    assert times["product"] == pytest.approx(1e-4)
+def residual(path: Path) -> Path:
+    """Small in its first convolution and large in the last, which the runtime fuses with what follows and lays out its own way."""
+    dice = np.random.default_rng(0)
+    shapes = {"w1": (16, 3, 3, 3), "w2": (16, 16, 3, 3), "w3": (16, 16, 3, 3), "w4": (64, 16, 5, 5), "f": (64, 8), "bias": (8,)}
+    weights = [numpy_helper.from_array(dice.standard_normal(shape).astype(np.float32), name) for name, shape in shapes.items()]
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["a"], "first", pads=[1] * 4, strides=[2, 2]),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("Conv", ["b", "w2"], ["c"], "second", pads=[1] * 4),
+        helper.make_node("Relu", ["c"], ["d"], "relu2"),
+        helper.make_node("Conv", ["d", "w3"], ["e"], "third", pads=[1] * 4),
+        helper.make_node("Add", ["e", "b"], ["g"], "sum"),
+        helper.make_node("Relu", ["g"], ["h"], "relu3"),
+        helper.make_node("Conv", ["h", "w4"], ["i"], "last", pads=[2] * 4),
+        helper.make_node("GlobalAveragePool", ["i"], ["j"], "pool"),
+        helper.make_node("Flatten", ["j"], ["k"], "flat"),
+        helper.make_node("MatMul", ["k", "f"], ["l"]),
+        helper.make_node("Add", ["l", "bias"], ["y"], "biased"),
+    ]
+    ports = [helper.make_tensor_value_info(*each) for each in (("x", TensorProto.FLOAT, [1, 3, 48, 48]), ("y", TensorProto.FLOAT, [1, 8]))]
+    graph = helper.make_graph(nodes, "residual", ports[:1], ports[1:], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_operators_take_the_time_that_the_profile_measured(tmp_path: Path) -> None:
+    found = inspect_model(residual(tmp_path / "r.onnx"))
+    profile = profile_model(Path(found.path), made_up_examples(found.inputs, found.work.sizes), most=0.2, named=None)
+    undisturbed = dataclasses.replace(profile, seconds=1.0, unrecorded=None)  # recording is taken to cost nothing
+    under = roofline(dataclasses.replace(found, profile=undisturbed), PEAKS, drafts=())
+    placed = {each.cost.node: each for each in under.placed}
+    assert set(placed) == {"first", "second", "third", "last", "l"}
+    assert not any(each.estimated for each in placed.values())
+    times = {node.node: node.seconds for node in profile.slowest}
+    assert [each.seconds for each in under.placed] == pytest.approx([times[each.run_as] for each in under.placed if each.run_as])
+    multiplying = {node.node for node in profile.slowest if any(kind in node.operator for kind in ("Conv", "Gemm", "MatMul"))}
+    assert {each.run_as for each in placed.values()} == multiplying, "every node has one operator, and none is left"
+    assert len(multiplying) == len(placed)
+    assert max(placed.values(), key=lambda each: each.seconds).cost.node == "last", "it multiplies eleven times as much as any other"
+
+
+def test_an_operator_is_held_against_the_time_that_was_measured(tmp_path: Path) -> None:
+    found = inspect_model(residual(tmp_path / "r.onnx"))
+    profile = profile_model(Path(found.path), made_up_examples(found.inputs, found.work.sizes), most=0.1, named=None)
+    under = roofline(dataclasses.replace(found, profile=profile), dataclasses.replace(PEAKS, float32=1e12), drafts=())
+    for each in under.placed:
+        least = max(each.cost.macs / 1e12, (each.cost.moved + each.cost.weights) / PEAKS.cached)
+        assert each.reached == pytest.approx(min(1.0, least / each.seconds))
+
+
+def test_what_a_branch_computes_that_did_not_run_has_no_measured_time(tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["": 17]> g (bool[1] flag, float[1, 64] x) => (float[1, 64] y)
+        { y = If (flag) <then_branch = t () => (float[1, 64] p) { a = MatMul (x, w)  p = MatMul (a, w) },
+                         else_branch = e () => (float[1, 64] q) { q = MatMul (x, w) }> }"""
+    model = parse(text, {"w": floats(64, 64)})
+    for number, node in enumerate(nodes_within(model.graph)):
+        node.name = f"node {number}"
+    onnx.save(model, tmp_path / "if.onnx")
+    found = inspect_model(tmp_path / "if.onnx")
+    for flag, estimated in ((True, {False}), (False, {True})):
+        data = Examples("d", {"flag": np.array([flag] * 2), "x": floats(2, 64)})
+        profile = profile_model(tmp_path / "if.onnx", data, most=0.1, named=None)
+        under = roofline(dataclasses.replace(found, profile=profile), PEAKS, drafts=())
+        assert len(under.placed) == 2, "of the dearer branch"
+        assert {each.estimated for each in under.placed} == estimated
 
 
 def predicted(nodes: list[Placed], whole: float, overhead: float = 0.0, peaks: Peaks = PEAKS, device: str = "cpu") -> dict[str, Prediction]:
@@ -148,7 +214,7 @@ def test_kernels_tell_shapes_and_what_leaves_integers(tmp_path: Path) -> None:
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "z")]
     graph = helper.make_graph(nodes, "kernels", given, made, weights)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "k.onnx")
-    costs = {cost.node: cost for cost in costs_of(tmp_path / "k.onnx", inspect_model(tmp_path / "k.onnx").work)}
+    costs = costs_by_name(tmp_path / "k.onnx")
     assert costs["first"].kernel == Kernel("Conv", (1, 8, 8, 8), ((16, 8, 3, 3),), (("pads", (1, 1, 1, 1)),))
     assert costs["first"].crossing == 16 * 64
     assert costs["second"].crossing == 0
@@ -193,6 +259,25 @@ def test_what_takes_less_than_a_call_is_not_held_against_a_roof() -> None:
     assert line.split() == ["2", "too", "short", "to", "tell", "32.0", "ns", "calls"]
 
 
+def shown(placed: Placed) -> str:
+    console = Console(file=StringIO(), width=80)
+    show_roofline(Roofline(PEAKS, 0.01, 10**8, "compute", 0.5, (placed,), ()), "cpu", console)
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_estimates_and_what_is_faster_than_a_peak_are_marked() -> None:
+    measured = shown(conv(0.008, None))
+    assert "c                  8.00 ms  computing        50.0%" in measured
+    assert "≈" not in measured
+    assert "≥" not in measured
+    estimated = shown(dataclasses.replace(conv(0.008, None), estimated=True))
+    assert "≈ 8.00 ms" in estimated
+    assert "≈ estimated:" in estimated
+    faster = shown(dataclasses.replace(conv(0.008, None), reached=1.0))
+    assert "≥ 100%" in faster
+    assert "≥ faster than" in faster
+
+
 def test_commands_are_in_one_line_to_be_copied() -> None:
     command = f"optkit quantize {'folder/' * 20}m.onnx --int8 --data DATA"
     found = (Prediction("INT8", 2.0, "tried here", command), Prediction("FP16", 1.0, "no", "optkit quantize m.onnx --fp16"))
@@ -217,7 +302,7 @@ def test_what_computes_in_integers_is_held_against_their_peak(tmp_path: Path) ->
     graph = helper.make_graph(nodes, "q", ports[:1], ports[1:], stored)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "q.onnx")
     found = inspect_model(tmp_path / "q.onnx")
-    assert {cost.node: cost.integers for cost in costs_of(tmp_path / "q.onnx", found.work) if cost.macs} == {
+    assert {cost.node: cost.integers for cost in costs_by_name(tmp_path / "q.onnx").values() if cost.macs} == {
         "integers": True,
         "floats": False,
     }
