@@ -18,6 +18,7 @@ from optkit.quantization.integer_graph.hard_gates import with_hard_gates
 from optkit.quantization.integer_graph.insert_dynamic import insert_dynamic
 from optkit.quantization.integer_graph.insert_recurrent import WEIGHTS, correct_gates, insert_recurrent
 from optkit.quantization.integer_graph.insert_static import insert_static, output_of
+from optkit.quantization.integer_graph.moves_into_bodies import move_integers_into_bodies
 from optkit.quantization.integer_graph.single_scale import with_one_scale
 from optkit.quantization.integer_graph.stay_float import keep_floats
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, moves, weight_of, weighted_nodes
@@ -48,6 +49,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned, known: KnownW
         float_out = {n for n, w in ways.items() if w is Way.STATIC_FLOAT_OUT}
         insert_static(made, static, shared_grids(made, static, grids), float_out, weights)
         keep_floats(made)
+        move_integers_into_bodies(made)
     dynamic = {n for n, w in ways.items() if w is Way.DYNAMIC}
     for graph in all_graphs(made):
         insert_dynamic(graph, dynamic, weights)
