@@ -54,17 +54,19 @@ def predict(
     now = _Now(nodes, whole, overhead, peaks, bandwidth)
     model = shlex.quote(path)
     where = "" if device == "cpu" else f" --device {device}"
-    sixteen = max(peaks.float16 or 0.0, peaks.float32)  # what has no fast 16-bit kernels the runtime computes in float32
-    slow_half = f"{sixteen / peaks.float32:.1f}× the peak" if sixteen > peaks.float32 else "the runtime has no fast 16-bit kernels here"
+    sixteen = max(peaks.float16 or 0.0, peaks.float32)
+    fast_half, in_memory = sixteen > peaks.float32, bandwidth <= peaks.bandwidth
+    slow_half = f"{sixteen / peaks.float32:.1f}× the peak" if fast_half else "the runtime has no fast 16-bit kernels here"
     half = f"optkit quantize {model} --fp16{where}"
     speedup, why = _integers(now) if drafts is None else of_drafts(drafts)
     narrower = now.without(_saved(now, _computes, (HALF * HALF, peaks.float32, HALF, HALF * HALF)))
-    by_peak = now.without(_saved(now, _computes, (1, sixteen, 0.5, 0.5)))
+    # without such kernels the runtime makes float32 of the weights once, when it opens the model
+    by_peak = now.without(_saved(now, _computes, (1, sixteen, 0.5, 0.5))) if fast_half else 1.0
     found = (
         Prediction("INT8", speedup, why, f"optkit quantize {model} --int8 --data DATA{where}"),
         Prediction(
             "INT4 weights",
-            now.without(_saved(now, lambda c: c.operator == "MatMul" and c.weights > 0, (1, peaks.float32, 1, 0.14))),
+            now.without(_saved(now, lambda c: in_memory and c.operator == "MatMul" and c.weights > 0, (1, peaks.float32, 1, 0.14))),
             "only what waits for weights from memory gets faster",
             f"optkit quantize {model} --int4 --data DATA{where}",
         ),

@@ -197,6 +197,16 @@ def test_fewer_bits_help_what_waits_for_memory() -> None:
     assert found["batch 8"] == pytest.approx(8, rel=0.01)
 
 
+def test_what_lies_in_caches_waits_for_no_weights_and_without_kernels_half_precision_is_float32() -> None:
+    plain = dataclasses.replace(PEAKS, float16=None, cached=4 * PEAKS.bandwidth)
+    waiting = Placed(Cost("p", "MatMul", 10**6, 10**3, 10**6, False), 1e-3, "memory", 1.0)
+    found = {each.change: each.speedup for each in predict("m.onnx", [waiting], 1e-3, 0.0, plain, plain.cached, "cpu")}
+    assert found["INT4 weights"] == found["FP16"] == 1
+    fast = dataclasses.replace(plain, float16=2 * plain.float32)
+    found = {each.change: each.speedup for each in predict("m.onnx", [waiting], 1e-3, 0.0, fast, fast.cached, "cpu")}
+    assert found["FP16"] == pytest.approx(2, rel=0.01)
+
+
 def test_kernels_tell_shapes_and_what_leaves_integers(tmp_path: Path) -> None:
     dice = np.random.default_rng(0)
     shapes = {"w": (16, 8, 3, 3), "v": (4, 16, 1, 1), "f": (32, 4 * 64), "W": (2, 16, 5), "R": (2, 16, 4)}
