@@ -158,7 +158,7 @@ class _Search:
     def _notes(self, rates: Rates, interrupted: bool) -> Iterator[str]:
         ended = "it was interrupted" if interrupted else f"the search ended after {self.spent:.0f} s of queries"
         if isfinite(rates.failed):
-            yield "range of the rate: the highest tried that held, and the lowest that did not"
+            yield "the rate's range is no 95 % interval: the highest tried that held, and the lowest that did not"
         if not isfinite(rates.failed):
             yield f"{ended}, and no rate had failed: the highest may be higher"
         elif interrupted:
