@@ -23,7 +23,7 @@ from optkit.inspection.drafts import try_batch, try_drafts
 from optkit.inspection.inspect_model import inspect_model
 from optkit.inspection.peaks import measure_peaks
 from optkit.inspection.profile import profile_model
-from optkit.inspection.roofline import roofline
+from optkit.inspection.roofline import Tried, roofline
 from optkit.measure import Settings, measure
 from optkit.optimize import optimize
 from optkit.recipe.reading import make_pass
@@ -79,7 +79,7 @@ def predicted(path: Path, examples: Examples) -> dict[str, float]:
     drafts = try_drafts(path, examples, "cpu", 1, lambda what, done, total: None)
     batched = try_batch(path, examples, "cpu", 1)
     profiled = replace(found, profile=profile_model(path, examples, fastest=True, named=None))
-    under = roofline(profiled, measure_peaks(), feed, drafts=drafts, batched=batched)
+    under = roofline(profiled, measure_peaks(), feed, tried=Tried(drafts=drafts, batched=batched))
     return {each.change: each.speedup for each in under.predictions}
 
 

@@ -17,7 +17,7 @@ from optkit.inspection import Profile
 from optkit.inspection.audit import ProviderAudit, audit
 from optkit.layers import compare_layers
 from optkit.manifest import lineage_of
-from optkit.measure import STANDARD, Measurement, Settings, measure, metrics_of, was_interrupted
+from optkit.measure import STANDARD, Measurement, Settings, as_interrupted, measure, metrics_of, scored_of, was_interrupted
 from optkit.measure.names import distinguishing_names
 from optkit.progress import Progress, silent
 from optkit.report import SCHEMA, DataUsed, Report
@@ -57,11 +57,18 @@ def prove(
     _check_limits(limits, wanted, examples, settings.devices)
     slices = slices_by(settings.by, examples, wanted)
     with with_compiled(given, settings.compile) as measured:
-        more = _layers(measured, examples, settings, progress) if layers else {}
         measurements = measure(measured, examples, settings, progress)
-        found = sliced(compare_all(measurements, settings.seed), measurements, slices, settings.seed)
+        more: dict[str, Any] = {}
+        try:
+            if not was_interrupted(measurements):
+                more |= _layers(measured, examples, settings, progress) if layers else {}
+                more["audits"] = _audits(measurements, examples, progress)
+        except KeyboardInterrupt:
+            measurements = as_interrupted(measurements)
+        answered = scored_of(measurements, len(examples))
+        parts = {word: names[:answered] for word, names in slices.items()}
+        found = sliced(compare_all(measurements, settings.seed), measurements, parts, settings.seed)
         comparisons = tuple(_with_doubts(each, examples, wanted, settings.precision) for each in found)
-        more["audits"] = () if was_interrupted(measurements) else _audits(measurements, examples, progress)
     report = _report(title or _title(measurements), measurements, comparisons, limits if stored is None else None, examples, more)
     return report if stored is None else against(report, stored, limits, settings.seed)
 

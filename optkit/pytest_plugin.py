@@ -63,7 +63,7 @@ def compare_in_test(
     """
     from optkit.formats import read_artifact
     from optkit.gate import Limits
-    from optkit.measure import Settings
+    from optkit.measure import Settings, was_interrupted
     from optkit.prove import prove
 
     if unknown := settings.keys() - (known := {field.name for field in fields(Settings)}):
@@ -86,6 +86,8 @@ def compare_in_test(
         synthetic=synthetic,
         limits=limits if _limits_something(limits) else None,
     )
+    if was_interrupted(report.measurements):
+        raise KeyboardInterrupt
     if html is not None:
         from optkit.reports.html import render
 

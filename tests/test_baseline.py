@@ -172,3 +172,10 @@ def test_doubts_of_this_run_are_told_where_the_original_was_timed_too() -> None:
     now = report(first_rounds(ORIGINAL_NOW, 4), first_rounds(measured("model.int8.onnx", 4, 1.3, 1e6, 0.89), 4))
     found = against(now, STORED, None)
     assert [each.what for each in found.comparisons[0].warnings] == ["times on cpu at batch 1 rest on 4 rounds only"]
+
+
+def test_of_another_batch_size_and_other_examples_only_sizes_are_compared() -> None:
+    short = replace(measured("model.int8.onnx", 4, 1.0, 2e6, 0.9), batch=4)
+    few = tuple(replace(each, values=each.values[:100]) if each.paired_by == "example" else each for each in short.samples)
+    found = against(report(replace(short, samples=few), data=replace(DATA, digest="other")), STORED, Limits(max_size=1.5))
+    assert {name: row.gain for name, row in rows(found).items()} == {"size": -1.0}

@@ -12,8 +12,9 @@ from optkit.datasets import Examples
 from optkit.errors import UsageError
 from optkit.formats import read_artifact
 from optkit.gate import Limits
-from optkit.measure import Settings
+from optkit.measure import Settings, was_interrupted
 from optkit.meters import Fresh
+from optkit.progress import Progress
 from optkit.prove import prove
 from optkit.report import load_report, save_report
 
@@ -121,3 +122,50 @@ def test_labels_that_no_score_was_taken_of_are_told_of(models: list[Artifact], l
     report = prove(models, Examples("made here", {"x": X}, labels=labels), Settings(seconds=0.01))
     found = [warned.what for warned in report.comparisons[0].warnings if "labels" in warned.what]
     assert found == ([] if told is None else [told])
+
+
+def stopped(when: str, at: int) -> Progress:
+    """Ctrl-C once so much is done of that."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what.startswith(when) and done >= at:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_what_was_scored_before_an_interrupt_is_judged_and_what_was_not_measured_is_undecided(
+    models: list[Artifact], labelled: Examples, tmp_path: Path
+) -> None:
+    limits = Limits(max_drop=0.5, min_speedup=0.5, max_size=1.5)
+    report = prove(models, labelled, replace(QUICK, by=("label",)), limits=limits, progress=stopped("answers", 30))
+    assert report.verdict is not None
+    assert [(check.limit, check.outcome) for check in report.verdict.checks] == [
+        ("--max-drop 50%", "passed"),
+        ("--min-speedup 0.5", "undecided"),
+        ("--max-size 1.5", "passed"),
+    ]
+    assert report.verdict.checks[1].reason == "not compared: it was interrupted before that was measured"
+    assert sum(each.examples for each in report.comparisons[0].slices if each.delta.metric == "top1") == 30
+    save_report(report, tmp_path / "report.json")
+    assert load_report(tmp_path / "report.json").measurements == report.measurements
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_layers_are_compared_keeps_what_was_measured(models: list[Artifact], labelled: Examples) -> None:
+    report = prove(models, labelled, QUICK, layers=True, progress=stopped("comparing layers", 0))
+    assert was_interrupted(report.measurements)
+    assert "latency_median" in {delta.metric for delta in report.comparisons[0].deltas}
+    assert (report.layers, report.profiles) == ((), {})
+
+
+def test_scores_of_some_examples_are_not_held_against_a_baseline_of_all(models: list[Artifact], labelled: Examples, tmp_path: Path) -> None:
+    save_report(prove(models, labelled, QUICK), tmp_path / "report.json")
+    limits = Limits(max_drop=0.5, max_size=1.5, baseline=str(tmp_path / "report.json"))
+    report = prove(models, labelled, QUICK, limits=limits, progress=stopped("answers", 30))
+    assert report.verdict is not None
+    assert [(check.limit, check.outcome) for check in report.verdict.checks] == [
+        ("--max-drop 50%", "undecided"),
+        ("--max-size 1.5", "passed"),
+    ]
+    assert report.comparisons[0].warnings[0].what == "it was interrupted after 30 of 60 examples on cpu, before anything was timed"

@@ -1,17 +1,19 @@
 """`optkit inspect`: what is in a model, what it costs to run, where its time goes, and what would pay."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from optkit.commands._boundary import INTERRUPTED
 from optkit.commands._options import MODEL, data_option, device_option, json_option, threads_option
 from optkit.commands._screen import show_drawing
 
 if TYPE_CHECKING:
+    from optkit.datasets import Examples
     from optkit.inspection import Inspection
-    from optkit.inspection.under_roof import Roofline
 
 
 @click.command(name="inspect")
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: Path, profile: bool, roofline: bool, shapes: tuple[str, ...], data: str | None, device: str, threads: int, as_json: bool
-) -> None:
+) -> int:
     """Show what is inside MODEL, what it costs to run, and what would pay.
 
     Work is counted for one example: of the sizes in --data or --shape, else of sizes that are assumed and shown. With --profile the
@@ -42,10 +44,16 @@ def command(
     from optkit.inspection.sizes import parse_sizes
     from optkit.records import write_record
 
-    found, feed = _inspect(model, parse_sizes(shapes), data, (device, threads) if profile or roofline else None, to_place=roofline)
-    if roofline:
-        placed = _place(model, found, data, feed)
-        found = replace(found, roofline=placed, advice=as_estimated(found.advice, placed.predictions))
+    found, examples = _inspect(model, parse_sizes(shapes), data)
+    try:
+        if profile or roofline:
+            found = _profiled(found, examples, device, threads, to_place=roofline)
+        if roofline and not found.interrupted:
+            found = _placed(found, examples)
+    except KeyboardInterrupt:
+        found = replace(found, interrupted=True)
+    if found.roofline is not None:
+        found = replace(found, advice=as_estimated(found.advice, found.roofline.predictions))
     found = naming_device(found, device)
     if data is not None:
         found = naming_data(found, data)
@@ -56,55 +64,73 @@ def command(
         if found.roofline is not None:
             under = found.roofline
             show_drawing(lambda console: show_roofline(under, device, console))
+    if found.interrupted:
+        click.echo("interrupted: what was not measured by then is left out", err=True)
+        return INTERRUPTED
+    return 0
 
 
-def _place(model: Path, found: "Inspection", data: str | None, feed: "Mapping[str, Any] | None") -> "Roofline":
-    from optkit.commands._progress import progress_display
+def _inspect(model: Path, sizes: dict[str, tuple[int, ...]], data: str | None) -> "tuple[Inspection, Examples | None]":
     from optkit.datasets import read_examples
-    from optkit.inspection.drafts import try_batch, try_drafts, try_half
-    from optkit.inspection.peaks import measure_peaks
-    from optkit.inspection.profile import made_up_examples
-    from optkit.inspection.roofline import roofline as place
-
-    assert found.profile is not None, "the roofline needs it"
-    device, threads = found.profile.device, found.profile.threads
-    examples = read_examples(data, found.inputs) if data else made_up_examples(found.inputs, found.work.sizes)
-    with progress_display() as progress:
-        progress("the machine's peaks", 0, 0)
-        peaks = measure_peaks(device, threads)
-        drafts = try_drafts(model, examples, device, threads, progress)
-        progress("FP16 and batches", 0, 0)
-        halved, batched = (each(model, examples, device, threads) for each in (try_half, try_batch))
-        return place(found, peaks, feed, drafts=drafts, batched=batched, halved=halved)
-
-
-def _inspect(
-    model: Path, sizes: dict[str, tuple[int, ...]], data: str | None, run_on: tuple[str, int] | None, *, to_place: bool
-) -> "tuple[Inspection, Mapping[str, Any] | None]":
-    from dataclasses import replace
-
-    from optkit.commands._progress import progress_display
-    from optkit.datasets import read_examples
-    from optkit.errors import ModelError, UsageError
+    from optkit.errors import UsageError
     from optkit.formats import format_of
     from optkit.inspection.inspect_model import inputs_of, inspect_model
-    from optkit.inspection.profile import SLOWEST, made_up_examples, profile_model
 
     if format_of(model) != "onnx":
         raise UsageError("this is a PyTorch model, and ONNX models are inspected", where=str(model), hint="optkit export makes one of it")
     examples = read_examples(data, inputs_of(model)) if data else None
-    feed = next(examples.feeds(1)) if examples else None
-    found = inspect_model(model, sizes, feed)
-    if run_on is None:
-        return found, feed
+    return inspect_model(model, sizes, _feed(examples)), examples
+
+
+def _feed(examples: "Examples | None") -> "Mapping[str, Any] | None":
+    return None if examples is None else next(examples.feeds(1))
+
+
+def _profiled(found: "Inspection", examples: "Examples | None", device: str, threads: int, *, to_place: bool) -> "Inspection":
+    from dataclasses import replace
+
+    from optkit.commands._progress import progress_display
+    from optkit.errors import ModelError
+    from optkit.inspection.profile import SLOWEST, made_up_examples, profile_model
+
     given = made_up_examples(found.inputs, found.work.sizes) if examples is None else examples
+    stopped: list[bool] = []
     try:
         with progress_display() as progress:
             progress("a profile of the model", 0, 0)
             named = None if to_place else SLOWEST
-            return replace(found, profile=profile_model(model, given, *run_on, fastest=to_place, named=named)), feed
+            stop = partial(stopped.append, True)
+            profile = profile_model(Path(found.path), given, device, threads, fastest=to_place, named=named, interrupted=stop)
     except ModelError as error:
         if examples is not None:
             raise
         hint = "its inputs were made up; give real ones with --data, or other sizes with --shape"
         raise ModelError(error.what, where=error.where, hint=hint) from error
+    return replace(found, profile=profile, interrupted=bool(stopped))
+
+
+def _placed(found: "Inspection", examples: "Examples | None") -> "Inspection":
+    """Under the roofline; Ctrl-C leaves out the gains that were not tried by then."""
+    from dataclasses import replace
+
+    from optkit.commands._progress import progress_display
+    from optkit.inspection.drafts import takes_batches, try_batch, try_drafts, try_half
+    from optkit.inspection.peaks import measure_peaks
+    from optkit.inspection.profile import made_up_examples
+    from optkit.inspection.roofline import Tried, roofline
+
+    assert found.profile is not None, "the roofline needs it"
+    place = (found.profile.device, found.profile.threads)
+    model, given = Path(found.path), examples or made_up_examples(found.inputs, found.work.sizes)
+    with progress_display() as progress:
+        progress("the machine's peaks", 0, 0)
+        peaks = measure_peaks(*place)
+        tried = Tried(in_batches=takes_batches(model, given, *place), kernels=False)
+        try:
+            tried = replace(tried, drafts=try_drafts(model, given, *place, progress), kernels=True)
+            progress("FP16 and batches", 0, 0)
+            tried = replace(tried, halved=try_half(model, given, *place))
+            tried = replace(tried, batched=try_batch(model, given, *place))
+        except KeyboardInterrupt:
+            found = replace(found, interrupted=True)
+        return replace(found, roofline=roofline(found, peaks, _feed(examples), tried=tried))

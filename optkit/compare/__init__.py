@@ -76,7 +76,7 @@ class Comparison:
     slices: tuple[Slice, ...] = ()
     """Where it was asked for: who paid, worst first, for each metric on each device."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """What a comparison with a stored report does not compare, `speed` or `accuracy`, and why."""
+    """What is not compared, `speed`, `accuracy` or `fidelity`, and why: with a stored report, or because Ctrl-C ended it before."""
     speed: Literal["latency_median", "throughput"] = "latency_median"
     """The metric that says how much faster: throughput where some examples take longer than others, for which a median is that of one."""
 
@@ -97,13 +97,19 @@ def compare(before: "Measurement", after: "Measurement", seed: int = 0) -> Compa
     """
     from optkit.compare._deltas import deltas_of
     from optkit.compare._doubts import doubts_of
+    from optkit.compare.interrupted import left_out_by_then
 
     if (before.device, before.batch) != (after.device, after.batch):
         here, there = (f"{m.device} at batch {m.batch}" for m in (before, after))
         raise ValueError(f"{before.name} was measured on {here}, {after.name} on {there}")
     deltas = deltas_of(before, after, seed)
     return Comparison(
-        before.name, after.name, deltas, doubts_of(before, after, deltas), speed="throughput" if is_mixed(before) else "latency_median"
+        before.name,
+        after.name,
+        deltas,
+        doubts_of(before, after, deltas),
+        left_out=left_out_by_then(after, deltas),
+        speed="throughput" if is_mixed(before) else "latency_median",
     )
 
 
@@ -167,4 +173,5 @@ def _joined(parts: Sequence[Comparison]) -> Comparison:
     deltas = once_on_each_device(delta for part in parts for delta in part.deltas)
     warnings = tuple(dict.fromkeys(warned for part in parts for warned in part.warnings))
     speed = max((part.speed for part in parts), key=("latency_median", "throughput").index)
-    return Comparison(parts[0].before, parts[0].after, deltas, warnings, speed=speed)
+    left_out = {kind: why for kind, why in parts[0].left_out.items() if all(kind in part.left_out for part in parts)}
+    return Comparison(parts[0].before, parts[0].after, deltas, warnings, left_out=left_out, speed=speed)

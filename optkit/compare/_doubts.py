@@ -9,6 +9,7 @@ import numpy as np
 from optkit.compare import Delta, Warned, is_mixed
 from optkit.compare._deltas import rounds_of, tails_of_waiting
 from optkit.compare.fall_backs import fall_backs
+from optkit.compare.interrupted import interrupted
 from optkit.compare.timing_doubts import FEW_ROUNDS, LONG, few_rounds, meanwhile, opened_once, slowest_waited, unsteady
 from optkit.compare.waiting import is_busy
 from optkit.formats.torch_compiled import is_compiled
@@ -39,9 +40,8 @@ def doubts_of(before: "Measurement", after: "Measurement", deltas: Sequence[Delt
 
 
 def _what_was_compared(before: "Measurement", after: "Measurement") -> Iterator[Warned]:
-    if before.conditions is not None and before.conditions.interrupted:
-        what = f"it was interrupted after {counted(before.conditions.rounds, 'round')} on {before.device} at batch {before.batch}"
-        yield Warned(what, "what was not reached by then is left out")
+    if (told := interrupted(before)) is not None:
+        yield told
     if before.model.digest == after.model.digest and is_compiled(before.model.path) == is_compiled(after.model.path):
         yield Warned(f"{before.name} and {after.name} are the same file", "any difference shown is noise; compare two different models")
     if before.machine != after.machine:

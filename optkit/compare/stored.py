@@ -11,6 +11,7 @@ from optkit.compare import Comparison, Delta, Warned, is_mixed
 from optkit.compare._deltas import QUANTILES, deltas_of, ratio_delta, rounds_of, tails_of_waiting
 from optkit.compare._doubts import timing_doubts
 from optkit.compare.fall_backs import once_on_each_device
+from optkit.compare.interrupted import interrupted, left_out_by_then
 from optkit.compare.waiting import is_busy
 from optkit.samples import FIDELITY, Samples, kind_of
 from optkit.stats.apart import ratio_of_intervals, ratio_of_runs
@@ -55,12 +56,18 @@ def compare_with_stored(stored: Sequence[Pair], now: Sequence[Pair], same_data: 
         left_out[SPEED] = "the stored report has no times on this device at this batch size"
     elif any(then.model.threads != pair.model.threads for then, pair in pairs):
         left_out[SPEED] = "it was measured with another number of threads"
-    deltas = list(once_on_each_device(delta for then, pair in pairs for delta in _deltas(then, pair, left_out, seed)))
+    measured = [pair.model for pair in (*now, *stored)]
+    cut = any(each.conditions is not None and each.conditions.unscored for each in measured)
+    kept = left_out | {ACCURACY: "some examples are not scored"} if cut else left_out
+    deltas = list(once_on_each_device(delta for then, pair in pairs for delta in _deltas(then, pair, kept, seed)))
     if not pairs and stored and now:
-        deltas = [delta for delta in deltas_of(stored[0].model, now[0].model, seed) if delta.metric in ("size", "compressed_size")]
+        files = replace(now[0].model, samples=tuple(each for each in now[0].model.samples if each.metric in ("size", "compressed_size")))
+        deltas = list(deltas_of(stored[0].model, files, seed))
     first, second = stored[0].model.name, now[0].model.name
     mixed = any(is_mixed(each.model) for pair in pairs for each in pair)
-    doubts = tuple(_doubts(pairs, left_out))
+    doubts = (*dict.fromkeys(told for each in measured if (told := interrupted(each)) is not None), *_doubts(pairs, left_out))
+    for each in measured:
+        left_out = left_out_by_then(each, deltas) | left_out
     return Comparison(first, second, tuple(deltas), doubts, left_out=left_out, speed="throughput" if mixed else "latency_median")
 
 

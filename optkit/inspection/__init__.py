@@ -140,5 +140,7 @@ class Inspection:
     profile: Profile | None = None
     notes: tuple[str, ...] = ()
     roofline: Roofline | None = None
+    interrupted: bool = False
+    """Ctrl-C ended it: what was not measured by then is not there."""
     schema: int = 1
     """Of the JSON; raised when what a field means changes."""

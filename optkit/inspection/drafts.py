@@ -62,10 +62,14 @@ def try_half(path: Path, examples: Examples, device: str, threads: int) -> float
             return None
 
 
+def takes_batches(path: Path, examples: Examples, device: str, threads: int) -> bool:
+    """Whether the model takes these examples one by one and several at once."""
+    return not examples.whole and fixed_batch(open_session(path, device, threads)) is None
+
+
 def try_batch(path: Path, examples: Examples, device: str, threads: int) -> float | None:
     """How many times as fast examples are in batches of `BATCH`, run in turns with single ones; None where the model takes none."""
-    session = open_session(path, device, threads)
-    if examples.whole or fixed_batch(session) is not None:
+    if not takes_batches(path, examples, device, threads):
         return None
     rows = np.resize(np.arange(len(examples)), BATCH)
     # of one thread the time that it computes: other load interrupts long calls oftener than short ones

@@ -44,8 +44,11 @@ def predict(
     drafts: Sequence[Draft] | None = None,
     batched: float | None = None,
     halved: float | None = None,
+    *,
+    in_batches: bool = True,
 ) -> tuple[Prediction, ...]:
-    """The gain of each change: what `drafts` in INT8, batches and FP16 (`halved`) gave where they were tried.
+    """The gain of each change: what `drafts` in INT8, batches and FP16 (`halved`) gave where they were tried; of batches none where the
+    model takes none (`in_batches`).
 
     INT8 without drafts (None): kernels take what they were measured to take, and everything else what it takes now.
     The others: what a node does besides being called gets faster as its roof rises; it keeps the share of the roof that it reaches now.
@@ -62,7 +65,7 @@ def predict(
     narrower = now.without(_saved(now, _computes, (HALF * HALF, peaks.float32, HALF, HALF * HALF)))
     # without such kernels the runtime makes float32 of the weights once, when it opens the model
     by_peak = now.without(_saved(now, _computes, (1, sixteen, 0.5, 0.5))) if fast_half else 1.0
-    found = (
+    found = [
         Prediction("INT8", speedup, why, f"optkit quantize {model} --int8 --data DATA{where}"),
         Prediction(
             "INT4 weights",
@@ -78,13 +81,12 @@ def predict(
             None if where or narrower <= 1 else f"optkit prune {model} --sparsity 0.5 --data DATA",
             at_most=True,
         ),
-        Prediction(
-            f"batch {BATCH}",
-            batched or now.without(_saved(now, _computes, (1, peaks.float32, 1, 1 / BATCH)) + overhead * (1 - 1 / BATCH)),
-            "tried here; time for each example" if batched else "operators are called and weights are read once; time for each example",
-            f"optkit bench {model} --scenario offline --batch 1,{BATCH} --data DATA{where}",
-        ),
-    )
+    ]
+    if in_batches:
+        once = now.without(_saved(now, _computes, (1, peaks.float32, 1, 1 / BATCH)) + overhead * (1 - 1 / BATCH))
+        told = "tried here; time for each example" if batched else "operators are called and weights are read once; time for each example"
+        command = f"optkit bench {model} --scenario offline --batch 1,{BATCH} --data DATA{where}"
+        found.append(Prediction(f"batch {BATCH}", batched or once, told, command))
     return tuple(sorted(found, key=lambda each: (each.at_most, -each.speedup)))
 
 

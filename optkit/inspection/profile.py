@@ -7,7 +7,7 @@ import tempfile
 import time
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -39,11 +39,13 @@ def profile_model(
     *,
     fastest: bool = False,
     named: int | None = SLOWEST,
+    interrupted: Callable[[], None] | None = None,
 ) -> Profile:
     """Run `examples` one at a time, over and over, for two seconds or `most`, and add up the time of each operator.
 
     With `fastest` only the fastest quarter of the runs counts, which nothing else on the machine disturbed. `named` is how many nodes
-    are named, the slowest of them (None: all).
+    are named, the slowest of them (None: all). Ctrl-C ends it with the runs by then, if there are any besides those that warm up, where
+    somebody wants to hear of it by `interrupted`.
 
     Raises ModelError and UsageError as opening a model does, DataError when the examples do not fit.
     """
@@ -52,11 +54,16 @@ def profile_model(
         session, plain = open_onnx(path, device, threads, profile=Path(folder) / "profile"), open_onnx(path, device, threads)
         shares: list[float] = []
         count, stop = 0, time.perf_counter() + min(ENOUGH_SECONDS, most)
-        while count < WARM_UP + FEWEST or (time.perf_counter() < stop and count < WARM_UP + MOST):
-            feed = feeds[count % len(feeds)]
-            recorded, unrecorded = (_seconds(each, feed) for each in (session, plain))
-            shares.append(unrecorded / recorded)
-            count += 1
+        try:
+            while count < WARM_UP + FEWEST or (time.perf_counter() < stop and count < WARM_UP + MOST):
+                feed = feeds[count % len(feeds)]
+                recorded, unrecorded = (_seconds(each, feed) for each in (session, plain))
+                shares.append(unrecorded / recorded)
+                count += 1
+        except KeyboardInterrupt:
+            if interrupted is None or count <= WARM_UP:
+                raise
+            interrupted()
         events = json.loads(session.end_profile().read_text(encoding="utf-8"))
     data = "made-up inputs" if examples.synthetic else examples.source
     found = read_profile(events, device, threads, data, fastest=fastest, named=named)

@@ -5,7 +5,7 @@ CACM 52:65): the time of an operator is at least that of its multiplications at 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -43,20 +43,32 @@ Timer = Callable[[Sequence[Kernel], Peaks, Beside, str, int], Mapping[Kernel, fl
 """Seconds of kernels in INT8, on a device with so many threads."""
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What of the changes that could pay was tried."""
+
+    drafts: Sequence[Draft] | None = None
+    """In INT8; None where there could be none."""
+    halved: float | None = None
+    """How many times as fast the model was in FP16."""
+    batched: float | None = None
+    """How many times as fast examples were in batches."""
+    in_batches: bool = True
+    """Whether the model takes any."""
+    kernels: bool = True
+    """Whether kernels may be timed in INT8 where there are no drafts."""
+
+
+NOTHING_TRIED = Tried()
+
+
 def roofline(
-    found: Inspection,
-    peaks: Peaks,
-    feed: Mapping[str, Array] | None = None,
-    timed: Timer = integer_seconds,
-    drafts: Sequence[Draft] | None = None,
-    batched: float | None = None,
-    halved: float | None = None,
+    found: Inspection, peaks: Peaks, feed: Mapping[str, Array] | None = None, timed: Timer = integer_seconds, tried: Tried = NOTHING_TRIED
 ) -> Roofline:
     """Place a model that was profiled, every node by its name. Its file is read again for shapes, and opened for what the runtime fuses.
 
-    INT8 is expected to give what `drafts` gave; where none could be tried (None), its kernels are timed in INT8, in turns with the
-    model itself on `feed` (else a made-up one). `batched` is how many times as fast examples were in batches, where that was tried,
-    and `halved` how many times as fast the model was in FP16.
+    INT8 is expected to give what drafts gave; where there are none, its kernels are timed in INT8, in turns with the model itself on
+    `feed` (else a made-up one).
 
     Raises ValueError where it was not profiled.
     """
@@ -76,7 +88,7 @@ def roofline(
     slowest = sorted(_unrecorded(costs, spent, profile, whole), key=lambda each: -each[1].seconds)
     kernels = [cost.kernel for cost, _ in slowest if cost.kernel is not None]
     integers: Mapping[Kernel, float] = {}
-    if kernels and drafts is None and profile.device == "cpu":
+    if kernels and tried.kernels and tried.drafts is None and profile.device == "cpu":
         example = feed or next(made_up_examples(found.inputs, found.work.sizes).feeds(1))
         beside = Beside(open_onnx(path, profile.device, profile.threads).bind(example), whole)
         integers = timed(kernels, peaks, beside, profile.device, profile.threads)
@@ -90,8 +102,20 @@ def roofline(
         bound=_bound(placed, overhead >= whole / 2),
         reached=sum(each.seconds * each.reached for each in placed) / multiplying if multiplying else 0.0,
         placed=tuple(placed[:PLACED]),
-        predictions=predict(found.path, placed, whole, min(overhead, whole), peaks, bandwidth, profile.device, drafts, batched, halved),
-        drafts=tuple(drafts or ()),
+        predictions=predict(
+            found.path,
+            placed,
+            whole,
+            min(overhead, whole),
+            peaks,
+            bandwidth,
+            profile.device,
+            tried.drafts,
+            tried.batched,
+            tried.halved,
+            in_batches=tried.in_batches,
+        ),
+        drafts=tuple(tried.drafts or ()),
     )
 
 

@@ -4,7 +4,7 @@ The only place where runtimes, examples, metrics and meters meet.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from optkit.artifact import Artifact
@@ -37,7 +37,7 @@ class Conditions:
     """What else went on while the models of one device and batch size were timed. Shares are of the machine's whole computing time."""
 
     rounds: int
-    """0 where nothing was timed in rounds, as queries of a server."""
+    """0 where nothing was timed in rounds, as queries of a server, or Ctrl-C came before the first."""
     seconds: float
     others: float
     """Share that other programs computed."""
@@ -50,10 +50,15 @@ class Conditions:
     where nothing was timed in rounds."""
     interrupted: bool = False
     """Ctrl-C ended it: what was not reached is not there."""
+    unscored: int = 0
+    """Examples that it ended before: scores are those of the first ones."""
     settled: bool = False
     """Timing ended before its time was over: what was wished to be known was known."""
     mixed: bool = False
     """The first model takes longer for some examples than for others, so that a mix of them was timed which is as theirs."""
+
+
+NOTHING_TIMED = Conditions(rounds=0, seconds=0.0, others=0.0, stolen=0.0, slowest_clock=None)
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class Measurement:
     nodes: Mapping[str, int]
     """Nodes per execution provider; those that fell back to another provider show here."""
     conditions: Conditions | None = None
-    """None where nothing was timed."""
+    """None where nothing was to be timed."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,8 @@ def measure(
 ) -> tuple[Measurement, ...]:
     """Measure all models on each device at each batch size; the first model is the reference that fidelity is taken to.
 
-    In the result all models of one device, number of threads and batch size follow each other, in the order given.
+    In the result all models of one device, number of threads and batch size follow each other, in the order given. Once something is
+    scored, Ctrl-C ends it with what was measured by then (see `was_interrupted`).
 
     Raises UsageError for a device that is not there or a metric that is none, ModelError for a model that does not load or run or whose
     reference answers are NaN, and DataError for examples that do not fit a model.
@@ -152,3 +158,13 @@ def detect_machine() -> Machine:
 def was_interrupted(measurements: Sequence[Measurement]) -> bool:
     """Whether Ctrl-C ended the measuring, so that some of what was asked for is missing."""
     return any(each.conditions is not None and each.conditions.interrupted for each in measurements)
+
+
+def as_interrupted(measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:
+    """What was measured before Ctrl-C ended what was to come next."""
+    return tuple(replace(each, conditions=replace(each.conditions or NOTHING_TIMED, interrupted=True)) for each in measurements)
+
+
+def scored_of(measurements: Sequence[Measurement], examples: int) -> int:
+    """Of so many examples those that are scored, from the first on."""
+    return examples - max((each.conditions.unscored for each in measurements if each.conditions is not None), default=0)

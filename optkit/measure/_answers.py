@@ -1,6 +1,8 @@
 """Every model's answers to every example, scored batch by batch; no answer is kept longer than it takes to score it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isnan
 
 import numpy as np
 import onnx_ir as ir
@@ -14,6 +16,7 @@ from optkit.metrics import Metric, SetMetric, default_metrics
 from optkit.progress import Progress
 from optkit.runtimes import Session
 from optkit.samples import Samples
+from optkit.stats.summaries import summarize
 
 Answer = Mapping[str, Array]
 
@@ -21,6 +24,16 @@ SCORED_TOGETHER = 128
 """Examples: metrics take as long for a few as for one."""
 LARGEST_HELD = 32 * 2**20
 """Bytes of answers kept for that, of all models."""
+
+
+@dataclass
+class _Scored:
+    """One model's scores on some examples in a row."""
+
+    finite: Array
+    scores: dict[str, Array] = field(default_factory=dict)
+    """By metric."""
+    parts: dict[str, list[Array]] = field(default_factory=dict)
 
 
 class Scoring:
@@ -41,10 +54,14 @@ class Scoring:
         self.models = models
         self.output = output
         self.outputs = outputs
-        self.scores: list[dict[str, list[Array]]] = [{} for _ in models]
-        self.parts: list[dict[str, list[Array]]] = [{} for _ in models]
-        self.finite: list[list[Array]] = [[] for _ in models]
+        self.done: list[tuple[slice, list[_Scored]]] = []
+        """What every model scored on some examples: there is all of it or nothing, wherever Ctrl-C comes."""
         self.held: list[tuple[slice, list[Answer]]] = []
+
+    @property
+    def scored(self) -> int:
+        """Examples, from the first on."""
+        return self.done[-1][0].stop if self.done else 0
 
     def add(self, rows: slice, answers: list[Answer]) -> None:
         """Take the answers of all models to the examples `rows`."""
@@ -57,62 +74,63 @@ class Scoring:
 
     def flush(self) -> None:
         """Score what is held."""
-        if not self.held:
-            return
-        rows = slice(self.held[0][0].start, self.held[-1][0].stop)
-        joined = [_joined([answers[i] for _, answers in self.held]) for i in range(len(self.models))]
+        held = [each for each in self.held if each[0].start >= self.scored]
+        if held:
+            rows = slice(held[0][0].start, held[-1][0].stop)
+            joined = [_joined([answers[i] for _, answers in held]) for i in range(len(self.models))]
+            self.done.append((rows, self._scores_of(rows, joined)))
         self.held = []
-        self._check_finite(rows, joined)
-        labels, reference = self.examples.labels, joined[0]
+
+    def _scores_of(self, rows: slice, answers: Sequence[Answer]) -> list[_Scored]:
+        found = [_Scored(fine) for fine in self._fine(rows, answers)]
+        labels, reference = self.examples.labels, answers[0]
         if self.metrics is None:
-            found = default_metrics(labels, reference, self.output) if self.wanted is None else self.wanted
+            chosen = default_metrics(labels, reference, self.output) if self.wanted is None else self.wanted
             asked = self.wanted is not None
-            self.metrics = with_agreement(found, self.outputs, reference, self.output, labelled=labels is not None, asked=asked)
-        for i, answer in enumerate(joined):
+            self.metrics = with_agreement(chosen, self.outputs, reference, self.output, labelled=labels is not None, asked=asked)
+        for answer, kept in zip(answers, found, strict=True):
             for metric in self.metrics:
                 try:
-                    self._score(i, metric, answer, None if labels is None else labels[rows], reference)
+                    _score(kept, metric, answer, None if labels is None else labels[rows], reference)
                 except DataError as error:  # a metric sees arrays, the user's name for them is known here
                     error.where = error.where or self.examples.source
                     raise
-
-    def _score(self, model: int, metric: Metric, answer: Answer, labels: Array | None, reference: Answer) -> None:
-        if isinstance(metric, SetMetric):
-            parts = metric.parts(answer, labels, reference)
-            self.parts[model].setdefault(metric.name, []).extend(parts)
-            score = metric.alone(parts)
-        else:
-            score = metric.score(answer, labels, reference)
-        self.scores[model].setdefault(metric.name, []).append(score)
+        return found
 
     def samples(self) -> list[tuple[Samples, ...]]:
-        """The scores of every model."""
+        """The scores of every model on the examples that are scored, without what so few do not have, such as the AUROC of one class."""
         self.flush()
-        complete = all(bool(part.all()) for parts in self.finite for part in parts)
+        by_model = [[kept[i] for _, kept in self.done] for i in range(len(self.models))]
+        complete = all(bool(each.finite.all()) for kept in by_model for each in kept)
+        metrics = [
+            each
+            for each in self.metrics or ()
+            if self.scored == len(self.examples) or not isnan(_summary_of(self._samples(each, by_model[0])))
+        ]
         found = []
-        for scores, parts, finite in zip(self.scores, self.parts, self.finite, strict=True):
-            of_model = [
-                self._samples(metric, np.concatenate(scores[metric.name]), parts.get(metric.name, ())) for metric in self.metrics or ()
-            ]
+        for kept in by_model:
+            of_model = [self._samples(metric, kept) for metric in metrics]
             if not complete:
-                values = tuple(np.concatenate(finite).astype(float).tolist())
+                values = tuple(np.concatenate([each.finite for each in kept]).astype(float).tolist())
                 of_model.insert(0, Samples("finite", "ratio", "higher", values, "example", groups=self._groups()))
             found.append(tuple(of_model))
         return found
 
-    def _samples(self, metric: Metric, values: Array, parts: Sequence[Array]) -> Samples:
+    def _samples(self, metric: Metric, kept: Sequence[_Scored]) -> Samples:
+        values = np.concatenate([each.scores[metric.name] for each in kept])
         labels = self.examples.labels if metric.summary == "auroc" else None
-        truth = () if labels is None else tuple(labels.reshape(len(values)).astype(float).tolist())
-        kept = tuple(values.astype(float).tolist())
-        rows = tuple(tuple(row.tolist()) for row in parts)
-        return Samples(metric.name, metric.unit, metric.better, kept, "example", metric.summary, truth, self._groups(), rows)
+        truth = () if labels is None else tuple(labels[: self.scored].reshape(len(values)).astype(float).tolist())
+        parts = tuple(tuple(row.tolist()) for each in kept for row in each.parts.get(metric.name, ()))
+        numbers = tuple(values.astype(float).tolist())
+        return Samples(metric.name, metric.unit, metric.better, numbers, "example", metric.summary, truth, self._groups(), parts)
 
     def _groups(self) -> tuple[int, ...]:
         if self.examples.groups is None:
             return ()
-        return tuple(np.unique(self.examples.groups, return_inverse=True)[1].ravel().tolist())
+        return tuple(np.unique(self.examples.groups[: self.scored], return_inverse=True)[1].ravel().tolist())
 
-    def _check_finite(self, rows: slice, answers: Sequence[Answer]) -> None:
+    def _fine(self, rows: slice, answers: Sequence[Answer]) -> list[Array]:
+        """Per model and example whether the answer is sound."""
         reference = answers[0]
         for name, array in self._floats(reference).items():
             broken = np.isnan(array).reshape(len(array), -1).any(axis=1)
@@ -120,11 +138,13 @@ class Scoring:
                 at = rows.start + (int(broken.argmax()) if len(array) == rows.stop - rows.start else 0)
                 what = f"its output {name!r} is NaN for example {at} of {self.examples.source}"
                 raise ModelError(what, where=self.models[0], hint="a model to compare with must answer; check the data and the model")
-        for i, answer in enumerate(answers):
+        found = []
+        for answer in answers:
             fine = np.ones(rows.stop - rows.start, bool)
             for name, array in self._floats(answer).items():
                 fine &= _finite_rows(array, reference.get(name), len(fine))
-            self.finite[i].append(fine)
+            found.append(fine)
+        return found
 
     def _floats(self, answer: Answer) -> dict[str, Array]:
         names = answer if self.output is None else [name for name in answer if name == self.output]
@@ -141,23 +161,45 @@ def score_all(
     progress: Progress,
     *,
     outputs: Sequence[ir.Value] = (),
+    interrupted: Callable[[int], None] | None = None,
 ) -> list[tuple[Samples, ...]]:
     """The samples of every metric for every model, the first being the reference; `metrics` None chooses what suits data and answers.
 
     `outputs` are those of the original's graph, where it has one: they tell what agreement is of (see `_agreement`).
 
     Where some answer of a model is NaN, or infinite where the reference is not, every model also gets samples `finite`: 1 for a
-    sound answer, 0 for a broken one. Raises ModelError when the reference's answers are NaN.
+    sound answer, 0 for a broken one. Ctrl-C ends it with the first examples, those scored by then, where somebody wants to hear of it
+    by `interrupted`, which is told how many were left. Raises ModelError when the reference's answers are NaN.
     """
     scoring = Scoring(examples, metrics, names, output, outputs)
     fixed = any(map(is_fixed, sessions))
-    for rows, feed in batches_of(examples, batch, fixed):
-        count = rows.stop - rows.start
-        answers = [_answer_of(session, name, feed) for session, name in zip(sessions, names, strict=True)]
-        scoring.add(rows, [_rows_of(answer, examples.whole, count, fixed) for answer in answers])
-        if rows.stop * 100 // len(examples) > rows.start * 100 // len(examples):
-            progress("answers", rows.stop, len(examples))
-    return scoring.samples()
+    try:
+        for rows, feed in batches_of(examples, batch, fixed):
+            count = rows.stop - rows.start
+            answers = [_answer_of(session, name, feed) for session, name in zip(sessions, names, strict=True)]
+            scoring.add(rows, [_rows_of(answer, examples.whole, count, fixed) for answer in answers])
+            if rows.stop * 100 // len(examples) > rows.start * 100 // len(examples):
+                progress("answers", rows.stop, len(examples))
+        return scoring.samples()
+    except KeyboardInterrupt:
+        if interrupted is None or not (scoring.done or scoring.held):
+            raise
+        found = scoring.samples()
+        interrupted(len(examples) - scoring.scored)
+        return found
+
+
+def _summary_of(samples: Samples) -> float:
+    return summarize(samples.summary, np.asarray(samples.values), samples.parts, np.asarray(samples.labels))
+
+
+def _score(kept: _Scored, metric: Metric, answer: Answer, labels: Array | None, reference: Answer) -> None:
+    if isinstance(metric, SetMetric):
+        parts = metric.parts(answer, labels, reference)
+        kept.parts[metric.name] = list(parts)
+        kept.scores[metric.name] = metric.alone(parts)
+    else:
+        kept.scores[metric.name] = metric.score(answer, labels, reference)
 
 
 def _answer_of(session: Session, name: str, feed: Answer) -> Answer:

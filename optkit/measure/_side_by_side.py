@@ -1,8 +1,9 @@
 """The order of a measurement: for each device the answers; for each batch size the timing and the cold starts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import TypeVar
 
 from optkit.arrays import Array
 from optkit.artifact import Artifact
@@ -10,7 +11,7 @@ from optkit.datasets import Examples
 from optkit.errors import DataError, UsageError
 from optkit.formats import compressed_size, model_size
 from optkit.formats.onnx import load_model
-from optkit.measure import Conditions, Measurement, Settings, detect_machine, metrics_of, was_interrupted
+from optkit.measure import NOTHING_TIMED, Conditions, Measurement, Settings, as_interrupted, detect_machine, metrics_of, was_interrupted
 from optkit.measure._answers import score_all
 from optkit.measure._enough import Wish, enough
 from optkit.measure._fresh import cold_starts
@@ -32,6 +33,9 @@ from optkit.timing.typical import Typical
 
 COLD_SHARE = 0.5
 """Of the time given for timing, spent on cold starts besides."""
+T = TypeVar("T")
+_Timing = tuple[list[list[Array]], list[list[float]], Conditions | None]
+"""Seconds of queries and CPU seconds of each round of each model, and what else went on."""
 
 
 def measure_all(models: Sequence[Artifact], examples: Examples, settings: Settings, progress: Progress) -> tuple[Measurement, ...]:
@@ -45,7 +49,12 @@ def measure_all(models: Sequence[Artifact], examples: Examples, settings: Settin
     meters: list[Meter] = [load("meters", word)() for word in words]
     found: list[Measurement] = []
     for device in dict.fromkeys(settings.devices):
-        found += _OnDevice(device, models, examples, settings, progress).measure(metrics, meters, first=not found)
+        try:
+            found += list(_OnDevice(device, models, examples, settings, progress).measure(metrics, meters, first=not found))
+        except KeyboardInterrupt:  # nothing is known of this device yet
+            if not found:
+                raise
+            return as_interrupted(found)
         if was_interrupted(found):
             break
     return tuple(found)
@@ -63,6 +72,7 @@ class _OnDevice:
         self.progress = progress
         self.inputs: list[Sequence[Port]] = []
         self.interrupted = False
+        self.unscored = 0
         self.timed: dict[int, Typical] = {}
         """What is timed, by batch size."""
 
@@ -89,39 +99,67 @@ class _OnDevice:
                 check_batch(batch, self.examples, session, name)
         outputs = load_model(self.models[0].path).graph.outputs if self.models[0].format == "onnx" else ()
         scored = score_all(
-            sessions, self.names, self.examples, metrics, settings.batches[0], settings.output, self._told(""), outputs=outputs
+            sessions,
+            self.names,
+            self.examples,
+            metrics,
+            settings.batches[0],
+            settings.output,
+            self._told(""),
+            outputs=outputs,
+            interrupted=self._leave,
         )
         # a model that computes in the thread that asks is known by that thread's time, whatever else the machine does
         clock: Clock = "thread" if self.device == "cpu" and settings.threads[0] == 1 and self.models[0].format == "onnx" else "wall"
-        self.timed = {batch: typical_feeds(sessions[0], self.examples, batch, settings.seconds, clock) for batch in settings.batches}
+        self.timed = self._unless_interrupted(
+            lambda: {batch: typical_feeds(sessions[0], self.examples, batch, settings.seconds, clock) for batch in settings.batches}, {}
+        )
         return scored, [session.placement() for session in sessions]
 
     def _read(self, batch: int, threads: int, meters: Sequence[Meter]) -> tuple[list[list[Samples]], Conditions | None]:
         """What the meters read, per model, and under which conditions; nothing is run that none of them needs."""
-        timed, wanted, settings = self.timed[batch], {meter.needs for meter in meters}, self.settings
+        wanted, settings = {meter.needs for meter in meters}, self.settings
         told = self._told(f", batch {batch}" + (f", {threads} threads" if len(settings.threads) > 1 else ""))
-        rounds: list[list[Array]] = [[] for _ in self.models]
-        cpu: list[list[float]] = [[] for _ in self.models]
+        timing: _Timing = [[] for _ in self.models], [[] for _ in self.models], None
         fresh: list[list[Fresh]] = [[] for _ in self.models]
-        conditions = None
         if "rounds" in wanted:
-            rounds, cpu, conditions = self._time(timed, threads, told)
-        if "fresh" in wanted and not self.interrupted:
-            paths, first = [model.path for model in self.models], [fitted(timed.feeds[0], ports) for ports in self.inputs]
-            fresh = cold_starts(paths, first, self.device, threads, settings.seconds * COLD_SHARE, told, self._interrupt)
+            timing = self._unless_interrupted(lambda: self._time(self.timed[batch], threads, told), timing)
+        if "fresh" in wanted:
+            fresh = self._unless_interrupted(lambda: self._start(self.timed[batch], threads, told), fresh)
+        rounds, cpu, conditions = timing
         sizes = [(model_size(each.path), compressed_size(each.path) if "file" in wanted else None) for each in self.models]
         readings = [
             Readings(batch, size, packed, spent, times, starts)
             for (size, packed), spent, times, starts in zip(sizes, cpu, rounds, fresh, strict=True)
         ]
         if conditions is not None:
-            conditions = replace(conditions, interrupted=self.interrupted, mixed=not timed.alike)
+            conditions = replace(conditions, mixed=not self.timed[batch].alike)
+        if self.interrupted:
+            conditions = replace(conditions or NOTHING_TIMED, interrupted=True, unscored=self.unscored)
         return [[found for meter in meters if (found := meter.read(each)) is not None] for each in readings], conditions
 
     def _interrupt(self) -> None:
         self.interrupted = True
 
-    def _time(self, timed: Typical, threads: int, told: Progress) -> tuple[list[list[Array]], list[list[float]], Conditions]:
+    def _leave(self, unscored: int) -> None:
+        self.interrupted, self.unscored = True, unscored
+
+    def _unless_interrupted(self, work: Callable[[], T], otherwise: T) -> T:
+        """What `work` comes to; `otherwise` where Ctrl-C ends it, or ended what was before it."""
+        if self.interrupted:
+            return otherwise
+        try:
+            return work()
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return otherwise
+
+    def _start(self, timed: Typical, threads: int, told: Progress) -> list[list[Fresh]]:
+        paths, first = [model.path for model in self.models], [fitted(timed.feeds[0], ports) for ports in self.inputs]
+        seconds = self.settings.seconds * COLD_SHARE
+        return cold_starts(paths, first, self.device, threads, seconds, told, self._interrupt)
+
+    def _time(self, timed: Typical, threads: int, told: Progress) -> _Timing:
         settings = self.settings
         lanes: list[Lane] = [self._lane(i, timed, threads) for i in range(len(self.models))]
         for lane in lanes:

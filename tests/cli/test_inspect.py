@@ -82,3 +82,42 @@ def test_a_pytorch_model_is_to_be_exported_first(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "this is a PyTorch model" in result.stderr
     assert "hint: optkit export" in result.stderr
+
+
+def interrupted(*given: object, **more: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("at", "profiled", "placed"),
+    [("profile.profile_model", False, False), ("peaks.measure_peaks", True, False), ("drafts.try_drafts", True, True)],
+)
+def test_what_was_measured_before_an_interrupt_is_shown(
+    at: str, profiled: bool, placed: bool, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optkit.inspection.profile.ENOUGH_SECONDS", 0.0)
+    monkeypatch.setattr("optkit.inspection.peaks.SECONDS", 0.001)
+    monkeypatch.setattr(f"optkit.inspection.{at}", interrupted)
+    done = optkit(model, "--roofline", "--json")
+    assert done.exit_code == 130
+    assert done.stderr.endswith("interrupted: what was not measured by then is left out\n")
+    found = read_record(Inspection, done.stdout)
+    assert found.interrupted
+    assert found.work.macs == 512
+    assert (found.profile is not None, found.roofline is not None) == (profiled, placed)
+    if found.roofline is not None:
+        assert "tried" not in " ".join(each.why for each in found.roofline.predictions)
+
+
+def test_batches_are_proposed_where_the_model_takes_them(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optkit.inspection.profile.ENOUGH_SECONDS", 0.0)
+    monkeypatch.setattr("optkit.inspection.peaks.SECONDS", 0.001)
+    monkeypatch.setattr("optkit.inspection.drafts.SECONDS", 0.01)
+    one = onnx.load(model)
+    for port in (*one.graph.input, *one.graph.output):
+        port.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(one, model.with_name("one.onnx"))
+    for path, proposed in ((model, True), (model.with_name("one.onnx"), False)):
+        done = optkit(path, "--roofline")
+        assert done.exit_code == 0
+        assert ("batch 8" in done.stdout) is proposed

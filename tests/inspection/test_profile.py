@@ -8,6 +8,7 @@ from optkit.datasets import Examples
 from optkit.errors import ModelError
 from optkit.inspection.profile import made_up_examples, profile_model, read_profile
 from optkit.runtimes import Port
+from optkit.runtimes.onnxruntime import OnnxSession
 
 from .tiny_models import floats, parse
 
@@ -97,3 +98,26 @@ def test_inputs_are_made_up_in_the_sizes_that_were_counted_with(model: Path, mon
 def test_a_model_that_fails_while_running_says_so(model: Path) -> None:
     with pytest.raises(ModelError):
         profile_model(model.parent / "absent.onnx", Examples("d", {"x": floats(3, 64)}))
+
+
+@pytest.mark.parametrize(("calls", "runs"), [(2 * 2 + 1, 0), (2 * 5 + 1, 4)])
+def test_an_interrupt_keeps_the_runs_by_then(calls: int, runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(parse('<ir_version: 8, opset_import: ["": 17]> g (float[n, 4] x) => (float[n, 4] y) { y = Relu (x) }'), path)
+    run_one, left = OnnxSession.run, [calls]
+
+    def run(self: OnnxSession, feed: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return run_one(self, feed)
+
+    monkeypatch.setattr(OnnxSession, "run", run)
+    told: list[str] = []
+    examples = made_up_examples([Port("x", "float32", ("n", 4))], {"x": (1, 4)})
+    if not runs:
+        with pytest.raises(KeyboardInterrupt):
+            profile_model(path, examples, interrupted=lambda: told.append("stopped"))
+        return
+    found = profile_model(path, examples, interrupted=lambda: told.append("stopped"))
+    assert (found.runs, [row.operator for row in found.operators], told) == (runs, ["Relu"], ["stopped"])

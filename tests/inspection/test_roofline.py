@@ -18,7 +18,7 @@ from optkit.inspection.integers import Beside, integer_seconds
 from optkit.inspection.peaks import measure_peaks
 from optkit.inspection.predict import predict, roof_seconds
 from optkit.inspection.profile import made_up_examples, profile_model
-from optkit.inspection.roofline import costs_of, roofline, unrecorded_of
+from optkit.inspection.roofline import Tried, costs_of, roofline, unrecorded_of
 from optkit.inspection.show_roofline import show_roofline
 from optkit.inspection.under_roof import Cost, Kernel, Peaks, Placed, Prediction, Roofline
 
@@ -102,7 +102,7 @@ def test_operators_take_the_time_that_the_profile_measured(tmp_path: Path) -> No
     found = inspect_model(residual(tmp_path / "r.onnx"))
     profile = profile_model(Path(found.path), made_up_examples(found.inputs, found.work.sizes), most=0.2, named=None)
     undisturbed = dataclasses.replace(profile, seconds=1.0, unrecorded=None)  # recording is taken to cost nothing
-    under = roofline(dataclasses.replace(found, profile=undisturbed), PEAKS, drafts=())
+    under = roofline(dataclasses.replace(found, profile=undisturbed), PEAKS, tried=Tried(drafts=()))
     placed = {each.cost.node: each for each in under.placed}
     assert set(placed) == {"first", "second", "third", "last", "l"}
     assert not any(each.estimated for each in placed.values())
@@ -117,7 +117,7 @@ def test_operators_take_the_time_that_the_profile_measured(tmp_path: Path) -> No
 def test_an_operator_is_held_against_the_time_that_was_measured(tmp_path: Path) -> None:
     found = inspect_model(residual(tmp_path / "r.onnx"))
     profile = profile_model(Path(found.path), made_up_examples(found.inputs, found.work.sizes), most=0.1, named=None)
-    under = roofline(dataclasses.replace(found, profile=profile), dataclasses.replace(PEAKS, float32=1e12), drafts=())
+    under = roofline(dataclasses.replace(found, profile=profile), dataclasses.replace(PEAKS, float32=1e12), tried=Tried(drafts=()))
     for each in under.placed:
         least = max(each.cost.macs / 1e12, (each.cost.moved + each.cost.weights) / PEAKS.cached)
         assert each.reached == pytest.approx(min(1.0, least / each.seconds))
@@ -135,7 +135,7 @@ def test_what_a_branch_computes_that_did_not_run_has_no_measured_time(tmp_path: 
     for flag, estimated in ((True, {False}), (False, {True})):
         data = Examples("d", {"flag": np.array([flag] * 2), "x": floats(2, 64)})
         profile = profile_model(tmp_path / "if.onnx", data, most=0.1, named=None)
-        under = roofline(dataclasses.replace(found, profile=profile), PEAKS, drafts=())
+        under = roofline(dataclasses.replace(found, profile=profile), PEAKS, tried=Tried(drafts=()))
         assert len(under.placed) == 2, "of the dearer branch"
         assert {each.estimated for each in under.placed} == estimated
 
@@ -319,7 +319,7 @@ def test_what_computes_in_integers_is_held_against_their_peak(tmp_path: Path) ->
     times = (NodeTime("integers", "MatMul", 1e-6), NodeTime("floats", "MatMul", 1e-6))
     profile = Profile("cpu", 1, 5, "made-up inputs", 2e-6, (OperatorTime("MatMul", "CPU", 2, 2e-6, 1.0),), 0.0, times)
     slow = Peaks(float32=256e6, int8=1024e6, float16=None, bandwidth=1e12, cached=1e12)
-    under = roofline(dataclasses.replace(found, profile=profile), slow, drafts=())
+    under = roofline(dataclasses.replace(found, profile=profile), slow, tried=Tried(drafts=()))
     assert {each.cost.node: each.reached for each in under.placed} == pytest.approx({"integers": 0.25, "floats": 1.0})
 
 

@@ -45,6 +45,50 @@ def by_name(samples: tuple[Samples, ...]) -> dict[str, Samples]:
     return {each.metric: each for each in samples}
 
 
+class Interrupted:
+    """The linear model, stopped by Ctrl-C in a call that a test chooses."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, feed: Mapping[str, Any]) -> dict[str, Any]:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return linear()(feed)
+
+
+@pytest.mark.slow
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(count=st.integers(2, 400), batch=st.integers(1, 9), at=st.integers(1, 60), size=st.booleans())
+def test_the_first_examples_score_alike_when_the_others_are_left(fake_session: Any, count: int, batch: int, at: int, size: bool) -> None:
+    dice = np.random.default_rng(count)
+    labels, groups = dice.integers(0, 2, count), np.arange(count) // 2
+    examples = Examples("some.npz", {"x": dice.normal(size=(count, 4)).astype(np.float32)}, labels, groups)
+    metrics = [find_metric(word) for word in ("top1", "f1_macro", "cosine")]
+    left: list[int] = []
+    fixed = batch if size else "n"
+    sessions = [fake_session(linear(noise=0.5), fixed), fake_session(Interrupted(at), fixed)]
+    found = score_all(sessions, ["a", "b"], examples, metrics, batch, None, silent, interrupted=left.append)
+    done = min(at * batch, count)
+    assert left == ([] if done == count else [count - done])
+    part = examples.take(slice(0, done))
+    whole = scored(fake_session, [linear(noise=0.5), linear()], part, ["top1", "f1_macro", "cosine"], batch, fixed)
+    assert found == whole
+
+
+def test_what_so_few_examples_do_not_have_is_left_out(fake_session: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    examples = Examples("sorted.npz", {"x": rows}, np.repeat([0, 1], 10))
+    metrics = [find_metric("auroc"), find_metric("top1")]
+    answers = {at: [linear(), Interrupted(at)] for at in (5, 15)}
+    for at, named in ((5, ["top1"]), (15, ["auroc", "top1"])):
+        sessions = [fake_session(lambda feed, a=a: {"logits": a(feed)["logits"][:, :2]}) for a in answers[at]]
+        found = score_all(sessions, ["a", "b"], examples, metrics, 1, None, silent, interrupted=lambda left: None)
+        assert [[each.metric for each in samples] for samples in found] == [named, named]
+        assert all(len(each.values) == at for samples in found for each in samples)
+
+
 @pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(count=st.integers(1, 300), batch=st.integers(1, 40), fixed=st.booleans())

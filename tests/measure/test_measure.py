@@ -1,6 +1,8 @@
 """Whole measurements of tiny models."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,10 @@ from onnx import TensorProto
 from optkit.compare import compare_all
 from optkit.datasets import Examples
 from optkit.errors import DataError, ModelError, UsageError
-from optkit.measure import Measurement, Settings, _fresh, measure, was_interrupted
+from optkit.measure import Measurement, Settings, _fresh, measure, scored_of, was_interrupted
 from optkit.meters import Fresh
 from optkit.records import read_record, write_record
+from optkit.runtimes import open_session
 
 QUICK = Settings(seconds=0.05, metrics=(), meters=("latency", "throughput", "size"))
 
@@ -164,12 +167,61 @@ def test_an_interrupt_ends_the_measuring_with_what_was_measured_by_then(classifi
     assert compared.warnings[0].what == "it was interrupted after 3 rounds on cpu at batch 1"
 
 
-def test_an_interrupt_before_anything_was_timed_is_one(classifier: Any, examples: Examples) -> None:
+def test_an_interrupt_among_answers_keeps_those_scored(classifier: Any, examples: Examples) -> None:
     def interrupt(what: str, done: int, total: int) -> None:
+        if what.startswith("answers") and done == 6:
+            raise KeyboardInterrupt
+
+    models = [classifier("a.onnx"), classifier("b.onnx", scale=-1.0)]
+    found = measure(models, examples, replace(QUICK, metrics=("top1", "cosine")), interrupt)
+    whole = measure(models, examples, replace(QUICK, metrics=("top1", "cosine"), meters=("size",)))
+    assert was_interrupted(found)
+    assert [names(each) for each in found] == [["top1", "cosine", "size"]] * 2
+    assert scored_of(found, len(examples)) == 6
+    assert [values(each, "top1") for each in found] == [values(each, "top1")[:6] for each in whole]
+    (compared,) = compare_all(found)
+    assert compared.warnings[0].what == "it was interrupted after 6 of 10 examples on cpu, before anything was timed"
+    assert {delta.metric: delta.n for delta in compared.deltas} == {"top1": 3, "cosine": 3, "size": 1}
+    assert compared.left_out == {"speed": "it was interrupted before that was measured"}
+
+
+def test_an_interrupt_before_the_first_answer_is_one(classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("optkit.measure._answers.batches_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        measure([classifier()], examples, replace(QUICK, metrics=("top1",)), interrupt)
+        measure([classifier()], examples, replace(QUICK, metrics=("top1",)))
+
+
+@pytest.mark.parametrize("what", ["typical_feeds", "time_rounds", "cold_starts"])
+def test_an_interrupt_after_the_answers_keeps_them(what: str, classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"optkit.measure._side_by_side.{what}", interrupted)
+    found = measure([classifier("a.onnx"), classifier("b.onnx")], examples, Settings(metrics=("top1",), batches=(1, 4), seconds=0.05))
+    timed = ["cpu_time", "latency", "throughput"] if what == "cold_starts" else []
+    assert was_interrupted(found)
+    assert [each.batch for each in found] == [1, 1]
+    assert sorted(names(found[0])) == sorted(["top1", "size", "compressed_size", *timed])
+    assert len(values(found[0], "top1")) == 10
+    (compared,) = compare_all(found)
+    when = r"after \d+ rounds" if timed else "before the first round of timing"
+    assert re.fullmatch(f"it was interrupted {when} on cpu at batch 1", compared.warnings[0].what)
+    assert ("speed" in compared.left_out) is not bool(timed)
+
+
+def test_an_interrupt_on_the_second_device_keeps_the_first(classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(path: Path, device: str = "cpu", threads: int = 1) -> Any:
+        if device != "cpu":
+            raise KeyboardInterrupt
+        return open_session(path, device, threads)
+
+    monkeypatch.setattr("optkit.measure._side_by_side.open_session", opened)
+    found = measure([classifier()], examples, replace(QUICK, metrics=("top1",), devices=("cpu", "cuda")))
+    assert was_interrupted(found)
+    assert [(each.device, names(each)) for each in found] == [("cpu", ["top1", "latency", "throughput", "size"])]
 
 
 def test_an_interrupt_among_cold_starts_keeps_whole_turns(classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
