@@ -64,7 +64,8 @@ def _fidelity(notes: Mapping[str, Any], picks: bool) -> str:
         held += f"; {show_percent(lost)} of the score lost" if lost > 0 else "; no loss of score"
     unchanged = notes.get("measured_agreement")
     shown = unchanged is not None and picks
-    answers = f", {unchanged:.1%} of answers unchanged" if shown else ""
+    whole = f", all of them in {notes['measured_whole']:.1%} of examples" if notes.get("measured_whole") is not None else ""
+    answers = f", {unchanged:.1%} of answers unchanged{whole}" if shown else ""
     if shown and notes.get("measured_cost") is not None:
         answers += f" ({show_percent(notes['measured_cost'])} lost by the model's own confidence)"
     if notes.get("measured_high_scores") is not None:

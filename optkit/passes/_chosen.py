@@ -19,6 +19,8 @@ def note_choice(job: Job, choice: Choice | ChoiceOfBlocks, *, real: bool) -> Non
     job.note("measured_ratio", _listed(best.ratio))
     job.note("measured_sqnr", best.fidelity.sqnr)
     job.note("measured_agreement", best.fidelity.agreement)
+    if best.fidelity.whole is not None:
+        job.note("measured_whole", best.fidelity.whole)
     job.note("measured_cost", best.fidelity.cost)
     job.note("measured_high_scores", best.fidelity.high_scores)
     if best.drop is not None:

@@ -22,6 +22,8 @@ FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 MOST_DECIBELS = 120.0
 GLANCE = 16
 """Feeds after which a variant may be given up, or taken as good."""
+MOST_PLACES = 512
+"""Answers of an example, up to which it is told whether all are equal: of a map's pixels some always differ."""
 SILENT = ChannelNoise()
 
 
@@ -45,6 +47,9 @@ class Fidelity:
     """Share of answers lost by the float model's own confidence (see answer_cost)."""
     high_scores: float | None = None
     """How well the high scores of a detector or of a map agree: F1 (see score_channels)."""
+    whole: float | None = None
+    """Share of examples of which every answer is equal, where each has a few: of a word's letters those that are padding are seldom
+    wrong, so that the share of all answers says little of words."""
 
 
 class Reference:
@@ -90,7 +95,9 @@ class Reference:
                     held.finite = False
                 else:
                     self._hold(held, place, name, got)
-                    held.same += self._same(name, truth, got[name]) if name == self.roles.answer else []
+                    if name == self.roles.answer and (equal := self._equal(name, truth, got[name])) is not None:
+                        held.same.append(float(np.mean(equal)))
+                        held.whole += _all_equal(equal)
         return held.fidelity(varies=held.varies or not held.truth_varies)
 
     def relative_noise_of_each(self, session: Session, first: int | None = None) -> Array:
@@ -154,14 +161,14 @@ class Reference:
             seen = scores.finds(truth) if name in self.roles.finds else np.ones(len(others), bool)
             held.add(name, others[seen], those[seen])
 
-    def _same(self, name: str, truth: Array, got: Array) -> list[float]:
-        """Share of equal answers of one feed, if the output holds any."""
+    def _equal(self, name: str, truth: Array, got: Array) -> Array | None:
+        """Which answers of one feed are equal, if the output holds any."""
         if truth.shape != got.shape or not truth.ndim:
-            return []
+            return None
         axis = self.roles.axes[name]
         if truth.shape[axis] > 1:
-            return [float(np.mean(truth.argmax(axis) == got.argmax(axis)))]
-        return [float(np.mean((truth > 0.5) == (got > 0.5)))] if self.roles.forms[name] == "Sigmoid" else []
+            return np.asarray(truth.argmax(axis) == got.argmax(axis))
+        return (truth > 0.5) == (got > 0.5) if self.roles.forms[name] == "Sigmoid" else None
 
     def _only_known(self, answers: Mapping[str, Array]) -> dict[str, Array]:
         """Numbers; those in float16 as float32, which holds their squares."""
@@ -192,6 +199,7 @@ class _Held:
         self.cost = AnswerCost()
         self.scores = ScoreAgreement()
         self.same: list[float] = []
+        self.whole: list[bool] = []
         self.finite = True
         self._first: tuple[Mapping[str, Array], Mapping[str, Array]] | None = None
         self.seen = 0
@@ -217,13 +225,21 @@ class _Held:
         numbers = min((decibels(r) for name, r in ratios.items() if name not in self.apart), default=None)
         agreement = float(np.mean(self.same)) if self.same else None
         sqnr = worst if self.finite else -np.inf
-        return Fidelity(sqnr, agreement, self.finite, varies, numbers, self.cost.cost(), self.scores.value())
+        whole = float(np.mean(self.whole)) if self.whole else None
+        return Fidelity(sqnr, agreement, self.finite, varies, numbers, self.cost.cost(), self.scores.value(), whole)
 
 
 def _logs(values: Array) -> Array:
     """Logits of probabilities, those of hopeless classes as well."""
     logs: Array = np.log(np.maximum(values, SMALLEST_PROBABILITY, dtype=np.promote_types(values.dtype, np.float32)))
     return logs
+
+
+def _all_equal(equal: Array) -> list[bool]:
+    """Whether all answers of each example [examples, places, …] are, where it has a few."""
+    if equal.ndim < 2 or not 1 < equal[0].size <= MOST_PLACES:
+        return []
+    return [bool(each.all()) for each in equal]
 
 
 def _share_of_equal(truth: Array, got: Array) -> float:

@@ -255,3 +255,15 @@ def test_noise_in_a_map_is_held_against_what_differs_between_examples() -> None:
     truth = [{"y": fixed + draw(1, 2, 12, 12, seed=i)} for i in range(24)]
     noisy = [{"y": a["y"] + draw(1, 2, 12, 12, seed=i + 50, scale=0.1)} for i, a in enumerate(truth)]
     assert held(model, truth, noisy).numbers == pytest.approx(20, abs=0.5)
+
+
+def test_of_how_many_examples_every_answer_is_the_same() -> None:
+    """A word of which one letter of many is wrong is wrong, however much padding follows it."""
+    model = read("(float[N,T,3] x) => (float[N,T,3] y) { y = Softmax <axis = -1> (x) }")
+    words = [np.eye(3, dtype=np.float32)[[*letters, *[0] * 7]] * 0.7 + 0.1 for letters in ([0, 1, 2], [2, 1, 1])]
+    misspelt = words[0].copy()
+    misspelt[1] = words[0][2]
+    truth, wrong = [{"y": word[None]} for word in words], {"y": misspelt[None]}
+    found = held(model, truth, [wrong, truth[1]])
+    assert (found.agreement, found.whole) == (0.95, 0.5)
+    assert held(PLAIN, [{"y": [[1.0, 2, 3]]}, {"y": [[3.0, 2, 1]]}], [{"y": [[1.0, 2, 3]]}] * 2).whole is None
