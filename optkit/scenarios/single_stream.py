@@ -6,7 +6,7 @@ import numpy as np
 
 from optkit.arrays import Array
 from optkit.progress import Progress
-from optkit.scenarios import Candidate, Figure, Timed, Traffic
+from optkit.scenarios import Candidate, Timed, Traffic
 from optkit.scenarios._figures import figure_of
 from optkit.stats.in_rounds import quantile_in_rounds
 from optkit.stats.order import median_interval, runs_needed
@@ -47,9 +47,9 @@ def _outcome(rounds: Sequence[Array], cpu: Sequence[float], batch: int, openings
         else:
             name = f"latency_p{share * 100:g}".replace(".", "")
             figures.append(figure_of(name, "s", allowing_for_luck(found, openings), len(values)))
-    mean = float(values.mean())
-    figures.append(Figure("queries_per_second", "1/s", batch / mean, None, None, len(values)))
-    spent = allowing_for_luck(median_interval(np.array(cpu) / batch), openings)
+    rates = np.array([batch / float(each.mean()) for each in rounds])
+    rate, spent = (allowing_for_luck(median_interval(each), openings) for each in (rates, np.array(cpu) / batch))
+    figures.append(figure_of("queries_per_second", "1/s", rate, len(values)))
     figures.append(figure_of("cpu_time", "s", spent, len(cpu)))
     notes = (f"{len(values):,} queries: too few for {', '.join(left_out)}",) if left_out else ()
     return Timed(tuple(figures), notes, {batch: rounds}, openings)

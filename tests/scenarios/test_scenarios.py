@@ -55,7 +55,10 @@ def test_single_stream_shows_only_percentiles_that_it_knows() -> None:
     assert "p99.9 (needs 10,000 queries)" in found.notes[0]
     assert figure(found, "latency_p50") >= 0.001
     for each in found.figures:
-        assert each.low is None or each.low <= each.value
+        assert each.low is not None
+        assert each.high is not None
+        assert each.low <= each.value <= each.high
+    assert figure(found, "queries_per_second") <= 1000
 
 
 @pytest.mark.slow
