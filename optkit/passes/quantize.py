@@ -31,7 +31,7 @@ from optkit.quantization.variants.wishes import Setting, Wishes
 class Quantize(Pass):
     """INT8 by the method that pays: static, dynamic, mixed or 8-bit storage, whichever is fastest and faithful; exit 1 if none is."""
 
-    revision: ClassVar[int] = 34
+    revision: ClassVar[int] = 35
     draws: ClassVar[str | None] = "calibration"
     draws_if_given: ClassVar[bool] = True
 

@@ -61,7 +61,7 @@ def dearest_first(noise: Mapping[str, float], saved: Mapping[str, float]) -> lis
 
 def _switched(bench: Bench, treatment: Treatment) -> Switched | None:
     """Where a second copy of the weights is no burden."""
-    if treatment.smooth or bench.device != "cpu" or bench.size > LARGE:
+    if bench.device != "cpu" or bench.size > LARGE:
         return None
     with suppress(OptkitError):
         return Switched(bench.model, treatment, bench.learned, bench.workers)

@@ -37,8 +37,7 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned, known: KnownW
     grids = learned.grids
     ways = consistent_ways(made, treatment)
     if treatment.smooth:
-        divided = divide_inputs(made.graph, [n for n, w in ways.items() if w is Way.DYNAMIC], learned.smoothing)
-        learned = _learned_of_divided(learned, divided)
+        learned = divide_dynamic(made, ways, learned)
     whole = {str(n.inputs[WEIGHT_INPUT].name) for n in weighted_nodes(made) if n.name in treatment.whole}  # type: ignore[union-attr]
     weights, stored = rounded_weights(made, treatment, ways, learned, known)
     if treatment.compress:
@@ -64,10 +63,10 @@ def build(model: ir.Model, treatment: Treatment, learned: Learned, known: KnownW
     return made
 
 
-def _learned_of_divided(learned: Learned, divided: Mapping[str, str]) -> Learned:
-    """What holds of divided tensors."""
+def divide_dynamic(model: ir.Model, ways: Mapping[str, Way], learned: Learned) -> Learned:
+    """Take outlier channels out of what dynamic products read, in place; returns what holds of the divided tensors too."""
     means = dict(learned.means)
-    for old, new in divided.items():
+    for old, new in divide_inputs(model.graph, [n for n, w in ways.items() if w is Way.DYNAMIC], learned.smoothing).items():
         if (old, -1) in means:
             means[new, -1] = ChannelMeans(means[old, -1].plain * learned.smoothing[old].factor(), None)
     return replace(learned, means=means)

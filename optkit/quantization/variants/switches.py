@@ -16,7 +16,7 @@ from optkit.quantization.graphs import add_constant, add_node, constant_array, s
 from optkit.quantization.integer_graph.compress import compressible, stored_form
 from optkit.quantization.integer_graph.insert_static import output_of
 from optkit.quantization.operators import WEIGHT_INPUT, channel_axis, weight_of
-from optkit.quantization.variants.build import rounded_weights, shared_grids
+from optkit.quantization.variants.build import divide_dynamic, rounded_weights, shared_grids
 from optkit.quantization.variants.learned import Learned
 from optkit.quantization.variants.treatment import Treatment, Way, consistent_ways
 
@@ -53,15 +53,18 @@ def with_switches(model: ir.Model, treatment: Treatment, learned: Learned) -> tu
     """The model with one more input, a boolean for each of the layers named.
 
     It says whether what the layer reads, its weight and what it writes are rounded; where no layer computes in integers, whether its
-    weight is as it is stored. Layers in branches and those whose inputs are divided have none.
+    weight is as it is stored. Layers in branches have none.
     """
-    made, rounded = model.clone(), model.clone()
+    made = model.clone()
     share_names(made)
     ways = consistent_ways(made, treatment)
+    if treatment.smooth:
+        learned = divide_dynamic(made, ways, learned)
+    rounded = made.clone()
     weights, stored = rounded_weights(rounded, treatment, ways, learned)
     static = {n for n, way in ways.items() if way in (Way.STATIC, Way.STATIC_FLOAT_OUT)}
     grids = shared_grids(made, static, learned.grids)
-    layers = [n for n in made.graph if not treatment.smooth and weight_of(n) is not None and _rounds(n, treatment, ways)]
+    layers = [n for n in made.graph if weight_of(n) is not None and _rounds(n, treatment, ways)]
     biases = {str(n.name): n.inputs[2] for n in rounded.graph if len(n.inputs) > 2}
     around = {str(n.name): (str(n.inputs[0].name), str(output_of(n).name)) for n in layers}  # type: ignore[union-attr]
     switches = ir.Value(name=SWITCHES, type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([len(layers)]))

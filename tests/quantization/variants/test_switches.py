@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from optkit.quantization.channels.divide import Division
 from optkit.quantization.integer_graph.insert_static import tensors_to_observe
 from optkit.quantization.operators import weighted_nodes
 from optkit.quantization.variants.build import build
@@ -27,11 +28,13 @@ MODEL = read(
     t=draw(40, 5, seed=5),
 )
 LAYERS = weighted_nodes(MODEL)
-LEARNED = Learned(grids=grids_for(MODEL, tensors_to_observe(LAYERS), FEED))
+SMOOTHING = {"f": Division(np.linspace(0.2, 5, 8)), "g": Division(np.linspace(3, 0.5, 40), apart=np.array([1, 7]))}
+LEARNED = Learned(grids=grids_for(MODEL, tensors_to_observe(LAYERS), FEED), smoothing=SMOOTHING)
 NAMES = [str(n.name) for n in LAYERS]
 WAYS = {
     "static": Treatment("static", {**dict.fromkeys(NAMES[:3], Way.STATIC), NAMES[3]: Way.STATIC_FLOAT_OUT}),
     "dynamic": Treatment("dynamic", dict.fromkeys(NAMES[2:], Way.DYNAMIC)),
+    "dynamic, smoothed": Treatment("dynamic, smoothed", dict.fromkeys(NAMES[2:], Way.DYNAMIC), smooth=True),
 }
 
 
