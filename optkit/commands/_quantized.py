@@ -11,6 +11,8 @@ from optkit.commands._made import WIDTH, lines
 from optkit.formats.onnx import model_size
 from optkit.units import show_bytes, show_percent
 
+NAME = 46
+"""Columns for the name of a variant."""
 NO_CONSEQUENCE = 0.01
 """Of the time: as much as two sessions of one file may differ by, as in `optkit.compare`."""
 
@@ -127,10 +129,21 @@ def _remarks(notes: Mapping[str, Any], data: str | None) -> list[str]:
 
 
 def _trials(notes: Mapping[str, Any], original: int) -> str:
-    lines = ["  variant                                     time           size   SQNR"]
+    lines = [f"  {'variant':{NAME}}  {'time':13}  {'size':>5}   SQNR"]
     for trial in notes["measured_trials"]:
         low, high = trial["time"][1:] if trial["time"] else (float("nan"),) * 2
-        lines.append(f"  {trial['method'][:40]:40}  {low:5.2f} to {high:4.2f}×  {trial['size'] / original:5.1%}  {trial['sqnr']:5.1f}")
+        lines.append(
+            f"  {_short(trial['method']):{NAME}}  {low:5.2f} to {high:4.2f}×  {trial['size'] / original:5.1%}  {trial['sqnr']:5.1f}"
+        )
     for name, why in notes.get("measured_failures", {}).items():
         lines.append(textwrap.fill(f"{name}: {why}", WIDTH, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(lines)
+
+
+def _short(name: str) -> str:
+    """A variant's name within its column: what it was made of, and what was done last, which tells it from others."""
+    first, *rest = name.split(", ")
+    while len(name) > NAME and len(rest) > 1:
+        rest = rest[1:]
+        name = ", ".join([f"{first} …", *rest])
+    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"

@@ -152,6 +152,18 @@ def test_verbose_lists_variants_and_what_failed() -> None:
     assert told(measured_trials=trials)["variants"] == ""
 
 
+def test_long_names_of_variants_keep_the_end_that_tells_them_apart() -> None:
+    names = [
+        f"static, whole regions, {how}, {count} layers in float"
+        for how in ("9 slow layers in float", "scaled channels")
+        for count in (10, 40)
+    ]
+    trials = [{"method": name, "time": [0.5, 0.5, 0.5], "size": 1, "sqnr": 20.0, "agreement": 1.0} for name in names]
+    rows = told(verbose=True, measured_trials=trials)["variants"].splitlines()[1:]
+    assert len({row.split("…, ")[1] for row in rows}) == len(rows)
+    assert rows[-1].startswith("  static …, scaled channels, 40 layers in float")
+
+
 @pytest.mark.parametrize(
     ("shape", "cost", "said"), [([1, 10], None, True), ([1, 5, 10], 0.0, True), ([1, 5, 10], None, False), ([1, 3, 8, 8], 0.0, False)]
 )
