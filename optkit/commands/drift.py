@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from optkit.commands._boundary import INTERRUPTED
 from optkit.commands._options import MODEL, data_option, json_option, talk_options, threads_option
 
 samples_option = click.option(
@@ -47,4 +48,7 @@ def command(model: Path, data: str | None, samples: int, threads: int, as_json: 
         click.echo(write_record(found))
     else:
         show_drawing(lambda console: draw(found, console))
+    if found.interrupted:
+        click.echo("interrupted: it is judged by the examples seen by then", err=True)
+        return INTERRUPTED
     return 0 if found.verdict == "fits" else 1

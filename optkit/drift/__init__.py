@@ -64,6 +64,8 @@ class Drift:
     """What loses most first."""
     verdict: Says
     reason: str
+    interrupted: bool = False
+    """Ctrl-C ended it: `examples` are those that were seen by then."""
 
 
 def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Progress | None" = None) -> Drift:
@@ -71,7 +73,9 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
 
     A tensor does not fit when its range loses more than `TENSOR_LOSS` dB more than at calibration, beyond chance; all together do not
     fit when they lose more than `MEAN_LOSS` dB more on average. Where the model holds no statistics of its calibration, only ranges that
-    clip are judged. Raises ModelError for a model without quantized activations, DataError for too few examples.
+    clip are judged. Ctrl-C ends it with what the examples by then show, if they are enough.
+
+    Raises ModelError for a model without quantized activations, DataError for too few examples.
     """
     from optkit.formats.onnx import load_model
     from optkit.quantization.calibration.clipping import fits, ranged_activations
@@ -90,8 +94,15 @@ def drift(model: Path, examples: "Examples", *, threads: int = 1, progress: "Pro
         what = f"{counted(len(examples), 'example')} cannot tell whether ranges fit"
         raise DataError(what, where=examples.source, hint=f"give at least {FEWEST}")
     _check_numbers(examples)
-    found = fits(loaded, tensors, Watcher(examples, threads, progress=progress or silent))
+    shares: list[float] = []
+    found = fits(loaded, tensors, Watcher(examples, threads, progress=progress or silent), shares.append)
+    seen = int(len(examples) * shares[0]) if shares else len(examples)
+    if seen < FEWEST:
+        raise KeyboardInterrupt
     judged = _judged(model, examples, tensors, found, stored_statistics(model))
+    if shares:
+        told = f"{judged.reason}; it was interrupted after {seen:,} of {len(examples):,} examples"
+        judged = replace(judged, examples=seen, interrupted=True, reason=told)
     inside = sum(node.op_type.startswith("QLinear") for graph in all_graphs(loaded) for node in graph)
     unseen = f"; {inside} operators hold their ranges inside (QLinearConv and the like) and were not looked at"
     return replace(judged, reason=judged.reason + unseen) if inside else judged

@@ -105,6 +105,21 @@ def test_examples_that_are_no_numbers_are_refused(model: Path) -> None:
         drift(model, examples(x))
 
 
+@pytest.mark.parametrize(("at", "verdict"), [(40, "fits"), (41, "recalibrate")])
+def test_the_examples_seen_before_an_interrupt_are_judged(at: int, verdict: str, model: Path) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "looking at ranges" and done > at:
+            raise KeyboardInterrupt
+
+    x = images(2)
+    found = drift(model, examples(2 * x if verdict == "recalibrate" else x), progress=interrupt)
+    assert (found.examples, found.verdict, found.interrupted) == (at, verdict, True)
+    assert found.reason.endswith(f"; it was interrupted after {at} of 96 examples")
+    at = 3
+    with pytest.raises(KeyboardInterrupt):
+        drift(model, examples(x), progress=interrupt)
+
+
 def test_clipping_is_what_lies_beyond_the_range(model: Path) -> None:
     x = 2 * images(2)
     (entry,) = [each for each in drift(model, examples(x)).tensors if each.name == "x"]

@@ -1,7 +1,7 @@
 """How well the ranges in a quantized model fit some examples: what is clipped, and how much error other ranges would spare."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log10, sqrt
 
@@ -107,18 +107,29 @@ def ranged_activations(model: ir.Model) -> list[Ranged]:
     return list(found.values())
 
 
-def fits(model: ir.Model, tensors: Sequence[Ranged], watcher: Watcher) -> dict[str, Fit]:
-    """How each range fits the values that the quantized model itself computes for the examples."""
+def fits(
+    model: ir.Model, tensors: Sequence[Ranged], watcher: Watcher, interrupted: Callable[[float], None] | None = None
+) -> dict[str, Fit]:
+    """How each range fits the values that the quantized model itself computes for the examples.
+
+    Ctrl-C ends it with the examples by then, where somebody wants to hear of it by `interrupted`, which is told their share.
+    """
     watch = watcher.watch(model, [each.name for each in tensors])
     by_name = {each.name: each for each in tensors}
     seen = {each.name: _Seen(each) for each in tensors}
     each_pass = max(1, len(watch) // max(1, len(watch.groups)))
-    for done, values in enumerate(watch):
-        block = done % each_pass * BLOCKS // each_pass
-        for name, value in values.items():
-            if name in by_name and value.size:
-                seen[name].add(np.asarray(value, np.float32), block)
-        watcher.progress("looking at ranges", done + 1, len(watch))
+    done = 0
+    try:
+        for done, values in enumerate(watch):
+            block = done % each_pass * BLOCKS // each_pass
+            for name, value in values.items():
+                if name in by_name and value.size:
+                    seen[name].add(np.asarray(value, np.float32), block)
+            watcher.progress("looking at ranges", done + 1, len(watch))
+    except KeyboardInterrupt:
+        if interrupted is None:
+            raise
+        interrupted(min(1.0, done / each_pass))
     return {name: found.fit() for name, found in seen.items() if found.total}
 
 
