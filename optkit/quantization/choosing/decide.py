@@ -13,6 +13,8 @@ from optkit.units import show_percent
 
 SLOWER = 1.03
 """A variant whose whole interval lies above this is slower; less than that nobody notices."""
+SHOWN = 1.01
+"""Nobody notices it, but it is shown to be slower: no choice where another is not."""
 NEARLY = 1.2
 """What seems this much slower at most may have had bad luck: one session of a file may take a tenth longer than another."""
 FASTER = 0.97
@@ -45,6 +47,7 @@ def decide(trials: Sequence[Trial], bench: Bench, wishes: Wishes) -> Trial:
         lead = min(map(time_ratio, not_slower))
         if lead >= FASTER:  # nothing computes faster: of the smallest files of those that are no slower the most faithful one
             near = [t for t in not_slower if time_ratio(t) <= max(1, lead) * (1 + TIE)]
+            near = [t for t in near if t.ratio is not None and t.ratio.low <= SHOWN] or near
             small = [t for t in near if t.size <= min(n.size for n in near) * (1 + TIE)]
             return max(small, key=lambda t: (round(t.fidelity.sqnr), not t.treatment.ways))
         least = min(_price(t, wishes) for t in not_slower)

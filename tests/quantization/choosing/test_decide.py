@@ -63,6 +63,9 @@ def refusal(*trials: Trial, failures: dict[str, str] | None = None, **wishes: An
         ([trial("dynamic", 1.0, size=300, sqnr=30), trial("stored", 1.02, size=305, sqnr=38)], "stored"),
         ([trial("small", 1.0, size=250, sqnr=30), trial("faithful", 1.0, size=300, sqnr=38)], "small"),
         ([trial("even", (1.04, 1.0, 1.08), size=400)], "even"),
+        # … unless it is shown to take a little longer, and another is not
+        ([trial("large", 0.98, size=800), trial("small", (1.025, 1.02, 1.03), size=600)], "large"),
+        ([trial("small", (1.025, 1.02, 1.03), size=600)], "small"),
         # slower in the middle, but not for sure, next to one that is faster
         ([trial("faster", 0.9, size=900), trial("unsure", (1.03, 0.9, 1.2), size=100)], "faster"),
         # larger than the original is no result
