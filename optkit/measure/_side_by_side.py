@@ -126,11 +126,13 @@ class _OnDevice:
             timing = self._unless_interrupted(lambda: self._time(self.timed[batch], threads, told), timing)
         if "fresh" in wanted:
             fresh = self._unless_interrupted(lambda: self._start(self.timed[batch], threads, told), fresh)
+        packed: list[int | None] = [None for _ in self.models]
+        if "file" in wanted:  # what packs gigabytes takes a while
+            packed = self._unless_interrupted(lambda: [compressed_size(each.path) for each in self.models], packed)
         rounds, cpu, conditions = timing
-        sizes = [(model_size(each.path), compressed_size(each.path) if "file" in wanted else None) for each in self.models]
         readings = [
-            Readings(batch, size, packed, spent, times, starts)
-            for (size, packed), spent, times, starts in zip(sizes, cpu, rounds, fresh, strict=True)
+            Readings(batch, model_size(model.path), small, spent, times, starts)
+            for model, small, spent, times, starts in zip(self.models, packed, cpu, rounds, fresh, strict=True)
         ]
         if conditions is not None:
             conditions = replace(conditions, mixed=not self.timed[batch].alike)

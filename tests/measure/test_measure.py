@@ -194,17 +194,18 @@ def test_an_interrupt_before_the_first_answer_is_one(classifier: Any, examples: 
         measure([classifier()], examples, replace(QUICK, metrics=("top1",)))
 
 
-@pytest.mark.parametrize("what", ["typical_feeds", "time_rounds", "cold_starts"])
+@pytest.mark.parametrize("what", ["typical_feeds", "time_rounds", "cold_starts", "compressed_size"])
 def test_an_interrupt_after_the_answers_keeps_them(what: str, classifier: Any, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*given: object, **more: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"optkit.measure._side_by_side.{what}", interrupted)
     found = measure([classifier("a.onnx"), classifier("b.onnx")], examples, Settings(metrics=("top1",), batches=(1, 4), seconds=0.05))
-    timed = ["cpu_time", "latency", "throughput"] if what == "cold_starts" else []
+    timed = ["cpu_time", "latency", "throughput"] if what in ("cold_starts", "compressed_size") else []
+    started = ["first_inference", "load_time", "memory"] if what == "compressed_size" else []
     assert was_interrupted(found)
     assert [each.batch for each in found] == [1, 1]
-    assert sorted(names(found[0])) == sorted(["top1", "size", "compressed_size", *timed])
+    assert sorted(names(found[0])) == sorted(["top1", "size", *timed, *started])
     assert len(values(found[0], "top1")) == 10
     (compared,) = compare_all(found)
     when = r"after \d+ rounds" if timed else "before the first round of timing"
